@@ -1,0 +1,237 @@
+import { FieldbookError } from '../errors.ts';
+import type { AttributePath, DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
+import { parseDeviceId, parsePath, parseProjectId, parseRunId, parseWriterId } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
+import { FieldReader } from './fields.ts';
+import type { Value, ValueObject } from './value.ts';
+import { decodeRecord, encodeRecord } from './value.ts';
+
+export const RUN_STATUSES = ['running', 'finished', 'failed', 'crashed', 'lost', 'preempted'] as const;
+/**
+ * `finished` and `failed` are said by the script; `crashed`: it ended without a word on a machine that can tell;
+ * `lost`: no word for long and nobody can tell; `preempted`: ended by its scheduler.
+ */
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+/** A parameter or other single value of a run. Times are numbers in ms since the epoch under a `time` wrapper. */
+export type AttributeValue = string | number | boolean | null | { time: number } | readonly string[];
+
+/** What a runs table needs of one metric. Steps are the x of the extreme; NaN and infinities are counted, not folded. */
+export interface MetricSummary {
+  count: number;
+  /** The value of the highest ordinal, which may be NaN or infinite. */
+  last: number;
+  lastStep: number;
+  /** Extremes over finite values; NaN while there is none. */
+  min: number;
+  minStep: number;
+  max: number;
+  maxStep: number;
+  nonFinite: number;
+}
+
+/**
+ * The small summary of one writer of one run: who, where, when, status, parameters, metrics. Rewritten by the device
+ * that ingests the writer's journal, under the key `run/writer/device`; among the cards of one writer the one with
+ * the highest `ordinal` holds (then the highest `updated`, then the device id).
+ */
+export interface Card {
+  run: RunId;
+  writer: WriterId;
+  device: DeviceId;
+  project: ProjectId;
+  /** How far into the writer's journal this card looks: the sequence number of the last record taken in. */
+  ordinal: number;
+  /** ms since the epoch. */
+  created: number;
+  updated: number;
+  /** When the writer closed or was seen dead; null while it runs. */
+  ended: number | null;
+  status: RunStatus;
+  /** What the script gave; people's edits override. */
+  name: string | null;
+  group: string | null;
+  notes: string | null;
+  tags: readonly string[];
+  user: string | null;
+  host: string | null;
+  attributes: ReadonlyMap<AttributePath, AttributeValue>;
+  metrics: ReadonlyMap<AttributePath, MetricSummary>;
+  /** Fields written by a newer version, kept as they were. */
+  extra: ValueObject;
+}
+
+/** The card's key in a book. */
+export function cardKey(card: Pick<Card, 'run' | 'writer' | 'device'>): string {
+  return `${card.run}/${card.writer}/${card.device}`;
+}
+
+/** Splits a card's key; undefined when it is not one. */
+export function parseCardKey(key: string): { run: RunId; writer: WriterId; device: DeviceId } | undefined {
+  const [run, writer, device, rest] = key.split('/');
+  if (run === undefined || writer === undefined || device === undefined || rest !== undefined) return undefined;
+  try {
+    return { run: parseRunId(run), writer: parseWriterId(writer), device: parseDeviceId(device) };
+  } catch {
+    return undefined;
+  }
+}
+
+const KNOWN = new Set(['k', 'r', 'w', 'd', 'p', 'o', 'c', 'u', 'e', 's', 'n', 'g', 'N', 't', 'U', 'h', 'a', 'm']);
+
+/**
+ * Bytes of a card. Paths are front-coded (shared prefix length, rest) in sorted order and metrics are flat arrays,
+ * which is what keeps 20 parameters and 15 metrics under 1 kB. Throws `record_too_large`.
+ */
+export function encodeCard(card: Card): Uint8Array {
+  const attributes: Value[] = [];
+  let previous = '';
+  for (const path of [...card.attributes.keys()].sort()) {
+    attributes.push(...frontCode(previous, path), encodeAttribute(card.attributes.get(path) ?? null));
+    previous = path;
+  }
+  const metrics: Value[] = [];
+  previous = '';
+  for (const path of [...card.metrics.keys()].sort()) {
+    metrics.push(...frontCode(previous, path), ...encodeMetric(card.metrics.get(path)!));
+    previous = path;
+  }
+  const bytes = encodeRecord({
+    ...card.extra,
+    k: 'card',
+    r: card.run,
+    w: card.writer,
+    d: card.device,
+    p: card.project,
+    o: card.ordinal,
+    c: card.created,
+    u: card.updated - card.created,
+    e: card.ended === null ? undefined : card.ended - card.created,
+    s: card.status,
+    n: card.name ?? undefined,
+    g: card.group ?? undefined,
+    N: card.notes ?? undefined,
+    t: card.tags.length === 0 ? undefined : [...card.tags],
+    U: card.user ?? undefined,
+    h: card.host ?? undefined,
+    a: attributes.length === 0 ? undefined : attributes,
+    m: metrics.length === 0 ? undefined : metrics,
+  });
+  if (bytes.length > LIMITS.cardBytes) {
+    throw new FieldbookError('record_too_large', `The card of run ${card.run} has ${bytes.length} bytes; the limit is ${LIMITS.cardBytes}.`);
+  }
+  return bytes;
+}
+
+/** A card from its bytes; undefined for a kind or version that this program does not know. Throws `record_malformed`, `record_too_large`. */
+export function decodeCard(bytes: Uint8Array): Card | undefined {
+  const object = decodeRecord(bytes, LIMITS.cardBytes);
+  if (object === undefined || object.k !== 'card') return undefined;
+  const fields = new FieldReader(object, 'A card');
+  const created = fields.number('c');
+  const ended = fields.optionalNumber('e');
+  const status = fields.string('s', 32);
+  return {
+    run: fields.id('r', parseRunId),
+    writer: fields.id('w', parseWriterId),
+    device: fields.id('d', parseDeviceId),
+    project: fields.id('p', parseProjectId),
+    ordinal: fields.count('o'),
+    created,
+    updated: created + fields.number('u'),
+    ended: ended === null ? null : created + ended,
+    // A status of a newer version is shown as running or ended, whichever it is.
+    status: (RUN_STATUSES as readonly string[]).includes(status) ? (status as RunStatus) : ended === null ? 'running' : 'finished',
+    name: fields.optionalString('n', LIMITS.nameBytes),
+    group: fields.optionalString('g', LIMITS.nameBytes),
+    notes: fields.optionalString('N', LIMITS.notesBytes),
+    tags: fields.strings('t', LIMITS.tagsPerRun, LIMITS.tagBytes),
+    user: fields.optionalString('U', LIMITS.nameBytes),
+    host: fields.optionalString('h', LIMITS.nameBytes),
+    attributes: decodeAttributes(fields.array('a')),
+    metrics: decodeMetrics(fields.array('m')),
+    extra: fields.rest(KNOWN),
+  };
+}
+
+function frontCode(previous: string, path: string): [number, string] {
+  let shared = 0;
+  while (shared < previous.length && shared < path.length && previous[shared] === path[shared]) shared++;
+  return [shared, path.slice(shared)];
+}
+
+function frontDecode(previous: string, shared: Value, rest: Value): AttributePath {
+  if (typeof shared !== 'number' || typeof rest !== 'string' || shared < 0 || shared > previous.length) {
+    throw new FieldbookError('record_malformed', 'A card has a broken path.');
+  }
+  return parsePath(previous.slice(0, shared) + rest);
+}
+
+function encodeAttribute(value: AttributeValue): Value {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { t: (value as { time: number }).time };
+  return value as Value;
+}
+
+function decodeAttribute(value: Value): AttributeValue {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (Array.isArray(value)) return value.filter((element) => typeof element === 'string');
+  if (typeof value === 'object' && !(value instanceof Uint8Array) && typeof value.t === 'number') return { time: value.t };
+  // A kind of value from a newer version: present, but not something this one can compare.
+  return null;
+}
+
+function decodeAttributes(array: Value[]): Map<AttributePath, AttributeValue> {
+  const attributes = new Map<AttributePath, AttributeValue>();
+  if (array.length % 3 !== 0) throw new FieldbookError('record_malformed', 'A card has a broken list of attributes.');
+  let path = '';
+  for (let index = 0; index < array.length; index += 3) {
+    path = frontDecode(path, array[index], array[index + 1]);
+    attributes.set(path as AttributePath, decodeAttribute(array[index + 2]));
+  }
+  return attributes;
+}
+
+const SAME_MIN = 1;
+const SAME_MAX = 2;
+const HAS_NON_FINITE = 4;
+
+/** `[flags, count, last, lastStep, (min, minStep)?, (max, maxStep)?, nonFinite?]`: an extreme that is the last value is not repeated. */
+function encodeMetric(metric: MetricSummary): Value[] {
+  const sameMin = Object.is(metric.min, metric.last) && metric.minStep === metric.lastStep;
+  const sameMax = Object.is(metric.max, metric.last) && metric.maxStep === metric.lastStep;
+  const values: Value[] = [
+    (sameMin ? SAME_MIN : 0) | (sameMax ? SAME_MAX : 0) | (metric.nonFinite > 0 ? HAS_NON_FINITE : 0),
+    metric.count,
+    metric.last,
+    metric.lastStep,
+  ];
+  if (!sameMin) values.push(metric.min, metric.minStep);
+  if (!sameMax) values.push(metric.max, metric.maxStep);
+  if (metric.nonFinite > 0) values.push(metric.nonFinite);
+  return values;
+}
+
+function decodeMetrics(array: Value[]): Map<AttributePath, MetricSummary> {
+  const metrics = new Map<AttributePath, MetricSummary>();
+  let path = '';
+  let index = 0;
+  const next = (): number => {
+    const value = array[index++];
+    if (typeof value !== 'number') throw new FieldbookError('record_malformed', 'A card has a broken list of metrics.');
+    return value;
+  };
+  while (index < array.length) {
+    path = frontDecode(path, array[index], array[index + 1]);
+    index += 2;
+    const flags = next();
+    const count = next();
+    const last = next();
+    const lastStep = next();
+    const [min, minStep] = (flags & SAME_MIN) !== 0 ? [last, lastStep] : [next(), next()];
+    const [max, maxStep] = (flags & SAME_MAX) !== 0 ? [last, lastStep] : [next(), next()];
+    const nonFinite = (flags & HAS_NON_FINITE) !== 0 ? next() : 0;
+    metrics.set(path as AttributePath, { count, last, lastStep, min, minStep, max, maxStep, nonFinite });
+  }
+  return metrics;
+}
