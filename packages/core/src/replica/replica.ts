@@ -1,0 +1,91 @@
+import type * as Y from 'yjs';
+import type { DocumentName, DeviceId } from '../ids.ts';
+import type { BatchOperation } from '../ports.ts';
+
+/**
+ * All documents of one machine: the store plus the Yjs documents in memory. The agent and the relay each have one;
+ * rooms, replication, ingest and the HTTP API are written against this interface and nothing below it.
+ *
+ * Ordering and durability, which everything else relies on:
+ * - A change is visible in memory at once, but `onCommit` listeners, `encodeState` and the promises of `transact` and
+ *   `apply` speak only of state that is fsynced. Whatever leaves the machine comes from those.
+ * - Commits have one total order per replica: the feed sequence `seq`, starting at 1, never reused.
+ * - A rejected `apply` leaves memory and disk as if it had never been called.
+ */
+export interface Replica {
+  /** Minted when the store was created; names this replica to its peers. Changes when the store proves to be a copy. */
+  readonly id: string;
+  readonly device: DeviceId;
+
+  /** Documents that exist here, in name order. */
+  list(prefix?: string): AsyncIterable<DocumentInfo>;
+  info(name: DocumentName): Promise<DocumentInfo | undefined>;
+
+  /** Reads a document synchronously inside `read`; it must not be kept or changed. An absent document reads as empty. */
+  read<T>(name: DocumentName, read: (doc: Y.Doc) => T): Promise<T>;
+
+  /**
+   * A local change in one Yjs transaction. `also` goes into the same atomic batch (ingest offsets and the like; keys
+   * under the `x/` prefix). Resolves after fsync; undefined when the document did not change and `also` is empty.
+   */
+  transact(name: DocumentName, change: (doc: Y.Doc) => void, also?: readonly BatchOperation[]): Promise<Commit | undefined>;
+
+  /**
+   * A remote update. Rejects with `update_malformed`, `update_too_large`, `update_forbidden_content`, `record_*`,
+   * `missing_dependency` or `document_quarantined`; resolves after fsync, with undefined when it held nothing new.
+   * `origin` names the connection, so that its own commits are not sent back to it.
+   */
+  apply(name: DocumentName, update: Uint8Array, origin: unknown): Promise<Commit | undefined>;
+
+  /** What a peer with this state vector lacks (all of it without one), from committed state; `seq` is the document's last commit. */
+  encodeState(name: DocumentName, stateVector?: Uint8Array): Promise<EncodedState>;
+  /** The committed state vector. */
+  stateVector(name: DocumentName): Promise<{ stateVector: Uint8Array; seq: number; generation: number }>;
+
+  /** The last seq of the feed (0 when empty). */
+  readonly lastSeq: number;
+  /** Documents whose last commit lies after `seq`, oldest first, each once. */
+  changedSince(seq: number, limit: number): Promise<FeedEntry[]>;
+  /** Called in seq order after each fsync; a listener that throws is logged and does not stop others. Returns the way to stop. */
+  onCommit(listener: (commit: Commit) => void): () => void;
+
+  /** Small private values beside the documents (cursors, settings, ingest state), under the `x/` prefix. */
+  getPrivate(key: string): Promise<Uint8Array | undefined>;
+  listPrivate(prefix: string): AsyncIterable<[key: string, value: Uint8Array]>;
+  putPrivate(entries: readonly (readonly [key: string, value: Uint8Array | null])[]): Promise<void>;
+
+  /** Resolves when everything changed so far is fsynced. */
+  flush(): Promise<void>;
+  /** Rewrites the document's log as one snapshot when that is worth it and nothing is pending. */
+  compact(name: DocumentName): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DocumentInfo {
+  name: DocumentName;
+  /** The seq of its last commit here. */
+  seq: number;
+  /** Replicas of different generations never merge. */
+  generation: number;
+  /** Bytes stored. */
+  size: number;
+  quarantined: boolean;
+}
+
+export interface FeedEntry {
+  seq: number;
+  name: DocumentName;
+  generation: number;
+}
+
+export interface Commit extends FeedEntry {
+  update: Uint8Array;
+  /** What `apply` was given; `'local'` for `transact`. */
+  origin: unknown;
+}
+
+export interface EncodedState {
+  update: Uint8Array;
+  seq: number;
+  generation: number;
+}
