@@ -1,0 +1,3 @@
+export * from './book.ts';
+export * from './run-document.ts';
+export * from './workspace.ts';

@@ -1,0 +1,77 @@
+import type * as Y from 'yjs';
+import { isFieldbookError } from '../errors.ts';
+import type { Entry, SegmentEntry, TailEntry, WriterEntry } from '../record/index.ts';
+import { decodeEntry, encodeEntry, segmentKey, tailKey, writerKey } from '../record/index.ts';
+
+/** Typed access to a run document: one flat map of manifest entries. */
+export class RunDocument {
+  readonly #entries: Y.Map<Uint8Array>;
+
+  constructor(doc: Y.Doc) {
+    this.#entries = doc.getMap<Uint8Array>('entries');
+  }
+
+  /** Every entry that this program can read; others stay in the document untouched. */
+  *entries(): Generator<[key: string, entry: Entry]> {
+    for (const [key, bytes] of this.#entries.entries()) {
+      const entry = read(bytes);
+      if (entry !== undefined) yield [key, entry];
+    }
+  }
+
+  *segments(): Generator<SegmentEntry> {
+    for (const [, entry] of this.#withPrefix('segment/')) if (entry.kind === 'segment') yield entry;
+  }
+
+  *tails(): Generator<TailEntry> {
+    for (const [, entry] of this.#withPrefix('tail/')) if (entry.kind === 'tail') yield entry;
+  }
+
+  *writers(): Generator<WriterEntry> {
+    for (const [, entry] of this.#withPrefix('writer/')) if (entry.kind === 'writer') yield entry;
+  }
+
+  get(key: string): Entry | undefined {
+    const bytes = this.#entries.get(key);
+    return bytes === undefined ? undefined : read(bytes);
+  }
+
+  putSegment(entry: SegmentEntry): void {
+    this.#entries.set(segmentKey(entry), encodeEntry(entry));
+  }
+
+  /** `slot` numbers are reused, so that a long run's tail leaves few dead keys. */
+  putTail(entry: TailEntry, slot: number): void {
+    this.#entries.set(tailKey(entry.writer, entry.device, slot), encodeEntry(entry));
+  }
+
+  putWriter(entry: WriterEntry): void {
+    this.#entries.set(writerKey(entry), encodeEntry(entry));
+  }
+
+  remove(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  /** Empties the document: what a purge leaves of a run. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  *#withPrefix(prefix: string): Generator<[string, Entry]> {
+    for (const [key, bytes] of this.#entries.entries()) {
+      if (!key.startsWith(prefix)) continue;
+      const entry = read(bytes);
+      if (entry !== undefined) yield [key, entry];
+    }
+  }
+}
+
+function read(bytes: Uint8Array): Entry | undefined {
+  try {
+    return decodeEntry(bytes);
+  } catch (error) {
+    if (isFieldbookError(error)) return undefined;
+    throw error;
+  }
+}

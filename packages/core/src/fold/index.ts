@@ -1,0 +1,6 @@
+export * from './author.ts';
+export * from './canonical.ts';
+export * from './project.ts';
+export * from './register.ts';
+export * from './run.ts';
+export * from './state.ts';

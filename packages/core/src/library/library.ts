@@ -1,0 +1,272 @@
+import { Book, Workspace } from '../documents/index.ts';
+import { FieldbookError } from '../errors.ts';
+import type { RunState } from '../fold/index.ts';
+import { ProjectFold } from '../fold/index.ts';
+import type { DocumentName, ProjectId, RunId } from '../ids.ts';
+import { parseDocumentName, WORKSPACE_DOCUMENT } from '../ids.ts';
+import type { Log } from '../ports.ts';
+import type { Edit } from '../record/index.ts';
+import type { Replica } from '../replica/replica.ts';
+
+export interface ProjectInfo {
+  id: ProjectId;
+  /** The name as first typed. */
+  title: string;
+  /** Books in month order. */
+  books: readonly DocumentName[];
+  runs: number;
+  running: number;
+  trashed: number;
+  /** ms since the epoch of the newest change to any run; 0 when there is none. */
+  updated: number;
+}
+
+export interface LibraryChange {
+  project: ProjectId;
+  runs: ReadonlySet<RunId>;
+}
+
+/** What was last seen of one book: key → the very bytes, so that a rescan finds changes by identity. */
+interface BookSeen {
+  cards: Map<string, Uint8Array>;
+  edits: Set<string>;
+  dirty: boolean;
+}
+
+interface Project {
+  fold: ProjectFold;
+  books: Map<DocumentName, BookSeen>;
+  /** Folded states, kept until a record of the run changes. */
+  states: Map<RunId, RunState>;
+}
+
+/**
+ * The folded view of everything a replica holds: projects, runs, histories. Follows commits; a book that changed is
+ * rescanned when somebody next asks or listens, so a burst of commits costs one scan.
+ */
+export class Library {
+  readonly #replica: Replica;
+  readonly #log: Log | undefined;
+  readonly #projects = new Map<ProjectId, Project>();
+  readonly #listeners = new Set<(change: LibraryChange) => void>();
+  readonly #stop: () => void;
+  #refreshing: Promise<void> | undefined;
+  #scheduled = false;
+
+  private constructor(replica: Replica, log?: Log) {
+    this.#replica = replica;
+    this.#log = log;
+    this.#stop = replica.onCommit(({ name }) => this.#mark(name));
+  }
+
+  /** A library over all books that the replica holds now and later. */
+  static async open(replica: Replica, log?: Log): Promise<Library> {
+    const library = new Library(replica, log);
+    for await (const info of replica.list('book/')) library.#mark(info.name);
+    return library;
+  }
+
+  close(): void {
+    this.#stop();
+    this.#listeners.clear();
+  }
+
+  /** Called after changes with the runs that changed; returns the way to stop. */
+  onChange(listener: (change: LibraryChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async projects(): Promise<ProjectInfo[]> {
+    await this.#refresh();
+    const titles = await this.#titles();
+    const infos: ProjectInfo[] = [];
+    for (const [id, project] of this.#projects) infos.push(this.#projectInfo(id, project, titles.get(id) ?? id));
+    return infos.sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1));
+  }
+
+  /** States of a project's runs that are known and not purged; trashed and archived ones included. Empty for an unknown project. */
+  async runs(project: ProjectId): Promise<RunState[]> {
+    await this.#refresh();
+    const found = this.#projects.get(project);
+    if (found === undefined) return [];
+    return [...found.fold.ids()].map((id) => this.#state(found, id)).filter((state) => state.known && !state.purged);
+  }
+
+  /** A run's state by project and id; purged runs included. */
+  async run(project: ProjectId, id: RunId): Promise<RunState | undefined> {
+    await this.#refresh();
+    const found = this.#projects.get(project);
+    return found?.fold.run(id) === undefined ? undefined : this.#state(found, id);
+  }
+
+  /**
+   * A run by what a person types: its id, the beginning of its id, or its name, in one project or in all. Throws
+   * `not_found`, or `ambiguous` with the candidates in `details.candidates`.
+   */
+  async resolve(text: string, project?: ProjectId): Promise<RunState> {
+    await this.#refresh();
+    const byId: RunState[] = [];
+    const byPrefix: RunState[] = [];
+    const byName: RunState[] = [];
+    for (const [id, candidate] of this.#projects) {
+      if (project !== undefined && id !== project) continue;
+      for (const run of candidate.fold.ids()) {
+        const state = this.#state(candidate, run);
+        if (!state.known || state.purged) continue;
+        if (run === text) byId.push(state);
+        else if (text.length >= 4 && run.startsWith(text)) byPrefix.push(state);
+        if (state.name === text) byName.push(state);
+      }
+    }
+    const matches = [byId, byName, byPrefix].find((list) => list.length > 0) ?? [];
+    if (matches.length === 1) return matches[0]!;
+    const where = project === undefined ? '' : ` in project ${project}`;
+    if (matches.length === 0) {
+      throw new FieldbookError('not_found', `There is no run "${text.slice(0, 80)}"${where}.`);
+    }
+    throw new FieldbookError('ambiguous', `"${text.slice(0, 80)}" means ${matches.length} runs${where}; give the whole id.`, {
+      details: { candidates: matches.slice(0, 20).map((state) => ({ project: state.project, id: state.id, name: state.name })) },
+    });
+  }
+
+  async history(project: ProjectId, id: RunId): Promise<Edit[]> {
+    await this.#refresh();
+    return this.#projects.get(project)?.fold.history(id) ?? [];
+  }
+
+  async runAt(project: ProjectId, id: RunId, timeMs: number): Promise<RunState | undefined> {
+    await this.#refresh();
+    return this.#projects.get(project)?.fold.runAt(id, timeMs);
+  }
+
+  /** SHA-256 over the canonical folded state of a project: equal on replicas that hold the same records. */
+  async digest(project: ProjectId): Promise<string | undefined> {
+    await this.#refresh();
+    return this.#projects.get(project)?.fold.digest();
+  }
+
+  #state(project: Project, id: RunId): RunState {
+    let state = project.states.get(id);
+    if (state === undefined) {
+      state = project.fold.run(id)!;
+      project.states.set(id, state);
+    }
+    return state;
+  }
+
+  #projectInfo(id: ProjectId, project: Project, title: string): ProjectInfo {
+    const info = { id, title, books: [...project.books.keys()].sort(), runs: 0, running: 0, trashed: 0, updated: 0 };
+    for (const run of project.fold.ids()) {
+      const state = this.#state(project, run);
+      if (!state.known || state.purged) continue;
+      if (state.trashed) {
+        info.trashed += 1;
+        continue;
+      }
+      info.runs += 1;
+      if (state.status === 'running') info.running += 1;
+      info.updated = Math.max(info.updated, state.updated);
+    }
+    return info;
+  }
+
+  async #titles(): Promise<Map<ProjectId, string>> {
+    const titles = new Map<ProjectId, string>();
+    const books = await this.#replica.read(WORKSPACE_DOCUMENT, (doc) => new Workspace(doc).books());
+    for (const book of books) if (!titles.has(book.project)) titles.set(book.project, book.title);
+    return titles;
+  }
+
+  #mark(name: DocumentName): void {
+    if (!name.startsWith('book/')) return;
+    const parsed = parseDocumentName(name);
+    if (parsed.kind !== 'book') return;
+    let project = this.#projects.get(parsed.project);
+    if (project === undefined) {
+      project = { fold: new ProjectFold(parsed.project), books: new Map(), states: new Map() };
+      this.#projects.set(parsed.project, project);
+    }
+    const seen = project.books.get(name);
+    if (seen === undefined) project.books.set(name, { cards: new Map(), edits: new Set(), dirty: true });
+    else seen.dirty = true;
+    if (this.#listeners.size > 0 && !this.#scheduled) {
+      this.#scheduled = true;
+      void Promise.resolve()
+        .then(() => this.#refresh())
+        .catch((error: unknown) => this.#log?.error('library.refresh_failed', { error: String(error) }));
+    }
+  }
+
+  /** Brings the fold up to date with every book marked so far. One at a time; callers share the run in progress and start another if more was marked. */
+  async #refresh(): Promise<void> {
+    while (this.#refreshing !== undefined) await this.#refreshing;
+    if (!this.#anyDirty()) {
+      this.#scheduled = false;
+      return;
+    }
+    this.#refreshing = this.#rescan().finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
+  }
+
+  #anyDirty(): boolean {
+    for (const project of this.#projects.values()) for (const book of project.books.values()) if (book.dirty) return true;
+    return false;
+  }
+
+  async #rescan(): Promise<void> {
+    this.#scheduled = false;
+    for (const [id, project] of this.#projects) {
+      const changed = new Set<RunId>();
+      for (const [name, seen] of project.books) {
+        if (!seen.dirty) continue;
+        seen.dirty = false;
+        try {
+          await this.#replica.read(name, (doc) => scan(new Book(doc), name, seen, project.fold, changed));
+        } catch (error) {
+          // A quarantined book must not take the others with it; the replica reports it.
+          this.#log?.warn('library.book_unreadable', { name, error: String(error) });
+        }
+      }
+      for (const run of changed) project.states.delete(run);
+      if (changed.size > 0) this.#tell({ project: id, runs: changed });
+    }
+  }
+
+  #tell(change: LibraryChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#log?.error('library.listener_failed', { error: String(error) });
+      }
+    }
+  }
+}
+
+function scan(book: Book, name: DocumentName, seen: BookSeen, fold: ProjectFold, changed: Set<RunId>): void {
+  const note = (run: RunId | undefined): void => {
+    if (run !== undefined) changed.add(run);
+  };
+  let cards = 0;
+  for (const [key, bytes] of book.cards()) {
+    cards += 1;
+    if (seen.cards.get(key) === bytes) continue;
+    seen.cards.set(key, bytes);
+    note(fold.setCard(name, key, bytes));
+  }
+  if (cards < seen.cards.size) {
+    for (const key of seen.cards.keys()) {
+      if (book.card(key) !== undefined) continue;
+      seen.cards.delete(key);
+      note(fold.setCard(name, key, undefined));
+    }
+  }
+  for (const [key, bytes] of book.edits()) {
+    if (seen.edits.has(key)) continue;
+    seen.edits.add(key);
+    note(fold.addEdit(key, bytes));
+  }
+}
