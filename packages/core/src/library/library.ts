@@ -33,12 +33,20 @@ interface BookSeen {
   dirty: boolean;
 }
 
+/** The few facts of every run that lists and look-ups need, so that 100,000 runs need not stay folded. */
+type Summary = Pick<RunState, 'id' | 'name' | 'status' | 'updated' | 'trashed'>;
+
 interface Project {
   fold: ProjectFold;
   books: Map<DocumentName, BookSeen>;
-  /** Folded states, kept until a record of the run changes. */
+  /** Runs that are known and not purged. */
+  summaries: Map<RunId, Summary>;
+  /** Recently folded states, dropped when a record of the run changes. */
   states: Map<RunId, RunState>;
 }
+
+/** A folded state of 40 attributes takes about 10 kB of heap, so this is about 40 MB. */
+const STATES_KEPT = 4_000;
 
 /**
  * The folded view of everything a replica holds: projects, runs, histories. Follows commits; a book that changed is
@@ -90,7 +98,7 @@ export class Library {
     await this.#refresh();
     const found = this.#projects.get(project);
     if (found === undefined) return [];
-    return [...found.fold.ids()].map((id) => this.#state(found, id)).filter((state) => state.known && !state.purged);
+    return [...found.summaries.keys()].map((id) => this.#state(found, id));
   }
 
   /** A run's state by project and id; purged runs included. */
@@ -106,27 +114,25 @@ export class Library {
    */
   async resolve(text: string, project?: ProjectId): Promise<RunState> {
     await this.#refresh();
-    const byId: RunState[] = [];
-    const byPrefix: RunState[] = [];
-    const byName: RunState[] = [];
+    const byId: [Project, Summary][] = [];
+    const byPrefix: [Project, Summary][] = [];
+    const byName: [Project, Summary][] = [];
     for (const [id, candidate] of this.#projects) {
       if (project !== undefined && id !== project) continue;
-      for (const run of candidate.fold.ids()) {
-        const state = this.#state(candidate, run);
-        if (!state.known || state.purged) continue;
-        if (run === text) byId.push(state);
-        else if (text.length >= 4 && run.startsWith(text)) byPrefix.push(state);
-        if (state.name === text) byName.push(state);
+      for (const summary of candidate.summaries.values()) {
+        if (summary.id === text) byId.push([candidate, summary]);
+        else if (text.length >= 4 && summary.id.startsWith(text)) byPrefix.push([candidate, summary]);
+        if (summary.name === text) byName.push([candidate, summary]);
       }
     }
     const matches = [byId, byName, byPrefix].find((list) => list.length > 0) ?? [];
-    if (matches.length === 1) return matches[0]!;
+    if (matches.length === 1) return this.#state(matches[0]![0], matches[0]![1].id);
     const where = project === undefined ? '' : ` in project ${project}`;
     if (matches.length === 0) {
       throw new FieldbookError('not_found', `There is no run "${text.slice(0, 80)}"${where}.`);
     }
     throw new FieldbookError('ambiguous', `"${text.slice(0, 80)}" means ${matches.length} runs${where}; give the whole id.`, {
-      details: { candidates: matches.slice(0, 20).map((state) => ({ project: state.project, id: state.id, name: state.name })) },
+      details: { candidates: matches.slice(0, 20).map(([found, { id, name }]) => ({ project: found.fold.project, id, name })) },
     });
   }
 
@@ -150,6 +156,7 @@ export class Library {
     let state = project.states.get(id);
     if (state === undefined) {
       state = project.fold.run(id)!;
+      if (project.states.size >= STATES_KEPT) project.states.clear();
       project.states.set(id, state);
     }
     return state;
@@ -157,16 +164,14 @@ export class Library {
 
   #projectInfo(id: ProjectId, project: Project, title: string): ProjectInfo {
     const info = { id, title, books: [...project.books.keys()].sort(), runs: 0, running: 0, trashed: 0, updated: 0 };
-    for (const run of project.fold.ids()) {
-      const state = this.#state(project, run);
-      if (!state.known || state.purged) continue;
-      if (state.trashed) {
+    for (const summary of project.summaries.values()) {
+      if (summary.trashed) {
         info.trashed += 1;
         continue;
       }
       info.runs += 1;
-      if (state.status === 'running') info.running += 1;
-      info.updated = Math.max(info.updated, state.updated);
+      if (summary.status === 'running') info.running += 1;
+      info.updated = Math.max(info.updated, summary.updated);
     }
     return info;
   }
@@ -184,7 +189,7 @@ export class Library {
     if (parsed.kind !== 'book') return;
     let project = this.#projects.get(parsed.project);
     if (project === undefined) {
-      project = { fold: new ProjectFold(parsed.project), books: new Map(), states: new Map() };
+      project = { fold: new ProjectFold(parsed.project), books: new Map(), summaries: new Map(), states: new Map() };
       this.#projects.set(parsed.project, project);
     }
     const seen = project.books.get(name);
@@ -230,9 +235,16 @@ export class Library {
           this.#log?.warn('library.book_unreadable', { name, error: String(error) });
         }
       }
-      for (const run of changed) project.states.delete(run);
+      for (const run of changed) this.#summarise(project, run);
       if (changed.size > 0) this.#tell({ project: id, runs: changed });
     }
+  }
+
+  #summarise(project: Project, run: RunId): void {
+    project.states.delete(run);
+    const { id, name, status, updated, trashed, known, purged } = this.#state(project, run);
+    if (known && !purged) project.summaries.set(run, { id, name, status, updated, trashed });
+    else project.summaries.delete(run);
   }
 
   #tell(change: LibraryChange): void {
@@ -253,8 +265,11 @@ function scan(book: Book, name: DocumentName, seen: BookSeen, fold: ProjectFold,
   let cards = 0;
   for (const [key, bytes] of book.cards()) {
     cards += 1;
-    if (seen.cards.get(key) === bytes) continue;
+    const before = seen.cards.get(key);
+    if (before === bytes) continue;
     seen.cards.set(key, bytes);
+    // A document that was unloaded and loaded again has equal bytes in new arrays.
+    if (before !== undefined && equalBytes(before, bytes)) continue;
     note(fold.setCard(name, key, bytes));
   }
   if (cards < seen.cards.size) {
@@ -269,4 +284,10 @@ function scan(book: Book, name: DocumentName, seen: BookSeen, fold: ProjectFold,
     seen.edits.add(key);
     note(fold.addEdit(key, bytes));
   }
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }
