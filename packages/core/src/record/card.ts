@@ -1,3 +1,5 @@
+import * as decoding from 'lib0/decoding';
+import * as encoding from 'lib0/encoding';
 import { FieldbookError } from '../errors.ts';
 import type { AttributePath, DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
 import { parseDeviceId, parsePath, parseProjectId, parseRunId, parseWriterId } from '../ids.ts';
@@ -80,7 +82,7 @@ export function parseCardKey(key: string): { run: RunId; writer: WriterId; devic
 const KNOWN = new Set(['k', 'r', 'w', 'd', 'p', 'o', 'c', 'u', 'e', 's', 'n', 'g', 'N', 't', 'U', 'h', 'a', 'm']);
 
 /**
- * Bytes of a card. Paths are front-coded (shared prefix length, rest) in sorted order and metrics are flat arrays,
+ * Bytes of a card. Paths are front-coded (shared prefix length, rest) in sorted order and metrics are packed,
  * which is what keeps 20 parameters and 15 metrics under 1 kB. Throws `record_too_large`.
  */
 export function encodeCard(card: Card): Uint8Array {
@@ -88,12 +90,6 @@ export function encodeCard(card: Card): Uint8Array {
   let previous = '';
   for (const path of [...card.attributes.keys()].sort()) {
     attributes.push(...frontCode(previous, path), encodeAttribute(card.attributes.get(path) ?? null));
-    previous = path;
-  }
-  const metrics: Value[] = [];
-  previous = '';
-  for (const path of [...card.metrics.keys()].sort()) {
-    metrics.push(...frontCode(previous, path), ...encodeMetric(card.metrics.get(path)!));
     previous = path;
   }
   const bytes = encodeRecord({
@@ -115,7 +111,7 @@ export function encodeCard(card: Card): Uint8Array {
     U: card.user ?? undefined,
     h: card.host ?? undefined,
     a: attributes.length === 0 ? undefined : attributes,
-    m: metrics.length === 0 ? undefined : metrics,
+    m: card.metrics.size === 0 ? undefined : encodeMetrics(card.metrics),
   });
   if (bytes.length > LIMITS.cardBytes) {
     throw new FieldbookError('record_too_large', `The card of run ${card.run} has ${bytes.length} bytes; the limit is ${LIMITS.cardBytes}.`);
@@ -149,7 +145,7 @@ export function decodeCard(bytes: Uint8Array): Card | undefined {
     user: fields.optionalString('U', LIMITS.nameBytes),
     host: fields.optionalString('h', LIMITS.nameBytes),
     attributes: decodeAttributes(fields.array('a')),
-    metrics: decodeMetrics(fields.array('m')),
+    metrics: decodeMetrics(fields.bytes('m')),
     extra: fields.rest(KNOWN),
   };
 }
@@ -157,6 +153,9 @@ export function decodeCard(bytes: Uint8Array): Card | undefined {
 function frontCode(previous: string, path: string): [number, string] {
   let shared = 0;
   while (shared < previous.length && shared < path.length && previous[shared] === path[shared]) shared++;
+  // Never cut a surrogate pair in two: half of one has no UTF-8.
+  const unit = path.charCodeAt(shared - 1);
+  if (shared > 0 && unit >= 0xd800 && unit <= 0xdbff) shared--;
   return [shared, path.slice(shared)];
 }
 
@@ -164,7 +163,11 @@ function frontDecode(previous: string, shared: Value, rest: Value): AttributePat
   if (typeof shared !== 'number' || typeof rest !== 'string' || shared < 0 || shared > previous.length) {
     throw new FieldbookError('record_malformed', 'A card has a broken path.');
   }
-  return parsePath(previous.slice(0, shared) + rest);
+  try {
+    return parsePath(previous.slice(0, shared) + rest);
+  } catch (error) {
+    throw new FieldbookError('record_malformed', 'A card has a broken path.', { cause: error });
+  }
 }
 
 function encodeAttribute(value: AttributeValue): Value {
@@ -192,46 +195,97 @@ function decodeAttributes(array: Value[]): Map<AttributePath, AttributeValue> {
   return attributes;
 }
 
+// Flags of one packed metric.
 const SAME_MIN = 1;
 const SAME_MAX = 2;
 const HAS_NON_FINITE = 4;
+const INTEGER_STEPS = 8;
+const FLOAT32 = 16;
 
-/** `[flags, count, last, lastStep, (min, minStep)?, (max, maxStep)?, nonFinite?]`: an extreme that is the last value is not repeated. */
-function encodeMetric(metric: MetricSummary): Value[] {
-  const sameMin = Object.is(metric.min, metric.last) && metric.minStep === metric.lastStep;
-  const sameMax = Object.is(metric.max, metric.last) && metric.maxStep === metric.lastStep;
-  const values: Value[] = [
-    (sameMin ? SAME_MIN : 0) | (sameMax ? SAME_MAX : 0) | (metric.nonFinite > 0 ? HAS_NON_FINITE : 0),
-    metric.count,
-    metric.last,
-    metric.lastStep,
-  ];
-  if (!sameMin) values.push(metric.min, metric.minStep);
-  if (!sameMax) values.push(metric.max, metric.maxStep);
-  if (metric.nonFinite > 0) values.push(metric.nonFinite);
-  return values;
+/**
+ * Metrics as one byte string, in path order: varuint shared prefix, varstring rest, u8 flags, varint count relative
+ * to the metric before, then the values (float64, or float32 when that loses nothing) last, min unless it is the last
+ * point, max likewise, then their steps (varints relative to the last step, which is relative to that of the metric
+ * before; or float64), then varuint nonFinite when there are any.
+ */
+function encodeMetrics(metrics: ReadonlyMap<AttributePath, MetricSummary>): Uint8Array {
+  const encoder = encoding.createEncoder();
+  let path = '';
+  let count = 0;
+  let step = 0;
+  for (const next of [...metrics.keys()].sort()) {
+    const metric = metrics.get(next)!;
+    const [shared, rest] = frontCode(path, next);
+    const sameMin = Object.is(metric.min, metric.last) && Object.is(metric.minStep, metric.lastStep);
+    const sameMax = Object.is(metric.max, metric.last) && Object.is(metric.maxStep, metric.lastStep);
+    const values = [metric.last, ...(sameMin ? [] : [metric.min]), ...(sameMax ? [] : [metric.max])];
+    const steps = [...(sameMin ? [] : [metric.minStep]), ...(sameMax ? [] : [metric.maxStep])];
+    const integerSteps = deltaCodes(step, metric.lastStep) && steps.every((other) => deltaCodes(metric.lastStep, other));
+    const float32 = values.every((value) => Object.is(Math.fround(value), value));
+    encoding.writeVarUint(encoder, shared);
+    encoding.writeVarString(encoder, rest);
+    encoding.writeUint8(
+      encoder,
+      (sameMin ? SAME_MIN : 0) |
+        (sameMax ? SAME_MAX : 0) |
+        (metric.nonFinite > 0 ? HAS_NON_FINITE : 0) |
+        (integerSteps ? INTEGER_STEPS : 0) |
+        (float32 ? FLOAT32 : 0),
+    );
+    encoding.writeVarInt(encoder, metric.count - count);
+    for (const value of values) {
+      if (float32) encoding.writeFloat32(encoder, value);
+      else encoding.writeFloat64(encoder, value);
+    }
+    if (integerSteps) {
+      encoding.writeVarInt(encoder, metric.lastStep - step);
+      for (const other of steps) encoding.writeVarInt(encoder, other - metric.lastStep);
+    } else {
+      for (const other of [metric.lastStep, ...steps]) encoding.writeFloat64(encoder, other);
+    }
+    if (metric.nonFinite > 0) encoding.writeVarUint(encoder, metric.nonFinite);
+    path = next;
+    count = metric.count;
+    step = integerSteps ? metric.lastStep : step;
+  }
+  return encoding.toUint8Array(encoder);
 }
 
-function decodeMetrics(array: Value[]): Map<AttributePath, MetricSummary> {
+function decodeMetrics(bytes: Uint8Array | null): Map<AttributePath, MetricSummary> {
   const metrics = new Map<AttributePath, MetricSummary>();
+  if (bytes === null) return metrics;
+  const decoder = decoding.createDecoder(bytes);
   let path = '';
-  let index = 0;
-  const next = (): number => {
-    const value = array[index++];
-    if (typeof value !== 'number') throw new FieldbookError('record_malformed', 'A card has a broken list of metrics.');
-    return value;
-  };
-  while (index < array.length) {
-    path = frontDecode(path, array[index], array[index + 1]);
-    index += 2;
-    const flags = next();
-    const count = next();
-    const last = next();
-    const lastStep = next();
-    const [min, minStep] = (flags & SAME_MIN) !== 0 ? [last, lastStep] : [next(), next()];
-    const [max, maxStep] = (flags & SAME_MAX) !== 0 ? [last, lastStep] : [next(), next()];
-    const nonFinite = (flags & HAS_NON_FINITE) !== 0 ? next() : 0;
-    metrics.set(path as AttributePath, { count, last, lastStep, min, minStep, max, maxStep, nonFinite });
+  let count = 0;
+  let step = 0;
+  try {
+    while (decoding.hasContent(decoder)) {
+      const shared = decoding.readVarUint(decoder);
+      const next = frontDecode(path, shared, decoding.readVarString(decoder));
+      const flags = decoding.readUint8(decoder);
+      count += decoding.readVarInt(decoder);
+      const value = (): number => ((flags & FLOAT32) !== 0 ? decoding.readFloat32(decoder) : decoding.readFloat64(decoder));
+      const last = value();
+      const min = (flags & SAME_MIN) !== 0 ? last : value();
+      const max = (flags & SAME_MAX) !== 0 ? last : value();
+      const integerSteps = (flags & INTEGER_STEPS) !== 0;
+      const readStep = (base: number): number => (integerSteps ? base + decoding.readVarInt(decoder) : decoding.readFloat64(decoder));
+      const lastStep = readStep(step);
+      const minStep = (flags & SAME_MIN) !== 0 ? lastStep : readStep(lastStep);
+      const maxStep = (flags & SAME_MAX) !== 0 ? lastStep : readStep(lastStep);
+      const nonFinite = (flags & HAS_NON_FINITE) !== 0 ? decoding.readVarUint(decoder) : 0;
+      metrics.set(next, { count, last, lastStep, min, minStep, max, maxStep, nonFinite });
+      path = next;
+      step = integerSteps ? lastStep : step;
+    }
+  } catch (error) {
+    if (error instanceof FieldbookError) throw error;
+    throw new FieldbookError('record_malformed', 'A card has a broken list of metrics.', { cause: error });
   }
   return metrics;
+}
+
+/** Whether `to` can be written as a difference to `from` and read back to the very same number. */
+function deltaCodes(from: number, to: number): boolean {
+  return Number.isSafeInteger(to) && !Object.is(to, -0) && Number.isSafeInteger(to - from);
 }

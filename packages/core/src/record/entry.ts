@@ -204,10 +204,10 @@ function covered(fields: FieldReader): { first: number; last: number } {
 }
 
 function decodeLevel(value: Value): SegmentLevel {
-  if (!Array.isArray(value) || typeof value[0] !== 'number' || typeof value[1] !== 'string' || typeof value[2] !== 'number') {
+  if (!Array.isArray(value) || typeof value[0] !== 'number' || typeof value[1] !== 'string' || !DIGEST.test(value[1]) || typeof value[2] !== 'number') {
     throw new FieldbookError('record_malformed', 'An entry has a broken level.');
   }
-  return { factor: value[0], digest: parseDigest(value[1]), size: value[2] };
+  return { factor: value[0], digest: value[1] as BlobDigest, size: value[2] };
 }
 
 function decodeTail(fields: FieldReader, head: { writer: WriterId; device: DeviceId; extra: ValueObject }): TailEntry {
