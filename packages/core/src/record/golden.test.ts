@@ -1,0 +1,87 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { AttributePath, DeviceId, WriterId } from '../ids.ts';
+import type { BlobDigest } from '../ports.ts';
+import { makeCard, makeTestEdit, testEditId, testHlc } from '../testing/index.ts';
+import { decodeCard, encodeCard } from './card.ts';
+import { decodeDirectoryRecord, encodeDirectoryRecord } from './directory.ts';
+import { decodeEdit, encodeEdit } from './edit.ts';
+import { decodeEntry, encodeEntry } from './entry.ts';
+
+const FILE = new URL('../../../../tests/golden/record/v1.json', import.meta.url);
+const path = (text: string): AttributePath => text as AttributePath;
+const head = { writer: '01kf0000000000000000000000' as WriterId, device: 'd000000000000000000000000' as DeviceId, extra: {} };
+
+/** Every kind of record in version 1, with the values that are easy to get wrong. */
+const samples = {
+  card: {
+    record: makeCard({
+      name: 'größer 🙂',
+      tags: ['baseline'],
+      ended: 1_768_478_500_000,
+      status: 'finished',
+      attributes: new Map<AttributePath, string | number | boolean | null | { time: number } | string[]>([
+        [path('params/a🙂'), 1e-3],
+        [path('params/a🙃'), true],
+        [path('params/layers'), ['conv', 'dense']],
+        [path('params/start'), { time: 5 }],
+        [path('params/none'), null],
+      ]),
+      metrics: new Map([
+        [path('loss'), { count: 3, last: 0.5, lastStep: 10, min: 0.5, minStep: 10, max: 1.1, maxStep: 2, nonFinite: 0 }],
+        [path('odd'), { count: 1, last: Number.NaN, lastStep: 0.5, min: Number.NaN, minStep: -0, max: Infinity, maxStep: -3, nonFinite: 1 }],
+      ]),
+      extra: { future: ['kept'] },
+    }),
+    encode: encodeCard,
+    decode: decodeCard,
+  },
+  edit: {
+    record: makeTestEdit({ id: testEditId(1), value: 'renamed', base: [testEditId(2)], at: testHlc(1, 7), signature: new Uint8Array([1, 2, 3]) }),
+    encode: encodeEdit,
+    decode: decodeEdit,
+  },
+  segment: {
+    record: { kind: 'segment', ...head, first: 1, last: 9, digest: 'cd'.repeat(32) as BlobDigest, size: 7, points: 9, startTime: 0.5, endTime: 1, levels: [] } as const,
+    encode: encodeEntry,
+    decode: decodeEntry,
+  },
+  tail: {
+    record: {
+      kind: 'tail',
+      ...head,
+      first: 10,
+      last: 11,
+      names: ['loss', 'acc'],
+      metric: new Uint16Array([0, 1]),
+      step: new Float64Array([1, 1]),
+      value: new Float64Array([0.5, Number.NaN]),
+      time: new Float64Array([3, 4]),
+      ordinal: new Float64Array([10, 11]),
+    } as const,
+    encode: encodeEntry,
+    decode: decodeEntry,
+  },
+  book: {
+    record: { kind: 'book', title: 'MNIST', created: 5, extra: {} } as const,
+    encode: encodeDirectoryRecord,
+    decode: decodeDirectoryRecord,
+  },
+} as unknown as Record<string, { record: unknown; encode: (record: unknown) => Uint8Array; decode: (bytes: Uint8Array) => unknown }>;
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+describe('golden records', () => {
+  // FIELDBOOK_GOLDEN=write makes the file anew; do that only with a new version number.
+  if (process.env.FIELDBOOK_GOLDEN === 'write') {
+    const golden = Object.fromEntries(Object.entries(samples).map(([kind, { record, encode }]) => [kind, hex(encode(record))]));
+    writeFileSync(FILE, `${JSON.stringify(golden, null, 2)}\n`);
+  }
+  const golden = JSON.parse(readFileSync(FILE, 'utf8')) as Record<string, string>;
+
+  it.each(Object.keys(samples))('[REC-1] version 1 of a %s is written and read as the golden bytes say', (kind) => {
+    const { record, encode, decode } = samples[kind]!;
+    expect(hex(encode(record))).toBe(golden[kind]);
+    expect(decode(Uint8Array.from(Buffer.from(golden[kind]!, 'hex')))).toEqual(record);
+  });
+});
