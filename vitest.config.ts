@@ -1,0 +1,54 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Four suites, by where a test lies:
+ *
+ *   unit         packages/<name>/src/<anything>.test.ts   one package, in memory
+ *   fuzz         tests/fuzz, and <anything>.fuzz.test.ts in core
+ *   integration  tests/integration                        several packages or processes, against built programs
+ *   e2e          tests/e2e                                real Chromium, one file at a time
+ *
+ * `FIELDBOOK_LONG=1` is the long mode: tests ask `amount()` of tests/scaffold/mode.ts how much to do, and get an hour.
+ */
+const long = process.env['FIELDBOOK_LONG'] === '1';
+const MINUTE = 60_000;
+
+// Tests and Vite read packages from their sources: nothing has to be built first.
+const conditions = ['source', 'module', 'node', 'development|production'];
+const resolve = { conditions };
+const ssr = { resolve: { conditions, externalConditions: ['source', 'node', 'module-sync'] } };
+
+const suite = (name: string, test: object) => ({
+  resolve,
+  ssr,
+  test: { name, environment: 'node', exclude: ['**/node_modules/**', '**/dist/**'], ...test },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      suite('unit', {
+        include: ['packages/*/src/**/*.test.ts'],
+        exclude: ['**/node_modules/**', '**/dist/**', '**/*.fuzz.test.ts'],
+        testTimeout: 10_000,
+      }),
+      suite('fuzz', {
+        include: ['tests/fuzz/**/*.test.ts', 'packages/core/src/**/*.fuzz.test.ts'],
+        testTimeout: long ? 60 * MINUTE : 2 * MINUTE,
+      }),
+      suite('integration', {
+        include: ['tests/integration/**/*.test.ts'],
+        globalSetup: ['tests/scaffold/build-programs.ts'],
+        testTimeout: long ? 60 * MINUTE : MINUTE,
+        hookTimeout: MINUTE,
+      }),
+      suite('e2e', {
+        include: ['tests/e2e/**/*.test.ts'],
+        globalSetup: ['tests/scaffold/build-all.ts'],
+        fileParallelism: false,
+        testTimeout: long ? 60 * MINUTE : 2 * MINUTE,
+        hookTimeout: 2 * MINUTE,
+      }),
+    ],
+  },
+});
