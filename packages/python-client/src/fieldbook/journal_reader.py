@@ -206,7 +206,7 @@ def _decode(data: bytes, offset: int, end: int, sequence: int, names: dict[int, 
 
 def _decode_payload(kind: int, payload: bytes, names: dict[int, str]) -> dict[str, Any]:
     if kind in (journal.META, journal.ATTRS, journal.TAGS, journal.STATUS, journal.GAP, journal.CLOSE):
-        value = json.loads(payload, parse_constant=_refuse_constant)
+        value = json.loads(payload.decode(), parse_constant=_refuse_constant)
         if not isinstance(value, dict):
             raise ValueError("not an object")
         return value
