@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ROOT } from '../../.ci/lib/paths.mjs';
+import { ROOT } from '../../../.ci/lib/paths.mjs';
 
 interface Finding {
   readonly code: string;
@@ -110,7 +110,7 @@ beforeAll(() => {
     [join(ROOT, 'node_modules/oxlint/bin/oxlint'), '--format=json', 'packages', 'tests'],
     { cwd: folder, encoding: 'utf8', timeout: 60_000 },
   );
-  expect(linted.status, linted.stderr).toBe(1);
+  if (linted.status !== 1) throw new Error(`oxlint did not find fault: ${linted.stdout}${linted.stderr}`);
   findings = (JSON.parse(linted.stdout) as { diagnostics: Finding[] }).diagnostics;
 });
 
