@@ -1,0 +1,257 @@
+import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
+import type { Change, RunState } from '@fieldbook/core/fold';
+import type { AttributeValue, Edit, RegisterField, RunStatus, Value } from '@fieldbook/core/record';
+import type { Connection } from './shelf.ts';
+
+/** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
+export interface FieldbookWorker {
+  /** Once per page. `token` comes from the address bar, once. */
+  start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
+  projects(): Promise<ProjectLine[]>;
+  /** Starts following a project; resolves when its first books are folded. */
+  openProject(id: ProjectId): Promise<void>;
+  columns(id: ProjectId): Promise<ColumnInfo[]>;
+  window(id: ProjectId, request: WindowRequest): Promise<Window>;
+  /** Ids of a view's runs in its order, between two places; what shift-click, select all and compare need. */
+  idsOf(id: ProjectId, view: View, first: number, count: number): Promise<RunId[]>;
+  /** Full ids for the short ones of an address, in the same order, unknown ones left out. */
+  resolveIds(id: ProjectId, short: readonly string[]): Promise<RunId[]>;
+  /** Rows of chosen runs, in the order given. */
+  rows(id: ProjectId, runs: readonly RunId[], columns: readonly string[]): Promise<Row[]>;
+  readQuery(id: ProjectId, text: string): Promise<QueryReading>;
+  complete(id: ProjectId, text: string, cursor: number): Promise<Completion[]>;
+  /** All tags of a project, most used first. */
+  tags(id: ProjectId): Promise<string[]>;
+
+  run(id: RunId): Promise<RunDetail | undefined>;
+  /** Full states, for the side-by-side page. */
+  states(project: ProjectId, runs: readonly RunId[]): Promise<RunState[]>;
+
+  edit(project: ProjectId, runs: readonly RunId[], changes: readonly Change[]): Promise<EditReceipt>;
+  undo(receipt: EditReceipt): Promise<EditReceipt>;
+
+  series(request: SeriesQuery): Promise<SeriesAnswer>;
+
+  sync(): Promise<unknown>;
+  devices(): Promise<DeviceLine[]>;
+  loadExamples(): Promise<void>;
+  setPerson(name: string): Promise<void>;
+  setToken(token: string | null): Promise<void>;
+  retry(): Promise<void>;
+  persist(): Promise<boolean>;
+  /** Forgets every document, series and setting of this browser. */
+  forget(): Promise<void>;
+}
+
+export interface StartOptions {
+  origin: string;
+  token: string | null;
+  /** What this browser is called. */
+  browser: string;
+}
+
+export type WorkerEvent =
+  | { kind: 'session'; session: Session }
+  | { kind: 'projects' }
+  | { kind: 'project'; id: ProjectId; runs: readonly RunId[] }
+  | { kind: 'live'; id: ProjectId; runs: readonly RunId[] };
+
+export interface Session {
+  connection: Connection;
+  /** Null until the server has said what it is, and offline from the first start. */
+  server: ServerInfo | null;
+  device: { id: DeviceId; name: string };
+  /** Who writes: null until somebody said so. */
+  person: string | null;
+  /** A good guess for `person`: the user of the agent's machine. */
+  suggestedPerson: string | null;
+  hasToken: boolean;
+  /** Edits made in this browser that no server has acknowledged. */
+  unsaved: number;
+  /** Books listed and books folded. */
+  books: { listed: number; loaded: number };
+  storage: { problem: string | null; persisted: boolean | null; usage: number | null; quota: number | null };
+}
+
+export interface ServerInfo {
+  kind: 'agent' | 'relay';
+  name: string;
+  version: string;
+  workspace: string | null;
+}
+
+export interface ProjectLine {
+  id: ProjectId;
+  title: string;
+  runs: number;
+  running: number;
+  archived: number;
+  trashed: number;
+  /** Runs with a conflict. */
+  conflicts: number;
+  /** ms since the epoch; 0 with nothing in it. */
+  updated: number;
+  /** Edits in it that no server has acknowledged. */
+  unsaved: number;
+  loading: boolean;
+}
+
+/** Which runs a table shows besides its query. */
+export type Drawer = 'runs' | 'archive' | 'trash';
+
+export interface SortKey {
+  column: string;
+  descending: boolean;
+}
+
+export interface View {
+  drawer: Drawer;
+  query: string;
+  sort: readonly SortKey[];
+}
+
+export interface WindowRequest extends View {
+  columns: readonly string[];
+  first: number;
+  count: number;
+}
+
+export interface Window {
+  /** Rows that match, and rows in the drawer. */
+  total: number;
+  all: number;
+  first: number;
+  rows: Row[];
+  /** The query could not be read; `rows` are those of the last one that could. */
+  error: QueryProblem | null;
+  loading: boolean;
+}
+
+export type Cell = AttributeValue | undefined;
+
+/** One visible row: what every row shows, and the cells asked for. */
+export interface Row {
+  id: RunId;
+  name: string;
+  unnamed: boolean;
+  status: RunStatus;
+  created: number;
+  ended: number | null;
+  star: boolean;
+  archived: boolean;
+  trashed: boolean;
+  notes: string;
+  tags: readonly string[];
+  conflicts: readonly RegisterField[];
+  /** An edit of it is not acknowledged yet. */
+  unsaved: boolean;
+  cells: Cell[];
+}
+
+export interface ColumnInfo {
+  /** A field (`created`), an attribute (`a:params/lr`) or a metric's aggregate (`m:val/acc.max`). */
+  id: string;
+  source: 'field' | 'attribute' | 'metric';
+  path: string;
+  aggregate: Aggregate | null;
+  numeric: boolean;
+  /** How many runs have it. */
+  filled: number;
+  /** False when all runs that have it say the same. */
+  varies: boolean;
+}
+
+export type Aggregate = 'last' | 'min' | 'max' | 'count';
+
+export interface QueryProblem {
+  message: string;
+  position: number;
+  length: number;
+  expected: readonly string[];
+}
+
+export interface QueryToken {
+  start: number;
+  end: number;
+  kind: string;
+}
+
+export interface QueryReading {
+  error: QueryProblem | null;
+  tokens: QueryToken[];
+  /** Terms joined by `and` at the top, as places in the text. */
+  chips: { start: number; end: number; text: string }[];
+}
+
+export interface Completion {
+  text: string;
+  kind: string;
+  detail: string;
+  /** The part of the text that it replaces. */
+  start: number;
+  end: number;
+}
+
+export interface RunDetail {
+  state: RunState;
+  /** Oldest first. */
+  history: Edit[];
+  unsaved: readonly EditId[];
+  /** What writers said at length: all attributes, environment, tracebacks. */
+  writers: WriterDetail[];
+  /** Points of the run that are recorded. */
+  points: number | null;
+  documents: readonly DocumentName[];
+}
+
+export interface WriterDetail {
+  writer: string;
+  attributes: Record<string, Value>;
+  environment: Record<string, Value>;
+  exitCode: number | null;
+  traceback: string | null;
+  dropped: number;
+  damage: string | null;
+}
+
+/** What `undo` takes back. */
+export interface EditReceipt {
+  project: ProjectId;
+  edits: { run: RunId; id: EditId }[];
+}
+
+export interface SeriesQuery {
+  run: RunId;
+  metric: string;
+  x: 'step' | 'time';
+  from: number | null;
+  to: number | null;
+  /** The run's `updated`: a cached answer of an older state is shown first and asked for again. */
+  updated: number;
+}
+
+/** A polyline of one series. With buckets, each contributes its first, least, greatest and last point, so no spike is lost. */
+export interface SeriesAnswer {
+  x: Float64Array;
+  y: Float64Array;
+  /** x of the first point of the whole series, ms or step, for relative time. */
+  total: number;
+  /** 0 when every point is drawn. */
+  buckets: number;
+  /** Envelope per bucket; empty when every point is drawn. */
+  band: { x: Float64Array; low: Float64Array; high: Float64Array } | null;
+  nonFinite: number;
+  /** `fresh` from the server just now, `kept` from this browser, `absent` nowhere. */
+  origin: 'fresh' | 'kept' | 'absent';
+  /** In words, when something of it is missing. */
+  note: string | null;
+}
+
+export interface DeviceLine {
+  id: DeviceId;
+  name: string;
+  role: string;
+  created: number;
+  /** It is this browser. */
+  here: boolean;
+}

@@ -1,0 +1,77 @@
+import type { DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
+
+export interface Unsaved {
+  id: EditId;
+  run: RunId;
+  project: ProjectId;
+  document: DocumentName;
+}
+
+/**
+ * Which edits of this browser no server has acknowledged. Pure bookkeeping: an edit is *unsent* until a content
+ * frame of its document leaves, *sent* in frame n of a connection until the server acknowledges n frames, then gone.
+ * A new connection starts counting anew and sends what the server lacks in its first frame, so everything of the
+ * document that is not acknowledged is unsent again.
+ */
+export class Ledger {
+  readonly #unsaved = new Map<EditId, Unsaved>();
+  /** Document → edit → the frame it left in. */
+  readonly #sent = new Map<DocumentName, Map<EditId, number>>();
+
+  get size(): number {
+    return this.#unsaved.size;
+  }
+
+  has(id: EditId): boolean {
+    return this.#unsaved.has(id);
+  }
+
+  values(): Iterable<Unsaved> {
+    return this.#unsaved.values();
+  }
+
+  countOf(project: ProjectId): number {
+    let count = 0;
+    for (const edit of this.#unsaved.values()) if (edit.project === project) count += 1;
+    return count;
+  }
+
+  hasRun(run: RunId): boolean {
+    for (const edit of this.#unsaved.values()) if (edit.run === run) return true;
+    return false;
+  }
+
+  /** Before the document is changed: the frame that carries the change may leave during the change. */
+  add(edits: readonly Unsaved[]): void {
+    for (const edit of edits) this.#unsaved.set(edit.id, edit);
+  }
+
+  remove(ids: readonly EditId[]): void {
+    for (const id of ids) {
+      const edit = this.#unsaved.get(id);
+      if (edit === undefined) continue;
+      this.#unsaved.delete(id);
+      this.#sent.get(edit.document)?.delete(id);
+    }
+  }
+
+  connected(document: DocumentName): void {
+    this.#sent.delete(document);
+  }
+
+  sent(document: DocumentName, frame: number): void {
+    const sent = this.#sent.get(document) ?? new Map<EditId, number>();
+    for (const edit of this.#unsaved.values()) {
+      if (edit.document === document && !sent.has(edit.id)) sent.set(edit.id, frame);
+    }
+    this.#sent.set(document, sent);
+  }
+
+  /** The server holds the first `frames` frames of this connection. Returns the edits that are saved by that. */
+  acked(document: DocumentName, frames: number): EditId[] {
+    const saved: EditId[] = [];
+    for (const [id, frame] of this.#sent.get(document) ?? []) if (frame <= frames) saved.push(id);
+    this.remove(saved);
+    return saved;
+  }
+}

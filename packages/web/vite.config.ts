@@ -1,0 +1,43 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+import { VitePWA } from 'vite-plugin-pwa';
+
+/** `FIELDBOOK_URL` names the agent or relay that the development server talks to. */
+const server = process.env['FIELDBOOK_URL'] ?? 'http://127.0.0.1:4270';
+
+export default defineConfig({
+  root: import.meta.dirname,
+  resolve: { conditions: ['source', 'module', 'browser', 'development|production'], dedupe: ['yjs', 'lib0', 'y-protocols'] },
+  plugins: [
+    svelte(),
+    VitePWA({
+      strategies: 'injectManifest',
+      srcDir: 'src',
+      filename: 'sw.ts',
+      registerType: 'prompt',
+      // The page registers the worker itself: no inline script, so a strict content security policy holds.
+      injectRegister: false,
+      injectManifest: { globPatterns: ['**/*.{html,js,css,svg,png,webmanifest}'], globIgnores: ['icon-512*.png'] },
+      manifest: {
+        name: 'Fieldbook',
+        short_name: 'Fieldbook',
+        description: 'A field book of machine-learning runs that works with no network and merges later.',
+        start_url: '/',
+        scope: '/',
+        id: '/',
+        display: 'standalone',
+        background_color: '#fbfbf8',
+        theme_color: '#fbfbf8',
+        icons: [
+          { src: '/icon.svg', sizes: 'any', type: 'image/svg+xml' },
+          { src: '/icon-192.png', sizes: '192x192', type: 'image/png' },
+          { src: '/icon-512.png', sizes: '512x512', type: 'image/png' },
+          { src: '/icon-512-maskable.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
+        ],
+      },
+    }),
+  ],
+  worker: { format: 'es' },
+  build: { target: 'es2022', sourcemap: false, assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  server: { proxy: { '/api': { target: server }, '/rooms': { target: server, ws: true } } },
+});
