@@ -6,7 +6,7 @@ import { parseDeviceId, parsePath, parseProjectId, parseRunId, parseWriterId } f
 import { LIMITS } from '../limits.ts';
 import { FieldReader } from './fields.ts';
 import type { Value, ValueObject } from './value.ts';
-import { decodeRecord, encodeRecord } from './value.ts';
+import { decodeRecord, encodeRecord, readFloat32, readFloat64, readText } from './value.ts';
 
 export const RUN_STATUSES = ['running', 'finished', 'failed', 'crashed', 'lost', 'preempted'] as const;
 /**
@@ -159,12 +159,22 @@ function frontCode(previous: string, path: string): [number, string] {
   return [shared, path.slice(shared)];
 }
 
+/** Cards of a project repeat the same paths: checked once, and one string for all of them. At most about 1 MB. */
+const knownPaths = new Map<string, AttributePath>();
+const PATHS_KEPT = 10_000;
+
 function frontDecode(previous: string, shared: Value, rest: Value): AttributePath {
   if (typeof shared !== 'number' || typeof rest !== 'string' || shared < 0 || shared > previous.length) {
     throw new FieldbookError('record_malformed', 'A card has a broken path.');
   }
+  const text = previous.slice(0, shared) + rest;
+  const known = knownPaths.get(text);
+  if (known !== undefined) return known;
   try {
-    return parsePath(previous.slice(0, shared) + rest);
+    const path = parsePath(text);
+    if (knownPaths.size >= PATHS_KEPT) knownPaths.clear();
+    knownPaths.set(text, path);
+    return path;
   } catch (error) {
     throw new FieldbookError('record_malformed', 'A card has a broken path.', { cause: error });
   }
@@ -261,15 +271,15 @@ function decodeMetrics(bytes: Uint8Array | null): Map<AttributePath, MetricSumma
   try {
     while (decoding.hasContent(decoder)) {
       const shared = decoding.readVarUint(decoder);
-      const next = frontDecode(path, shared, decoding.readVarString(decoder));
+      const next = frontDecode(path, shared, readText(decoder));
       const flags = decoding.readUint8(decoder);
       count += decoding.readVarInt(decoder);
-      const value = (): number => ((flags & FLOAT32) !== 0 ? decoding.readFloat32(decoder) : decoding.readFloat64(decoder));
+      const value = (): number => ((flags & FLOAT32) !== 0 ? readFloat32(decoder) : readFloat64(decoder));
       const last = value();
       const min = (flags & SAME_MIN) !== 0 ? last : value();
       const max = (flags & SAME_MAX) !== 0 ? last : value();
       const integerSteps = (flags & INTEGER_STEPS) !== 0;
-      const readStep = (base: number): number => (integerSteps ? base + decoding.readVarInt(decoder) : decoding.readFloat64(decoder));
+      const readStep = (base: number): number => (integerSteps ? base + decoding.readVarInt(decoder) : readFloat64(decoder));
       const lastStep = readStep(step);
       const minStep = (flags & SAME_MIN) !== 0 ? lastStep : readStep(lastStep);
       const maxStep = (flags & SAME_MAX) !== 0 ? lastStep : readStep(lastStep);

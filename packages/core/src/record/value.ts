@@ -85,9 +85,9 @@ function readValue(decoder: decoding.Decoder, budget: { elements: number }, dept
     case 125:
       return decoding.readVarInt(decoder);
     case 124:
-      return decoding.readFloat32(decoder);
+      return readFloat32(decoder);
     case 123:
-      return decoding.readFloat64(decoder);
+      return readFloat64(decoder);
     case 122:
       return decoding.readBigInt64(decoder);
     case 121:
@@ -95,13 +95,13 @@ function readValue(decoder: decoding.Decoder, budget: { elements: number }, dept
     case 120:
       return true;
     case 119:
-      return decoding.readVarString(decoder);
+      return readText(decoder);
     case 118: {
       const length = take(decoder, budget, depth);
       // No prototype: a key named __proto__ is a key like any other.
       const object = Object.create(null) as ValueObject;
       for (let index = 0; index < length; index++) {
-        const key = decoding.readVarString(decoder);
+        const key = readText(decoder);
         object[key] = readValue(decoder, budget, depth - 1);
       }
       return object;
@@ -120,6 +120,44 @@ function readValue(decoder: decoding.Decoder, budget: { elements: number }, dept
     default:
       throw broken(`an unknown value tag ${tag}`);
   }
+}
+
+// A byte order mark is a character like any other here, and broken UTF-8 is refused.
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const scratch = new DataView(new ArrayBuffer(8));
+
+/** lib0's varstring. Short ASCII, which paths and names are, does without the decoder's call overhead. */
+export function readText(decoder: decoding.Decoder): string {
+  const length = decoding.readVarUint(decoder);
+  const { arr, pos } = decoder;
+  if (length > arr.length - pos) throw broken('a string longer than the record');
+  decoder.pos = pos + length;
+  if (length > 32) return utf8Decoder.decode(arr.subarray(pos, pos + length));
+  let text = '';
+  for (let index = pos; index < pos + length; index++) {
+    const byte = arr[index]!;
+    if (byte >= 0x80) return utf8Decoder.decode(arr.subarray(pos, pos + length));
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+/** lib0's float64, big-endian, without a view per number. */
+export function readFloat64(decoder: decoding.Decoder): number {
+  fill(decoder, 8);
+  return scratch.getFloat64(0);
+}
+
+export function readFloat32(decoder: decoding.Decoder): number {
+  fill(decoder, 4);
+  return scratch.getFloat32(0);
+}
+
+function fill(decoder: decoding.Decoder, length: number): void {
+  const { arr, pos } = decoder;
+  if (length > arr.length - pos) throw broken('a number that ends early');
+  for (let index = 0; index < length; index++) scratch.setUint8(index, arr[pos + index]!);
+  decoder.pos = pos + length;
 }
 
 function take(decoder: decoding.Decoder, budget: { elements: number }, depth: number): number {

@@ -138,7 +138,7 @@ function randomMetric(random: SeededRandom): MetricSummary {
 }
 
 export function randomText(random: SeededRandom): string {
-  return Array.from({ length: 1 + random.int(12) }, () => random.pick([...'abc XYZ019_/äß漢🙂"\\'])).join('');
+  return Array.from({ length: 1 + random.int(12) }, () => random.pick([...'abc XYZ019_/äß漢🙂"\\\uFEFF'])).join('');
 }
 
 export function testHlc(ms: number, counter = 0): Hlc {
