@@ -1,0 +1,79 @@
+import { FieldbookError } from '../errors.ts';
+import { parseProjectId } from '../ids.ts';
+import type { ApiContext } from './context.ts';
+import type { ApiRequest, ApiResponse } from './http.ts';
+import { errorResponse, json } from './http.ts';
+import { openApiDocument } from './openapi.ts';
+import type { ApiOptions } from './options.ts';
+import { RouteTable } from './route.ts';
+import { blobRoutes } from './routes/blobs.ts';
+import { documentRoutes } from './routes/documents.ts';
+import { editRoutes } from './routes/edits.ts';
+import { eventRoutes } from './routes/events.ts';
+import { programRoutes, queryRoutes } from './routes/program.ts';
+import { projectRoutes } from './routes/projects.ts';
+import { runRoutes } from './routes/runs.ts';
+import { seriesRoutes } from './routes/series.ts';
+import { RunTables } from './tables.ts';
+
+export const API_PREFIX = '/api/v1';
+
+export interface Api {
+  /** Never rejects: whatever goes wrong is an answer with `{error}`. */
+  handle(request: ApiRequest): Promise<ApiResponse>;
+  /** How many bytes of body a binding may read for a request. */
+  bodyLimit(method: string, path: string): number;
+  /** The OpenAPI 3.1 document, which is also at `/api/v1/openapi.json`. */
+  openapi(): object;
+  close(): void;
+}
+
+/** The HTTP API of agent and relay over plain values; bindings add sockets, access and limits. */
+export function createApi(options: ApiOptions): Api {
+  let last: Promise<unknown> = Promise.resolve();
+  const context: ApiContext = {
+    ...options,
+    tables: new RunTables(options.library, options.clock),
+    findRun: (reference, project) =>
+      options.library.resolve(reference, project === undefined ? undefined : parseProjectId(project)),
+    inTurn: (work) => {
+      const turn = last.then(work);
+      last = turn.catch(() => undefined);
+      return turn;
+    },
+  };
+  const table = new RouteTable(API_PREFIX, [
+    ...projectRoutes(context),
+    ...runRoutes(context),
+    ...editRoutes(context),
+    ...seriesRoutes(context),
+    ...documentRoutes(context),
+    ...blobRoutes(context),
+    ...programRoutes(context),
+    ...queryRoutes(context),
+    ...eventRoutes(context),
+  ]);
+  const document = openApiDocument(table, options.program);
+  return {
+    openapi: () => document,
+    bodyLimit: (method, path) => table.bodyLimit(method, path),
+    close: () => context.tables.close(),
+    handle: async (request) => {
+      try {
+        if (request.method === 'GET' && request.path === `${API_PREFIX}/openapi.json`) return json(200, document);
+        const { route, call } = table.match(request);
+        return await route.handle(call);
+      } catch (error) {
+        const allowed = error instanceof FieldbookError ? error.details['allowed'] : undefined;
+        if (!(error instanceof FieldbookError) || error.code === 'internal') {
+          options.log.error('api.failed', { method: request.method, path: request.path, error: describe(error) });
+        }
+        return errorResponse(error, Array.isArray(allowed) ? { allow: allowed.join(', ') } : {});
+      }
+    },
+  };
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

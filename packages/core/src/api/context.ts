@@ -1,0 +1,12 @@
+import type { RunState } from '../fold/index.ts';
+import type { ApiOptions } from './options.ts';
+import type { RunTables } from './tables.ts';
+
+/** What handlers work with. */
+export interface ApiContext extends ApiOptions {
+  tables: RunTables;
+  /** A run by id, beginning of an id, or name. Throws `not_found`, `ambiguous`. */
+  findRun(reference: string, project?: string): Promise<RunState>;
+  /** Runs `work` after all work given before it: an edit must see the one before. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
+}

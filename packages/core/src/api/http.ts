@@ -1,0 +1,115 @@
+import type { ErrorCode } from '../errors.ts';
+import { asFieldbookError, FieldbookError } from '../errors.ts';
+import { utf8 } from '../ids.ts';
+
+/** A request as a binding hands it in: plain values, whatever the server. */
+export interface ApiRequest {
+  /** Upper case. */
+  method: string;
+  /** As on the wire: percent-encoded, without the query. */
+  path: string;
+  /** Decoded pairs, in order. */
+  query: readonly (readonly [name: string, value: string])[];
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string | undefined>>;
+  /** Null when the request has none. The binding has kept to `bodyLimit`. */
+  body: Uint8Array | null;
+  access: Access;
+}
+
+/** Who is asking, as the binding found out. An `owner` sits at the machine; a relay's tokens are members and viewers. */
+export interface Access {
+  role: 'owner' | 'member' | 'viewer';
+  /** The name that edits are made under, when it is not the program's own person. */
+  name: string | null;
+}
+
+export interface ApiResponse {
+  status: number;
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string>>;
+  /** Chunks come from a response that goes on until its iterator is returned (server-sent events). */
+  body: Uint8Array | AsyncIterable<Uint8Array> | null;
+}
+
+/**
+ * Bytes of a JSON value. JSON has no NaN and no infinities and metrics do, so they become the strings `"NaN"`,
+ * `"Infinity"` and `"-Infinity"`; typed arrays become arrays, maps objects.
+ */
+export function jsonBytes(value: unknown): Uint8Array {
+  return utf8(JSON.stringify(value, plain));
+}
+
+function plain(_key: string, value: unknown): unknown {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (value instanceof Map) return Object.fromEntries(value as Map<string, unknown>);
+  if (value instanceof Float64Array || value instanceof Uint32Array) return Array.from(value);
+  return value;
+}
+
+/** A JSON answer. Nothing in it may be kept by a browser: it is true now. */
+export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): ApiResponse {
+  return {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store', ...headers },
+    body: jsonBytes(value),
+  };
+}
+
+/** `{error: {code, message, details}}` with the status that fits the code. What nobody foresaw is `internal` and says nothing of the inside. */
+export function errorResponse(thrown: unknown, headers: Readonly<Record<string, string>> = {}): ApiResponse {
+  const error =
+    thrown instanceof FieldbookError
+      ? thrown
+      : new FieldbookError('internal', 'Something went wrong inside Fieldbook; its log says what.', { cause: thrown });
+  return json(statusOf(error.code), { error: error.toJSON() }, headers);
+}
+
+/** The HTTP status of an error code: what a program that knows only HTTP should make of it. */
+export function statusOf(code: ErrorCode): number {
+  return STATUS[code] ?? 500;
+}
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  invalid_argument: 400,
+  invalid_id: 400,
+  invalid_path: 400,
+  invalid_value: 400,
+  query_syntax: 400,
+  query_type: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  bad_host: 403,
+  bad_origin: 403,
+  not_found: 404,
+  blob_missing: 404,
+  method_not_allowed: 405,
+  ambiguous: 409,
+  workspace_mismatch: 409,
+  generation_mismatch: 409,
+  record_immutable: 409,
+  too_large: 413,
+  record_too_large: 413,
+  update_too_large: 413,
+  record_malformed: 422,
+  blob_corrupt: 422,
+  not_supported: 501,
+  peer_unreachable: 502,
+  document_quarantined: 503,
+  store_closed: 503,
+  closed: 503,
+  timeout: 504,
+  disk_full: 507,
+};
+
+/** Parses a JSON body; anything else is `invalid_argument`. */
+export function parseJson(bytes: Uint8Array | null): unknown {
+  if (bytes === null || bytes.length === 0) {
+    throw new FieldbookError('invalid_argument', 'The request needs a JSON body.');
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+  } catch (error) {
+    throw new FieldbookError('invalid_argument', `The body is not JSON: ${asFieldbookError(error).message}`);
+  }
+}

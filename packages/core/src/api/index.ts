@@ -1,0 +1,15 @@
+export type { Api } from './api.ts';
+export { API_PREFIX, createApi } from './api.ts';
+export type { Access, ApiRequest, ApiResponse } from './http.ts';
+export { errorResponse, json, jsonBytes, statusOf } from './http.ts';
+export type {
+  ApiActions,
+  ApiOptions,
+  DeviceInfo,
+  LiveSource,
+  LiveValues,
+  PeerState,
+  SyncSource,
+  SyncState,
+  WorkspaceInfo,
+} from './options.ts';

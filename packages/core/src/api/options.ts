@@ -1,0 +1,102 @@
+import type { Author } from '../fold/index.ts';
+import type { DeviceId, DocumentName, RunId, WorkspaceId } from '../ids.ts';
+import type { Library } from '../library/index.ts';
+import type { BlobStore, Clock, Log, Timers } from '../ports.ts';
+import type { Replica } from '../replica/replica.ts';
+import type { SeriesReader } from '../series/index.ts';
+
+/** What a program hands to its API. Agent and relay differ in what they put here, not in the API. */
+export interface ApiOptions {
+  program: { name: 'fieldbook' | 'fieldbook-relay'; version: string };
+  role: 'agent' | 'relay';
+  replica: Replica;
+  library: Library;
+  author: Author;
+  series: Pick<SeriesReader, 'read'>;
+  blobs: BlobStore;
+  clock: Clock;
+  timers: Timers;
+  log: Log;
+  workspace(): Promise<WorkspaceInfo>;
+  sync: SyncSource;
+  live: LiveSource;
+  /** Makes a gzip member; documents are sent as they are without it. */
+  gzip?(bytes: Uint8Array): Promise<Uint8Array>;
+  /** What only an agent's owner can ask for; absent, these answer `not_supported`. */
+  actions?: ApiActions;
+}
+
+export interface WorkspaceInfo {
+  id: WorkspaceId;
+  name: string | null;
+  /** True until the machine joins others. */
+  private: boolean;
+}
+
+/** One other replica that this one exchanges with, as a person should see it. */
+export interface PeerState {
+  /** Where it is; never with a token. */
+  url: string;
+  name: string | null;
+  connected: boolean;
+  /** ms since the epoch: connected or disconnected since then. */
+  since: number | null;
+  /** Why not connected, or why something was refused, in words; null when all is well. */
+  problem: { code: string; message: string } | null;
+  /** Our feed is durable at the peer through this seq; theirs here through that one. */
+  pushedThrough: number;
+  pulledThrough: number;
+  /** Documents with changes that the peer has not acknowledged, and those known to wait there for us. */
+  pendingDocuments: number;
+  /** Blobs (and their bytes) that the peer still lacks. */
+  pendingBlobs: number;
+  pendingBytes: number;
+}
+
+export interface SyncState {
+  /** The seq of the last commit here. */
+  lastSeq: number;
+  peers: readonly PeerState[];
+  /** Everything here is durable at every peer, and the other way round. True without peers only in the sense that nothing waits. */
+  settled: boolean;
+}
+
+export interface SyncSource {
+  state(): Promise<SyncState>;
+  /** Peers that have acknowledged a document's last commit, by url. */
+  holders(document: DocumentName): Promise<readonly string[]>;
+  onChange(listener: () => void): () => void;
+}
+
+/** The newest values of running runs, before any card says them. Nobody stores these. */
+export interface LiveValues {
+  run: RunId;
+  /** ms since the epoch. */
+  at: number;
+  metrics: Readonly<Record<string, { step: number; value: number }>>;
+}
+
+export interface LiveSource {
+  onLive(listener: (values: LiveValues) => void): () => void;
+}
+
+export interface ApiActions {
+  /** Connects to a relay. Throws `unauthorized`, `peer_unreachable`, `workspace_mismatch`, `invalid_argument`. */
+  join(request: { url: string; token: string | null }): Promise<PeerState>;
+  /** Forgets a relay; false when it was not joined. Records stay. */
+  leave(request: { url: string | null }): Promise<boolean>;
+  /** Loads the recorded example runs. */
+  demo(): Promise<{ project: string; runs: number }>;
+  /** Resolves when everything in the journals is taken in and durable. */
+  drain(): Promise<void>;
+}
+
+export interface DeviceInfo {
+  device: DeviceId;
+  replica: string;
+  role: 'agent' | 'relay';
+  by: string;
+  program: string;
+  version: string;
+  api: string;
+}

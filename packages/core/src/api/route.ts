@@ -1,0 +1,165 @@
+import { FieldbookError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import type { ApiRequest, ApiResponse } from './http.ts';
+import { parseJson } from './http.ts';
+import type { Schema } from './schema.ts';
+import { check, coerce, invalid } from './schema.ts';
+
+export interface Parameter {
+  description: string;
+  schema: Schema;
+}
+
+export interface RouteAnswer {
+  status: number;
+  description: string;
+  /** JSON with this schema, when there is one. */
+  schema?: Schema;
+  /** The media type of an answer that is not JSON. */
+  type?: string;
+}
+
+/** One operation: what it takes, what it answers, who may ask, and what it does. The OpenAPI document is made from these. */
+export interface Route {
+  id: string;
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  /** Below `/api/v1`; `{name}` takes one segment, `{name*}` all that follow. */
+  path: string;
+  summary: string;
+  /** Viewers read, members also change runs and add blobs, the owner also decides what the machine does. */
+  needs: 'viewer' | 'member' | 'owner';
+  inPath?: Readonly<Record<string, Parameter>>;
+  inQuery?: Readonly<Record<string, Parameter>>;
+  /** A JSON body, or raw bytes. */
+  body?: { description: string; schema: Schema } | { description: string; type: string; limit: number };
+  answers: readonly RouteAnswer[];
+  handle(call: Call): Promise<ApiResponse>;
+}
+
+/** A request that its route has checked. */
+export interface Call {
+  request: ApiRequest;
+  path: Readonly<Record<string, string>>;
+  /** By name, of the types that the route's schemas ask for; defaults filled in. */
+  query: Readonly<Record<string, unknown>>;
+  /** The JSON value, or the bytes; null when the route takes none. */
+  body: unknown;
+}
+
+const RANK = { viewer: 0, member: 1, owner: 2 };
+
+/** Finds a request's route and checks everything that the route declares. */
+export class RouteTable {
+  readonly prefix: string;
+  readonly routes: readonly Route[];
+  readonly #patterns: readonly { route: Route; parts: readonly string[] }[];
+
+  constructor(prefix: string, routes: readonly Route[]) {
+    this.prefix = prefix;
+    this.routes = routes;
+    this.#patterns = routes.map((route) => ({ route, parts: route.path.split('/').slice(1) }));
+  }
+
+  /** How many bytes of body the binding may take in for this request; 0 for an unknown one. */
+  bodyLimit(method: string, path: string): number {
+    const body = this.#find(path).find(({ route }) => route.method === method)?.route.body;
+    if (body === undefined) return 0;
+    return 'limit' in body ? body.limit : LIMITS.requestBytes;
+  }
+
+  /** Throws `not_found`, `method_not_allowed` (details.allowed), `forbidden`, `invalid_argument`. */
+  match(request: ApiRequest): { route: Route; call: Call } {
+    const found = this.#find(request.path);
+    if (found.length === 0) throw new FieldbookError('not_found', `There is nothing at ${request.path.slice(0, 200)}.`);
+    const match = found.find(({ route }) => route.method === request.method);
+    if (match === undefined) {
+      const allowed = found.map(({ route }) => route.method);
+      throw new FieldbookError('method_not_allowed', `${request.method.slice(0, 16)} is not possible here.`, {
+        details: { allowed },
+      });
+    }
+    const { route, path } = match;
+    if (RANK[request.access.role] < RANK[route.needs]) {
+      throw new FieldbookError('forbidden', `This needs the role "${route.needs}"; yours is "${request.access.role}".`);
+    }
+    for (const [name, text] of Object.entries(path)) {
+      const parameter = route.inPath?.[name];
+      if (parameter !== undefined) check(text, parameter.schema, name);
+    }
+    return {
+      route,
+      call: { request, path, query: readQuery(request, route.inQuery ?? {}), body: readBody(request, route) },
+    };
+  }
+
+  #find(path: string): { route: Route; path: Record<string, string> }[] {
+    if (!path.startsWith(`${this.prefix}/`)) return [];
+    const segments = path.slice(this.prefix.length + 1).split('/');
+    const found = [];
+    for (const { route, parts } of this.#patterns) {
+      const values = fit(parts, segments);
+      if (values !== undefined) found.push({ route, path: values });
+    }
+    return found;
+  }
+}
+
+function fit(parts: readonly string[], segments: readonly string[]): Record<string, string> | undefined {
+  const values: Record<string, string> = {};
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index]!;
+    if (part.endsWith('*}')) {
+      if (index >= segments.length) return undefined;
+      values[part.slice(1, -2)] = decode(segments.slice(index).join('/'));
+      return values;
+    }
+    const segment = segments[index];
+    if (segment === undefined) return undefined;
+    if (part.startsWith('{')) values[part.slice(1, -1)] = decode(segment);
+    else if (part !== segment) return undefined;
+  }
+  return segments.length === parts.length ? values : undefined;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new FieldbookError('invalid_argument', 'The path is not valid percent-encoded UTF-8.');
+  }
+}
+
+function readQuery(request: ApiRequest, parameters: Readonly<Record<string, Parameter>>): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [name, text] of request.query) {
+    const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
+    if (parameter === undefined) {
+      const known = Object.keys(parameters);
+      const hint = known.length === 0 ? 'none is known here' : `known are ${known.join(', ')}`;
+      throw invalid(name.slice(0, 64), `is not a parameter of this; ${hint}`);
+    }
+    if (Object.hasOwn(values, name)) throw invalid(name, 'is given twice');
+    values[name] = coerce(name, text, parameter.schema);
+  }
+  for (const [name, { schema }] of Object.entries(parameters)) {
+    if (!Object.hasOwn(values, name) && schema.default !== undefined) values[name] = schema.default;
+  }
+  return values;
+}
+
+function readBody(request: ApiRequest, route: Route): unknown {
+  if (route.body === undefined) {
+    if (request.body !== null && request.body.length > 0)
+      throw new FieldbookError('invalid_argument', 'This takes no body.');
+    return null;
+  }
+  if ('limit' in route.body) return request.body ?? new Uint8Array(0);
+  const type = request.headers['content-type'] ?? '';
+  // Only JSON: a page elsewhere can send forms and text here without the browser asking first, but not JSON.
+  if (!/^application\/json\s*(;|$)/i.test(type)) {
+    throw new FieldbookError('invalid_argument', 'The body must be sent as application/json.');
+  }
+  const value = parseJson(request.body);
+  check(value, route.body.schema, 'body');
+  return value;
+}

@@ -1,0 +1,132 @@
+import { FieldbookError } from '../../errors.ts';
+import { LIMITS } from '../../limits.ts';
+import type { BlobDigest } from '../../ports.ts';
+import { parseDigest } from '../../record/index.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiResponse } from '../http.ts';
+import { json } from '../http.ts';
+import type { Call, Parameter, Route } from '../route.ts';
+import { array, object } from '../schema.ts';
+
+const DIGEST: Parameter = {
+  description: 'Lower-case hexadecimal SHA-256.',
+  schema: { type: 'string', pattern: '^[0-9a-f]{64}$' },
+};
+
+/** Two hundred segments are a day of a busy machine; more go in more requests. */
+const DIGESTS_MAX = 1_000;
+
+export function blobRoutes({ blobs }: ApiContext): Route[] {
+  const get = async ({ path, request }: Call): Promise<ApiResponse> => {
+    const digest = parseDigest(path['digest']!);
+    const stat = await blobs.stat(digest);
+    if (stat === undefined) throw absent(digest);
+    const headers = {
+      'content-type': 'application/octet-stream',
+      // The name is the content: it can never become stale.
+      'cache-control': 'private, max-age=31536000, immutable',
+      etag: `"${digest}"`,
+      'accept-ranges': 'bytes',
+    };
+    if (request.method === 'HEAD')
+      return { status: 200, headers: { ...headers, 'content-length': String(stat.size) }, body: null };
+    if (request.headers['if-none-match'] === `"${digest}"`) return { status: 304, headers, body: null };
+    const range = parseRange(request.headers['range'], stat.size);
+    if (range === 'unsatisfiable')
+      return { status: 416, headers: { 'content-range': `bytes */${stat.size}` }, body: null };
+    const bytes = await blobs.read(digest, range);
+    if (bytes === undefined) throw absent(digest);
+    if (range === undefined) return { status: 200, headers, body: bytes };
+    return {
+      status: 206,
+      headers: { ...headers, 'content-range': `bytes ${range.start}-${range.end - 1}/${stat.size}` },
+      body: bytes,
+    };
+  };
+  const answers = [
+    { status: 200, description: 'The bytes.', type: 'application/octet-stream' },
+    { status: 206, description: 'The bytes of the range asked for.', type: 'application/octet-stream' },
+  ];
+  return [
+    {
+      id: 'missingBlobs',
+      method: 'POST',
+      path: '/blobs/missing',
+      summary: 'Which of these blobs are not here',
+      needs: 'viewer',
+      body: {
+        description: 'Digests to look for.',
+        schema: object({ digests: { ...array(DIGEST.schema), maxItems: DIGESTS_MAX } }),
+      },
+      answers: [{ status: 200, description: 'The ones not here.', schema: object({ missing: array(DIGEST.schema) }) }],
+      handle: async ({ body }) => {
+        const { digests } = body as { digests: BlobDigest[] };
+        const missing = [];
+        for (const digest of new Set(digests)) if ((await blobs.stat(digest)) === undefined) missing.push(digest);
+        return json(200, { missing });
+      },
+    },
+    {
+      id: 'getBlob',
+      method: 'GET',
+      path: '/blobs/{digest}',
+      summary: 'A blob’s bytes; ranges work',
+      needs: 'viewer',
+      inPath: { digest: DIGEST },
+      answers,
+      handle: get,
+    },
+    {
+      id: 'headBlob',
+      method: 'HEAD',
+      path: '/blobs/{digest}',
+      summary: 'Whether a blob is here, and its size',
+      needs: 'viewer',
+      inPath: { digest: DIGEST },
+      answers: [{ status: 200, description: 'It is.' }],
+      handle: get,
+    },
+    {
+      id: 'putBlob',
+      method: 'PUT',
+      path: '/blobs/{digest}',
+      summary: 'Add a blob; again changes nothing',
+      needs: 'member',
+      inPath: { digest: DIGEST },
+      body: {
+        description: 'The bytes, whose SHA-256 must be the digest.',
+        type: 'application/octet-stream',
+        limit: LIMITS.blobBytes,
+      },
+      answers: [
+        {
+          status: 200,
+          description: 'It is here, fsynced.',
+          schema: object({ digest: DIGEST.schema, size: { type: 'integer' } }),
+        },
+      ],
+      handle: async ({ path, body }) => {
+        const bytes = body as Uint8Array;
+        const digest = await blobs.write(bytes, parseDigest(path['digest']!));
+        return json(200, { digest, size: bytes.length });
+      },
+    },
+  ];
+}
+
+function absent(digest: BlobDigest): FieldbookError {
+  return new FieldbookError('blob_missing', `The blob ${digest} is not here.`);
+}
+
+/** One range of bytes as `[start, end)`; several, or another unit, are answered with everything, as RFC 9110 allows. */
+function parseRange(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | undefined | 'unsatisfiable' {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
+  if (match === null || (match[1] === '' && match[2] === '')) return undefined;
+  const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
+  const end = match[1] === '' || match[2] === '' ? size : Math.min(size, Number(match[2]) + 1);
+  if (start >= size) return 'unsatisfiable';
+  return end <= start ? undefined : { start, end };
+}

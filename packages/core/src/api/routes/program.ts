@@ -1,0 +1,160 @@
+import { Workspace } from '../../documents/index.ts';
+import { FieldbookError } from '../../errors.ts';
+import { WORKSPACE_DOCUMENT } from '../../ids.ts';
+import { LIMITS } from '../../limits.ts';
+import type { ApiContext } from '../context.ts';
+import { json } from '../http.ts';
+import type { ApiActions, DeviceInfo } from '../options.ts';
+import type { Route } from '../route.ts';
+import { object, orNull, ref } from '../schema.ts';
+
+/** The version of the HTTP API, which is also in its path. */
+export const API_VERSION = 'v1';
+
+/** What this program is, what it shares and with whom. */
+export function programRoutes(context: ApiContext): Route[] {
+  const { replica, author, program, role, sync } = context;
+  return [
+    {
+      id: 'getDevice',
+      method: 'GET',
+      path: '/device',
+      summary: 'Who answers here',
+      needs: 'viewer',
+      answers: [{ status: 200, description: 'The program and its device.', schema: ref('Device') }],
+      handle: async () => {
+        const info: DeviceInfo = {
+          device: replica.device,
+          replica: replica.id,
+          role,
+          by: author.by,
+          program: program.name,
+          version: program.version,
+          api: API_VERSION,
+        };
+        return json(200, info);
+      },
+    },
+    {
+      id: 'getWorkspace',
+      method: 'GET',
+      path: '/workspace',
+      summary: 'The workspace, its devices and its books',
+      needs: 'viewer',
+      answers: [{ status: 200, description: 'The workspace.', schema: ref('Workspace') }],
+      handle: async () => {
+        const info = await context.workspace();
+        const listed = await replica.read(WORKSPACE_DOCUMENT, (doc) => {
+          const workspace = new Workspace(doc);
+          return {
+            name: workspace.name() ?? info.name,
+            devices: workspace
+              .devices()
+              .map(({ device, role: deviceRole, name, created }) => ({ device, role: deviceRole, name, created })),
+            books: workspace.books(),
+          };
+        });
+        return json(200, { id: info.id, private: info.private, ...listed });
+      },
+    },
+    {
+      id: 'getSync',
+      method: 'GET',
+      path: '/sync',
+      summary: 'What is where: peers, what waits for them, and why',
+      needs: 'viewer',
+      answers: [{ status: 200, description: 'The state now.', schema: ref('Sync') }],
+      handle: async () => json(200, await sync.state()),
+    },
+    ...actionRoutes(context.actions),
+  ];
+}
+
+const url = { type: 'string', minLength: 1, maxLength: 2_048 } as const;
+
+function actionRoutes(actions: ApiActions | undefined): Route[] {
+  const needed = (): ApiActions => {
+    if (actions === undefined)
+      throw new FieldbookError('not_supported', 'Only an agent can do this; a relay is joined by agents.');
+    return actions;
+  };
+  return [
+    {
+      id: 'join',
+      method: 'POST',
+      path: '/join',
+      summary: 'Share everything on this machine with a relay’s workspace',
+      needs: 'owner',
+      body: {
+        description: 'The relay. The token goes here, never into the URL.',
+        schema: object({ url, token: orNull({ type: 'string', maxLength: 256 }) }, ['token']),
+      },
+      answers: [{ status: 200, description: 'Connected.', schema: ref('Peer') }],
+      handle: async ({ body }) => json(200, await needed().join({ token: null, ...(body as { url: string }) })),
+    },
+    {
+      id: 'leave',
+      method: 'POST',
+      path: '/leave',
+      summary: 'Stop exchanging with a relay; nothing is deleted on either side',
+      needs: 'owner',
+      body: { description: 'Which relay; null for the only one.', schema: object({ url: orNull(url) }, ['url']) },
+      answers: [{ status: 200, description: 'Whether it was joined.', schema: object({ left: { type: 'boolean' } }) }],
+      handle: async ({ body }) =>
+        json(200, { left: await needed().leave({ url: null, ...(body as { url?: string }) }) }),
+    },
+    {
+      id: 'demo',
+      method: 'POST',
+      path: '/demo',
+      summary: 'Load the recorded example runs',
+      needs: 'owner',
+      body: { description: 'Nothing.', schema: object({}) },
+      answers: [
+        {
+          status: 200,
+          description: 'They are here.',
+          schema: object({ project: { type: 'string' }, runs: { type: 'integer' } }),
+        },
+      ],
+      handle: async () => json(200, await needed().demo()),
+    },
+    {
+      id: 'drain',
+      method: 'POST',
+      path: '/drain',
+      summary: 'Wait until everything in the journals is taken in and durable',
+      needs: 'owner',
+      body: { description: 'Nothing.', schema: object({}) },
+      answers: [{ status: 200, description: 'It is.', schema: object({ drained: { type: 'boolean' } }) }],
+      handle: async () => {
+        await needed().drain();
+        return json(200, { drained: true });
+      },
+    },
+  ];
+}
+
+/** `GET /query/parse`: what the query language makes of a text. */
+export function queryRoutes(context: ApiContext): Route[] {
+  return [
+    {
+      id: 'parseQuery',
+      method: 'GET',
+      path: '/query/parse',
+      summary: 'What a query means, or where it is wrong',
+      needs: 'viewer',
+      inQuery: {
+        q: { description: 'The query.', schema: { type: 'string', maxLength: LIMITS.queryLength, default: '' } },
+      },
+      answers: [
+        {
+          status: 200,
+          description: 'The query in its canonical form, and its tree.',
+          schema: object({ canonical: { type: 'string' }, query: { type: ['object', 'null'] } }),
+        },
+      ],
+      handle: async ({ query }) => json(200, context.tables.parse(query['q'] as string)),
+    },
+  ];
+}

@@ -1,0 +1,279 @@
+import { hlcMs } from '../hlc.ts';
+import type { Conflict, RunState } from '../fold/index.ts';
+import type { Edit, Entry } from '../record/index.ts';
+import type { Series } from '../series/index.ts';
+import type { Schema } from './schema.ts';
+import { array, mapOf, object, orNull, ref } from './schema.ts';
+
+/** How folded state looks in JSON, and the schemas that say so, side by side. Times are ms since the epoch. */
+
+const time: Schema = { type: 'number', description: 'ms since the epoch' };
+const text: Schema = { type: 'string' };
+const flag: Schema = { type: 'boolean' };
+const count: Schema = { type: 'integer', minimum: 0 };
+const float: Schema = ref('Float');
+const status: Schema = { type: 'string', enum: ['running', 'finished', 'failed', 'crashed', 'lost', 'preempted'] };
+const scalar: Schema = { type: ['string', 'boolean', 'number', 'null'] };
+
+/** A run as lists show it: everything but history, writers and conflicts' sides. */
+export function runView(state: RunState): object {
+  return { ...runHead(state), attributes: state.attributes, metrics: state.metrics };
+}
+
+/** A run in a list with chosen columns: `values` instead of all attributes and metrics. */
+export function runRow(state: RunState, values: Readonly<Record<string, unknown>>): object {
+  return { ...runHead(state), values };
+}
+
+function runHead(state: RunState): object {
+  const { id, project, name, unnamed, group, notes, tags, star, archived, trashed } = state;
+  const { status: runStatus, created, updated, ended, user, host } = state;
+  return {
+    id,
+    project,
+    name,
+    unnamed,
+    group,
+    notes,
+    tags,
+    star,
+    archived,
+    trashed,
+    status: runStatus,
+    created,
+    updated,
+    ended,
+    user,
+    host,
+    conflicts: state.conflicts.map((conflict) => conflict.field),
+  };
+}
+
+const headProperties = {
+  id: text,
+  project: text,
+  name: text,
+  unnamed: { type: 'boolean', description: 'Nobody named it: the name is the id.' } as Schema,
+  group: orNull(text),
+  notes: text,
+  tags: array(text),
+  star: flag,
+  archived: flag,
+  trashed: flag,
+  status,
+  created: time,
+  updated: time,
+  ended: orNull(time),
+  user: orNull(text),
+  host: orNull(text),
+  conflicts: array(text, 'Fields on which concurrent edits disagree.'),
+};
+
+/** Everything about one run. `environment` comes from the run document's writer entries. */
+export function runDetail(state: RunState, entries: readonly Entry[], holders: readonly string[]): object {
+  const writers = state.writers.map((writer) => {
+    const entry = entries.find(
+      (one) => one.kind === 'writer' && one.writer === writer.writer && one.device === writer.device,
+    );
+    const said = entry?.kind === 'writer' ? entry : undefined;
+    return {
+      ...writer,
+      environment: said?.environment ?? {},
+      exitCode: said?.exitCode ?? null,
+      traceback: said?.traceback ?? null,
+      dropped: said?.dropped ?? 0,
+      damage: said?.damage ?? null,
+    };
+  });
+  let segments = 0;
+  let bytes = 0;
+  for (const entry of entries) {
+    if (entry.kind !== 'segment') continue;
+    segments += 1;
+    bytes += entry.size;
+  }
+  return {
+    ...runView(state),
+    conflicts: state.conflicts.map(conflictView),
+    heads: state.heads,
+    writers,
+    segments: { count: segments, bytes },
+    holders,
+  };
+}
+
+export function conflictView(conflict: Conflict): object {
+  return {
+    field: conflict.field,
+    sides: conflict.sides.map(({ edit, value, by, device, at }) => ({ edit, value, by, device, at: hlcMs(at) })),
+  };
+}
+
+export function editView(edit: Edit): object {
+  const { id, run, field, op, value, base, by, device, at } = edit;
+  return { id, run, field, op, value, base, by, device, at: hlcMs(at) };
+}
+
+export function seriesView(run: string, series: Series): object {
+  const { points, buckets } = series;
+  return {
+    run,
+    metric: series.metric,
+    x: series.x,
+    total: series.total,
+    points: points === null ? null : { steps: points.steps, times: points.times, values: points.values },
+    buckets,
+    missing: series.missing,
+    corrupt: series.corrupt,
+  };
+}
+
+const floats: Schema = array(float);
+const counts: Schema = array(count);
+const covered: Schema = object({
+  writer: text,
+  device: text,
+  first: count,
+  last: count,
+  digest: text,
+  size: count,
+  points: count,
+});
+
+/** `components.schemas` of the OpenAPI document. */
+export const COMPONENTS: Readonly<Record<string, Schema>> = {
+  Float: {
+    description: 'A number; NaN and infinities, which JSON lacks, are strings.',
+    anyOf: [{ type: 'number' }, { type: 'string', enum: ['NaN', 'Infinity', '-Infinity'] }],
+  },
+  Attribute: {
+    description: 'A single value; a moment is {"time": ms}.',
+    anyOf: [{ type: ['string', 'number', 'boolean', 'null'] }, object({ time: float }), array(text)],
+  },
+  Metric: object({
+    count,
+    last: float,
+    lastStep: float,
+    min: float,
+    minStep: float,
+    max: float,
+    maxStep: float,
+    nonFinite: count,
+  }),
+  Error: object({
+    error: object({
+      code: { type: 'string', description: 'Stable; programs read this.' },
+      message: { type: 'string', description: 'For people; may change.' },
+      details: { type: 'object' },
+    }),
+  }),
+  Project: object({
+    id: text,
+    title: { type: 'string', description: 'The name as first typed.' },
+    runs: { ...count, description: 'Trashed ones not counted.' },
+    running: count,
+    trashed: count,
+    updated: time,
+    books: array(text, 'Documents that hold its cards and edits.'),
+  }),
+  Run: object({ ...headProperties, attributes: mapOf(ref('Attribute')), metrics: mapOf(ref('Metric')) }),
+  RunRow: object({ ...headProperties, values: mapOf({}, 'By column as asked for; null when the run lacks it.') }),
+  Conflict: object({
+    field: text,
+    sides: array(object({ edit: text, value: scalar, by: text, device: text, at: time }), 'The first is in force.'),
+  }),
+  RunDetail: object({
+    ...headProperties,
+    conflicts: array(ref('Conflict')),
+    attributes: mapOf(ref('Attribute')),
+    metrics: mapOf(ref('Metric')),
+    heads: mapOf(array(text), 'What the next edit of each field must name as seen.'),
+    writers: array(
+      object({
+        writer: text,
+        device: text,
+        status,
+        created: time,
+        updated: time,
+        ended: orNull(time),
+        host: orNull(text),
+        user: orNull(text),
+        ordinal: count,
+        environment: { type: 'object' },
+        exitCode: orNull({ type: 'number' }),
+        traceback: orNull(text),
+        dropped: count,
+        damage: orNull(text),
+      }),
+    ),
+    segments: object({ count, bytes: count }),
+    holders: array(text, 'Peers that have acknowledged all of it.'),
+  }),
+  Edit: object({
+    id: text,
+    run: text,
+    field: text,
+    op: text,
+    value: scalar,
+    base: array(text, 'What the author saw in force.'),
+    by: text,
+    device: text,
+    at: time,
+  }),
+  Series: object({
+    run: text,
+    metric: text,
+    x: { type: 'string', enum: ['step', 'time'] },
+    total: { ...count, description: 'Points in the range.' },
+    points: orNull(object({ steps: floats, times: floats, values: floats })),
+    buckets: orNull(
+      object({
+        from: float,
+        to: float,
+        size: count,
+        index: counts,
+        count: counts,
+        min: floats,
+        minX: floats,
+        max: floats,
+        maxX: floats,
+        first: floats,
+        firstX: floats,
+        last: floats,
+        lastX: floats,
+        nonFinite: counts,
+      }),
+    ),
+    missing: array(covered, 'Recorded, but the bytes are not on this machine.'),
+    corrupt: array(covered),
+  }),
+  Peer: object({
+    url: text,
+    name: orNull(text),
+    connected: flag,
+    since: orNull(time),
+    problem: orNull(object({ code: text, message: text })),
+    pushedThrough: count,
+    pulledThrough: count,
+    pendingDocuments: count,
+    pendingBlobs: count,
+    pendingBytes: count,
+  }),
+  Sync: object({ lastSeq: count, peers: array(ref('Peer')), settled: flag }),
+  Workspace: object({
+    id: text,
+    name: orNull(text),
+    private: { type: 'boolean', description: 'Not shared with any other machine yet.' },
+    devices: array(object({ device: text, role: text, name: text, created: time })),
+    books: array(object({ document: text, project: text, month: text, title: text, created: time })),
+  }),
+  Device: object({
+    device: text,
+    replica: text,
+    role: { type: 'string', enum: ['agent', 'relay'] },
+    by: { type: 'string', description: 'The name that edits are made under.' },
+    program: text,
+    version: text,
+    api: text,
+  }),
+};
