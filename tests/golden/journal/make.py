@@ -269,7 +269,9 @@ def malformed() -> File:
 def unicode() -> File:
     file = File(5)
     file.meta(name="Größe 🌾", user="žofie", tags=["日本語", "naïve"], project="Été à Łódź", project_id="été-à-łódź")
-    file.json(journal.ATTRS, {"time": file.now, "set": {"params/δ": "π ≈ 3.14159", "note": 'tab\t"quote"\u2028'}, "del": []})
+    file.json(
+        journal.ATTRS, {"time": file.now, "set": {"params/δ": "π ≈ 3.14159", "note": 'tab\t"quote"\u2028'}, "del": []}
+    )
     file.declare((0, "verlust/größe"), (1, "🌾/鋭さ"))
     file.log(0, {0: 1.5, 1: -2.5})
     file.close(points=2)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 MAGIC = b"FBJ1"
 MAJOR = 1

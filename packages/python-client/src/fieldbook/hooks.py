@@ -1,0 +1,118 @@
+"""How a run learns that its process ends: exit, an exception nobody caught, ``sys.exit``, SIGTERM, fork.
+
+Everything is chained to what was there before, and only what nobody else handles is handled: a script's own SIGTERM
+handler stays. What no process can hear (``kill -9``, ``os._exit``, a segfault) is told by the lock that the kernel drops.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from .run import Run
+
+_runs: dict[int, Run] = {}
+_installed = False
+_exit_status: Any = None
+_previous_excepthook: Callable[..., Any] = sys.excepthook
+_previous_exit: Callable[..., Any] = sys.exit
+
+
+def watch(run: Run) -> None:
+    """Ends ``run`` when the process ends."""
+    global _installed, _previous_excepthook, _previous_exit
+    _runs[id(run)] = run
+    if not _installed:
+        _installed = True
+        atexit.register(_at_exit)
+        _previous_excepthook, sys.excepthook = sys.excepthook, _excepthook
+        _previous_exit, sys.exit = sys.exit, _exit  # type: ignore[assignment]
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_child)
+    _handle_sigterm()
+
+
+def watch_child(run: Run) -> None:
+    """The same in a forked child, which may leave through ``os._exit`` after multiprocessing's own finalisers."""
+    watch(run)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, _at_worker_exit, exitpriority=0)
+
+
+def forget(run: Run) -> None:
+    """The run has ended."""
+    _runs.pop(id(run), None)
+    if not _runs and signal.getsignal(signal.SIGTERM) is _on_sigterm and _in_main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _at_exit() -> None:
+    for run in list(_runs.values()):
+        if _exit_status is None or _exit_status == 0:
+            run._end_with(None)
+        else:
+            run._end_with(SystemExit(_exit_status))
+
+
+def _at_worker_exit() -> None:
+    # multiprocessing calls this while an exception of the worker's function is on its way.
+    error = sys.exc_info()[1]
+    for run in list(_runs.values()):
+        run._end_with(error)
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    for run in list(_runs.values()):
+        run._end_with(error)
+    _previous_excepthook(kind, error, trace)
+
+
+def _exit(status: Any = None, /) -> None:
+    """``sys.exit`` that remembers its argument: by the time of atexit nothing else in Python knows it."""
+    global _exit_status
+    _exit_status = status
+    _previous_exit(status)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _handle_sigterm() -> None:
+    try:
+        if _in_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _on_sigterm)
+    except (ValueError, OSError):
+        pass
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    """Says so in the journal, then lets the signal do what it would have done."""
+    busy = next((run._writer for run in _runs.values() if run._writer.busy()), None)
+    if busy is not None:
+        busy.later(_terminate)  # inside one of our own writes: right after it
+        return
+    _terminate()
+
+
+def _terminate() -> None:
+    for run in list(_runs.values()):
+        run._close("failed", None, error="terminated by SIGTERM", signal=int(signal.SIGTERM))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _in_child() -> None:
+    """After a fork: the child lets go of the parent's lock, and dies of SIGTERM as if we were not there."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for run in list(_runs.values()):
+        run._writer.abandon()
+    _runs.clear()

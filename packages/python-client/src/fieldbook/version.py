@@ -1,0 +1,3 @@
+"""The client's version, as META records it."""
+
+VERSION = "0.1.0"
