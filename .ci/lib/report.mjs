@@ -1,3 +1,15 @@
+import { join } from 'node:path';
+
+/**
+ * Where what a stage said is kept.
+ *
+ * @param {string} folder
+ * @param {string} stage
+ */
+export function logOf(folder, stage) {
+  return join(folder, `${stage.replaceAll(' ', '-')}.log`);
+}
+
 /** @param {number} ms */
 export function seconds(ms) {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;

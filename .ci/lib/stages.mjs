@@ -5,6 +5,7 @@ import { runCommand } from './command.mjs';
 import { countPytest, countVitest } from './counts.mjs';
 import { CLIENT, providePython } from './python.mjs';
 import { ROOT } from './paths.mjs';
+import { logOf } from './report.mjs';
 import { listBenches } from '../../bench/list.mjs';
 
 /**
@@ -121,7 +122,7 @@ function python(name, minutes, plan) {
  * @param {Context} context
  */
 function options(name, { env, output, timeoutMs }) {
-  return { cwd: ROOT, env, timeoutMs, log: join(output, `${name.replaceAll(' ', '-')}.log`) };
+  return { cwd: ROOT, env, timeoutMs, log: logOf(output, name) };
 }
 
 /**

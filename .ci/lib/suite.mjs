@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { stopAll } from './command.mjs';
 import { install } from './install.mjs';
 import { ROOT } from './paths.mjs';
-import { seconds, stageLine, tail } from './report.mjs';
+import { logOf, seconds, stageLine, tail } from './report.mjs';
 import { stages } from './stages.mjs';
 
 const MINUTE = 60_000;
@@ -35,7 +35,6 @@ export async function main(argv) {
   const { long, chosen } = wanted;
 
   const output = join(ROOT, 'tests/.output');
-  rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   // A test that forgets to choose a home writes here and not into somebody's field book.
   const home = mkdtempSync(join(tmpdir(), 'fieldbook-test-home-'));
@@ -67,6 +66,7 @@ export async function main(argv) {
     const env = testEnvironment(process.env, { long, home });
     const until = Date.now() + WHOLE_RUN;
     for (const stage of chosen) {
+      rmSync(logOf(output, stage.name), { force: true });
       const started = Date.now();
       const left = long ? Infinity : until - started;
       const timeoutMs = Math.min(stage.minutes * MINUTE * (long ? 12 : 1), left);

@@ -15,7 +15,7 @@ import { CACHE, ROOT } from './paths.mjs';
  * @property {string} folder
  * @property {readonly string[]} inputs
  * @property {(root: string) => boolean} present whether this checkout has anything to build
- * @property {readonly string[]} command arguments for node
+ * @property {readonly [string, ...string[]]} command a script of this repository and its arguments, run in the folder
  */
 
 const SHARED = ['tsconfig.base.json', 'package-lock.json'];
@@ -37,7 +37,7 @@ function typescript(name, needs) {
     folder,
     inputs: [...SHARED, ...sources],
     present: (root) => filesUnder(root, `${folder}/src`).some((path) => path.endsWith('.ts')),
-    command: ['node_modules/typescript/bin/tsc', '-b', folder],
+    command: ['node_modules/typescript/bin/tsc', '-b'],
   };
 }
 
@@ -51,7 +51,7 @@ export const TARGETS = [
     folder: 'packages/web',
     inputs: [...SHARED, 'packages/web', 'packages/core/src', 'packages/core/package.json'],
     present: (root) => existsSync(join(root, 'packages/web/index.html')),
-    command: ['node_modules/vite/bin/vite.js', 'build', 'packages/web', '--config', 'packages/web/vite.config.ts'],
+    command: ['node_modules/vite/bin/vite.js', 'build'],
   },
 ];
 
@@ -101,8 +101,9 @@ export function build({ names, force = false, say = () => {} } = {}) {
       say(`building ${target.name} …`);
       // Taken before the compiler reads: an edit during the build leaves the target stale.
       const inputs = inputsOf(target);
-      const result = spawnSync(process.execPath, target.command, {
-        cwd: ROOT,
+      const [script, ...args] = target.command;
+      const result = spawnSync(process.execPath, [join(ROOT, script), ...args], {
+        cwd: join(ROOT, target.folder),
         encoding: 'utf8',
         timeout: 5 * 60_000,
         stdio: ['ignore', 'pipe', 'pipe'],
