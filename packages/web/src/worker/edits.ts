@@ -1,0 +1,132 @@
+import type { DocumentName, EditId, RunId } from '@fieldbook/core';
+import { bookName, FieldbookError, HybridClock, monthOf } from '@fieldbook/core';
+import type { Hlc } from '@fieldbook/core';
+import { Book, Workspace } from '@fieldbook/core/documents';
+import type { Change } from '@fieldbook/core/fold';
+import { Author, undoOf } from '@fieldbook/core/fold';
+import type { Edit } from '@fieldbook/core/record';
+import type * as Y from 'yjs';
+import type { EditReceipt } from './api.ts';
+import type { BrowserDevice } from './device.ts';
+import { clock, random } from './device.ts';
+import type { Keep } from './keep.ts';
+import type { Unsaved } from './ledger.ts';
+import { Ledger } from './ledger.ts';
+import type { Project } from './project.ts';
+
+interface Told {
+  add?: Unsaved[];
+  remove?: EditId[];
+}
+
+/**
+ * Writes edits of this browser's person into books and keeps count of those that no server has acknowledged: in
+ * IndexedDB, so that the count survives the tab, and over BroadcastChannel, so that tabs show the same one.
+ */
+export class Editor {
+  readonly ledger = new Ledger();
+  readonly #device: BrowserDevice;
+  readonly #author: Author;
+  readonly #keep: Keep;
+  readonly #channel = new BroadcastChannel('fieldbook/unsaved');
+  readonly #onChange: () => void;
+  #person: string | null;
+
+  private constructor(device: BrowserDevice, person: string | null, hybrid: HybridClock, keep: Keep, onChange: () => void) {
+    this.#device = device;
+    this.#person = person;
+    this.#keep = keep;
+    this.#onChange = onChange;
+    this.#author = new Author({ device: device.id, by: person ?? '', hybrid, clock, random });
+    this.#channel.onmessage = ({ data }: MessageEvent<Told>) => {
+      this.ledger.add(data.add ?? []);
+      this.ledger.remove(data.remove ?? []);
+      onChange();
+    };
+  }
+
+  static async open(device: BrowserDevice, keep: Keep, onChange: () => void): Promise<Editor> {
+    const [person, last, unsaved] = await Promise.all([keep.get<string>('person'), keep.get<Hlc>('hlc'), keep.get<Unsaved[]>('unsaved')]);
+    const editor = new Editor(device, person ?? null, new HybridClock(clock, last), keep, onChange);
+    editor.ledger.add(unsaved ?? []);
+    return editor;
+  }
+
+  get person(): string | null {
+    return this.#person;
+  }
+
+  async setPerson(name: string): Promise<void> {
+    this.#person = name;
+    this.#author.by = name;
+    await this.#keep.put('person', name);
+    this.#onChange();
+  }
+
+  /** Makes the changes to each run, one transaction per book. Runs that would not change get no edit. Throws `config_invalid` while nobody said who writes, `invalid_value`. */
+  async change(project: Project, runs: readonly RunId[], changes: readonly Change[], documentOf: (name: DocumentName) => Y.Doc): Promise<EditReceipt> {
+    const edits: Edit[] = [];
+    for (const run of runs) for (const change of changes) edits.push(...this.#make(project, run, change));
+    return this.#write(project, edits, documentOf);
+  }
+
+  /** Takes edits back by new ones; the receipt of those redoes. Edits that somebody has overruled since stay. */
+  async undo(project: Project, receipt: EditReceipt, documentOf: (name: DocumentName) => Y.Doc): Promise<EditReceipt> {
+    const edits: Edit[] = [];
+    for (const { run, id } of [...receipt.edits].reverse()) {
+      const history = project.fold.history(run);
+      const edit = history.find((each) => each.id === id);
+      const change = edit === undefined ? null : undoOf(edit, history);
+      if (change !== null) edits.push(...this.#make(project, run, change));
+    }
+    return this.#write(project, edits, documentOf);
+  }
+
+  /** What this browser says of itself to the workspace, once it has written something. */
+  introduce(workspace: Y.Doc, name: string): void {
+    const { id, publicKey, created } = this.#device;
+    workspace.transact(() => new Workspace(workspace).putDevice({ kind: 'device', device: id, role: 'browser', name, publicKey, created, extra: {} }));
+  }
+
+  acked(document: DocumentName, frames: number): void {
+    const saved = this.ledger.acked(document, frames);
+    if (saved.length > 0) this.#record({ remove: saved });
+  }
+
+  #make(project: Project, run: RunId, change: Change): Edit[] {
+    if (this.#person === null) throw new FieldbookError('config_invalid', 'Say who you are first: edits carry their author.');
+    const state = project.state(run);
+    if (state === undefined) return [];
+    // What was seen comes before what is written, whatever the clocks of the machines say.
+    for (const { at } of project.fold.history(run)) this.#author.hybrid.observe(at);
+    const edit = this.#author.edit(state, change);
+    return edit === null ? [] : [edit];
+  }
+
+  #write(project: Project, edits: readonly Edit[], documentOf: (name: DocumentName) => Y.Doc): EditReceipt {
+    const byBook = new Map<DocumentName, Edit[]>();
+    for (const edit of edits) {
+      const book = project.homeOf(edit.run) ?? bookName(project.id, monthOf(clock.now()));
+      byBook.set(book, [...(byBook.get(book) ?? []), edit]);
+    }
+    for (const [name, list] of byBook) {
+      this.#record({ add: list.map(({ id, run }) => ({ id, run, project: project.id, document: name })) });
+      const doc = documentOf(name);
+      const book = new Book(doc);
+      doc.transact(() => list.forEach((edit) => book.addEdit(edit)));
+    }
+    if (edits.length > 0) void this.#keep.put('hlc', this.#author.hybrid.last).catch(() => undefined);
+    return { project: project.id, edits: edits.map(({ run, id }) => ({ run, id })) };
+  }
+
+  #record(told: Told): void {
+    this.ledger.add(told.add ?? []);
+    this.#channel.postMessage(told);
+    const gone = new Set(told.remove);
+    void this.#keep
+      .update<Unsaved[]>('unsaved', (before) => [...(before ?? []).filter(({ id }) => !gone.has(id)), ...(told.add ?? [])])
+      .catch(() => undefined);
+    this.#onChange();
+  }
+}
+

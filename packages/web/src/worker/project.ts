@@ -1,0 +1,199 @@
+import type { DocumentName, ProjectId, RunId } from '@fieldbook/core';
+import { Book } from '@fieldbook/core/documents';
+import type { RunState } from '@fieldbook/core/fold';
+import { ProjectFold } from '@fieldbook/core/fold';
+import { parseCardKey } from '@fieldbook/core/record';
+import type { Row, Window, WindowRequest, View } from './api.ts';
+import { cellOf, parseColumn } from './columns.ts';
+import type { ParsedColumn } from './columns.ts';
+import { drawerOf, ProjectTable } from './table.ts';
+
+/** Facts of every run that lists need without folding it again. */
+interface Summary {
+  status: RunState['status'];
+  updated: number;
+  drawer: ReturnType<typeof drawerOf>;
+  conflicted: boolean;
+}
+
+/** Runs folded before the worker looks at its mailbox again. 500 take about 10 ms. */
+const SLICE = 500;
+const STATES_KEPT = 4_000;
+
+/**
+ * One project in this tab: its books' records folded into runs, and the table that queries see. Books come one by
+ * one, each as soon as it is loaded; a change of a book refolds the runs it names and nothing else.
+ */
+export class Project {
+  readonly id: ProjectId;
+  title: string;
+  readonly fold: ProjectFold;
+  readonly table = new ProjectTable();
+  /** Books listed, and those folded. */
+  readonly books = new Map<DocumentName, { loaded: boolean }>();
+  readonly #summaries = new Map<RunId, Summary>();
+  readonly #states = new Map<RunId, RunState>();
+  /** Where a run's card lies; its edits go there too. */
+  readonly #homes = new Map<RunId, DocumentName>();
+  readonly #onChange: (runs: readonly RunId[]) => void;
+  #lastGood = '';
+  #selected: { key: string; ids: readonly RunId[]; all: number; error: Window['error'] } | null = null;
+
+  constructor(id: ProjectId, title: string, onChange: (runs: readonly RunId[]) => void) {
+    this.id = id;
+    this.title = title;
+    this.fold = new ProjectFold(id);
+    this.#onChange = onChange;
+  }
+
+  get loading(): boolean {
+    for (const { loaded } of this.books.values()) if (!loaded) return true;
+    return false;
+  }
+
+  /** Takes in a loaded book and follows it. Resolves when all of it is in the table. */
+  async follow(name: DocumentName, book: Book): Promise<void> {
+    const runs = new Set<RunId>();
+    const note = (run: RunId | undefined): void => {
+      if (run !== undefined) runs.add(run);
+    };
+    for (const [key, bytes] of book.cards()) {
+      note(this.fold.setCard(name, key, bytes));
+      const parsed = parseCardKey(key);
+      if (parsed !== undefined) this.#homes.set(parsed.run, name);
+    }
+    for (const [key, bytes] of book.edits()) note(this.fold.addEdit(key, bytes));
+    book.observe(({ cards, edits }) => this.#changed(name, book, cards, edits));
+    let done = 0;
+    for (const run of runs) {
+      this.#refold(run);
+      if (++done % SLICE === 0) await pause();
+    }
+    this.books.set(name, { loaded: true });
+    this.#tell([...runs]);
+  }
+
+  state(id: RunId): RunState | undefined {
+    let state = this.#states.get(id);
+    if (state === undefined) {
+      state = this.fold.run(id);
+      if (state === undefined) return undefined;
+      if (this.#states.size >= STATES_KEPT) this.#states.clear();
+      this.#states.set(id, state);
+    }
+    return state;
+  }
+
+  has(id: RunId): boolean {
+    return this.#summaries.has(id);
+  }
+
+  ids(): IterableIterator<RunId> {
+    return this.#summaries.keys();
+  }
+
+  homeOf(id: RunId): DocumentName | undefined {
+    return this.#homes.get(id);
+  }
+
+  /** Ids of a view in its order. With a query that cannot be read: those of the last one that could, and the error. */
+  select(view: View, now: number): { ids: readonly RunId[]; all: number; error: Window['error'] } {
+    const key = JSON.stringify([view.drawer, view.query, view.sort]);
+    if (this.#selected?.key === key) return this.#selected;
+    let found = this.table.select(view, now);
+    if (found.error === null) this.#lastGood = view.query;
+    else found = { ...this.table.select({ ...view, query: this.#lastGood }, now), error: found.error };
+    this.#selected = { key, ...found };
+    return this.#selected;
+  }
+
+  window(request: WindowRequest, now: number, isUnsaved: (run: RunId) => boolean): Window {
+    const { ids, all, error } = this.select(request, now);
+    const first = Math.max(0, Math.min(request.first, ids.length));
+    const rows = this.rows(ids.slice(first, first + request.count), request.columns, now, isUnsaved);
+    return { total: ids.length, all, first, rows, error, loading: this.loading };
+  }
+
+  rows(ids: readonly RunId[], columns: readonly string[], now: number, isUnsaved: (run: RunId) => boolean): Row[] {
+    const parsed = columns.map(parseColumn);
+    const rows: Row[] = [];
+    for (const id of ids) {
+      const state = this.state(id);
+      if (state !== undefined) rows.push(rowOf(state, parsed, now, isUnsaved(id)));
+    }
+    return rows;
+  }
+
+  line(): { runs: number; running: number; archived: number; trashed: number; conflicts: number; updated: number } {
+    const line = { runs: 0, running: 0, archived: 0, trashed: 0, conflicts: 0, updated: 0 };
+    for (const { status, updated, drawer, conflicted } of this.#summaries.values()) {
+      if (drawer === 'trash') line.trashed += 1;
+      else if (drawer === 'archive') line.archived += 1;
+      else line.runs += 1;
+      if (drawer === 'trash') continue;
+      if (status === 'running') line.running += 1;
+      if (conflicted) line.conflicts += 1;
+      line.updated = Math.max(line.updated, updated);
+    }
+    return line;
+  }
+
+  #changed(name: DocumentName, book: Book, cards: ReadonlySet<string>, edits: ReadonlySet<string>): void {
+    const runs = new Set<RunId>();
+    for (const key of cards) {
+      const run = this.fold.setCard(name, key, book.card(key));
+      if (run === undefined) continue;
+      runs.add(run);
+      this.#homes.set(run, name);
+    }
+    for (const key of edits) {
+      const bytes = book.edit(key);
+      const run = bytes === undefined ? undefined : this.fold.addEdit(key, bytes);
+      if (run !== undefined) runs.add(run);
+    }
+    for (const run of runs) this.#refold(run);
+    if (runs.size > 0) this.#tell([...runs]);
+  }
+
+  #refold(run: RunId): void {
+    const state = this.fold.run(run);
+    this.#states.delete(run);
+    if (state === undefined || !state.known || state.purged) {
+      this.#summaries.delete(run);
+      this.table.remove(run);
+      return;
+    }
+    this.table.upsert(state);
+    this.#summaries.set(run, { status: state.status, updated: state.updated, drawer: drawerOf(state), conflicted: state.conflicts.length > 0 });
+  }
+
+  #tell(runs: readonly RunId[]): void {
+    this.#selected = null;
+    this.#onChange(runs);
+  }
+}
+
+function rowOf(state: RunState, columns: readonly (ParsedColumn | undefined)[], now: number, unsaved: boolean): Row {
+  const { id, name, unnamed, status, created, ended, star, archived, trashed, notes, tags } = state;
+  return {
+    id,
+    name,
+    unnamed,
+    status,
+    created,
+    ended,
+    star,
+    archived,
+    trashed,
+    notes: notes.length > 200 ? `${notes.slice(0, 200)}…` : notes,
+    tags,
+    conflicts: state.conflicts.map(({ field }) => field),
+    unsaved,
+    cells: columns.map((column) => (column === undefined ? undefined : cellOf(state, column, now))),
+  };
+}
+
+/** Lets messages in. A macrotask: promises alone would starve them. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,325 @@
+import type { ProjectId, RunId } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError, LIMITS, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { RunDocument } from '@fieldbook/core/documents';
+import type { RunState } from '@fieldbook/core/fold';
+import * as Comlink from 'comlink';
+import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, WorkerEvent } from './api.ts';
+import { browserDevice } from './device.ts';
+import type { BrowserDevice } from './device.ts';
+import { Editor } from './edits.ts';
+import { Http } from './http.ts';
+import { Keep } from './keep.ts';
+import { WebLibrary } from './library.ts';
+import type { Project } from './project.ts';
+import { SeriesSource } from './series.ts';
+import { Shelf } from './shelf.ts';
+
+/** Composition root of the worker: one browser, one person, one server. */
+class Worker implements FieldbookWorker {
+  #listener: (event: WorkerEvent) => void = () => undefined;
+  #session!: Session;
+  #keep!: Keep;
+  #device!: BrowserDevice;
+  #http!: Http;
+  #shelf!: Shelf;
+  #library!: WebLibrary;
+  #editor!: Editor;
+  #series!: SeriesSource;
+  #token: string | null = null;
+  /** Run documents held open for the page, the newest last. */
+  readonly #openRuns: RunId[] = [];
+  #telling = false;
+
+  async start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session> {
+    this.#listener = listener;
+    const { keep, problem } = await Keep.open();
+    this.#keep = keep;
+    if (options.token !== null) await keep.put('token', options.token).catch(() => undefined);
+    this.#token = options.token ?? (await keep.get<string>('token')) ?? null;
+    this.#device = await browserDevice(keep);
+    this.#editor = await Editor.open(this.#device, keep, () => this.#tell());
+    this.#http = new Http(options.origin, this.#token);
+    this.#series = new SeriesSource(this.#http, keep);
+    this.#session = {
+      connection: { state: 'connecting' },
+      server: (await keep.get<ServerInfo>('server')) ?? null,
+      device: { id: this.#device.id, name: options.browser },
+      person: this.#editor.person,
+      suggestedPerson: null,
+      hasToken: this.#token !== null,
+      unsaved: this.#editor.ledger.size,
+      books: { listed: 0, loaded: 0 },
+      storage: { problem, persisted: null, usage: null, quota: null },
+    };
+    watchStorage((words) => this.#storageProblem(words));
+    this.#shelf = new Shelf({
+      socketUrl: options.origin.replace(/^http/, 'ws'),
+      protocols: () => ['fieldbook.v1', 'fieldbook.ack', ...(this.#token === null ? [] : [`fieldbook.token.${this.#token}`])],
+      fetchState: (name) => this.#http.bytes(`/documents/${name.split('/').map(encodeURIComponent).join('/')}`),
+      onConnection: (connection) => {
+        this.#session.connection = connection;
+        if (connection.state === 'online') void this.#askServer();
+        this.#tell();
+      },
+      onStorageProblem: (words) => this.#storageProblem(words),
+      onReconnect: (name) => this.#editor.ledger.connected(name),
+      onSent: (name, frame) => this.#editor.ledger.sent(name, frame),
+      onAcked: (name, frames) => this.#editor.acked(name, frames),
+    });
+    this.#library = new WebLibrary(this.#shelf, {
+      onProjects: () => {
+        this.#listener({ kind: 'projects' });
+        this.#tell();
+      },
+      onRuns: (id, runs) => this.#listener({ kind: 'project', id, runs }),
+    });
+    await this.#library.open();
+    void this.#measureStorage();
+    return this.#snapshot();
+  }
+
+  async projects() {
+    return this.#library.lines(this.#editor.ledger);
+  }
+
+  async openProject(id: ProjectId): Promise<void> {
+    await this.#library.prefer(id);
+  }
+
+  async columns(id: ProjectId) {
+    return this.#library.project(id)?.table.columns() ?? [];
+  }
+
+  async window(id: ProjectId, request: Parameters<FieldbookWorker['window']>[1]) {
+    const project = this.#library.project(id);
+    if (project === undefined) return { total: 0, all: 0, first: 0, rows: [], error: null, loading: this.#stillListing() };
+    return project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
+  }
+
+  async idsOf(id: ProjectId, view: Parameters<FieldbookWorker['idsOf']>[1], first: number, count: number) {
+    return this.#library.project(id)?.select(view, Date.now()).ids.slice(first, first + count) ?? [];
+  }
+
+  async resolveIds(id: ProjectId, short: readonly string[]) {
+    const project = this.#library.project(id);
+    if (project === undefined) return [];
+    const found: RunId[] = [];
+    const wanted = new Map(short.map((text) => [text, undefined as RunId | undefined]));
+    for (const run of project.ids()) {
+      const tail = run.slice(-10);
+      if (wanted.has(run)) wanted.set(run, run);
+      else if (wanted.has(tail)) wanted.set(tail, run);
+    }
+    for (const text of short) {
+      const run = wanted.get(text);
+      if (run !== undefined) found.push(run);
+    }
+    return found;
+  }
+
+  async rows(id: ProjectId, runs: readonly RunId[], columns: readonly string[]) {
+    return this.#library.project(id)?.rows(runs, columns, Date.now(), (run) => this.#editor.ledger.hasRun(run)) ?? [];
+  }
+
+  async readQuery(id: ProjectId, text: string) {
+    return this.#library.project(id)?.table.read(text) ?? { error: null, tokens: [], chips: [] };
+  }
+
+  async complete(id: ProjectId, text: string, cursor: number) {
+    return this.#library.project(id)?.table.complete(text, cursor) ?? [];
+  }
+
+  async tags(id: ProjectId) {
+    return this.#library.project(id)?.table.tags() ?? [];
+  }
+
+  async run(id: RunId): Promise<RunDetail | undefined> {
+    const project = this.#library.projectOf(id);
+    const state = project?.state(id);
+    if (project === undefined || state === undefined) return undefined;
+    const shelved = this.#holdRun(project, id);
+    const document = new RunDocument(shelved.doc);
+    let points = 0;
+    for (const segment of document.segments()) points += segment.points;
+    for (const tail of document.tails()) points += tail.metric.length;
+    const history = project.fold.history(id);
+    return {
+      state,
+      history,
+      unsaved: history.filter((edit) => this.#editor.ledger.has(edit.id)).map((edit) => edit.id),
+      writers: [...document.writers()].map(({ writer, attributes, environment, exitCode, traceback, dropped, damage }) => ({ writer, attributes, environment, exitCode, traceback, dropped, damage })),
+      points: points === 0 ? null : points,
+      documents: [shelved.name],
+    };
+  }
+
+  async states(id: ProjectId, runs: readonly RunId[]): Promise<RunState[]> {
+    const project = this.#library.project(id);
+    return runs.flatMap((run) => project?.state(run) ?? []);
+  }
+
+  async edit(id: ProjectId, runs: readonly RunId[], changes: Parameters<FieldbookWorker['edit']>[2]) {
+    const receipt = await this.#editor.change(this.#mustHave(id), runs, changes, (name) => this.#shelf.take(name).doc);
+    if (receipt.edits.length > 0) this.#introduce();
+    return receipt;
+  }
+
+  async undo(receipt: Parameters<FieldbookWorker['undo']>[0]) {
+    return this.#editor.undo(this.#mustHave(receipt.project), receipt, (name) => this.#shelf.take(name).doc);
+  }
+
+  async series(request: Parameters<FieldbookWorker['series']>[0]) {
+    return this.#series.read(request);
+  }
+
+  async sync(): Promise<unknown> {
+    return this.#http.json('/sync');
+  }
+
+  async devices() {
+    const lines = this.#library.workspace.devices().map(({ device, name, role, created }) => ({ id: device, name, role, created, here: device === this.#device.id }));
+    return lines.sort((a, b) => a.created - b.created);
+  }
+
+  async loadExamples(): Promise<void> {
+    await this.#http.json('/demo', { method: 'POST', body: {}, timeoutMs: 120_000 });
+  }
+
+  async setPerson(name: string): Promise<void> {
+    const clean = name.trim();
+    if (clean === '' || clean.length > LIMITS.nameBytes / 4) throw new FieldbookError('invalid_value', 'A name has 1 to 128 characters.');
+    await this.#editor.setPerson(clean);
+    this.#tell();
+  }
+
+  async setToken(token: string | null): Promise<void> {
+    this.#token = token;
+    this.#http.token = token;
+    this.#session.hasToken = token !== null;
+    if (token === null) await this.#keep.remove('token');
+    else await this.#keep.put('token', token);
+    this.#shelf.retry();
+  }
+
+  async retry(): Promise<void> {
+    this.#shelf.retry();
+  }
+
+  async persist(): Promise<boolean> {
+    await this.#measureStorage();
+    return this.#session.storage.persisted === true;
+  }
+
+  async forget(): Promise<void> {
+    this.#keep.close();
+    for (const { name } of await indexedDB.databases()) {
+      if (name === 'fieldbook' || name?.startsWith('fieldbook/') === true) indexedDB.deleteDatabase(name);
+    }
+  }
+
+  #stillListing(): boolean {
+    const { state } = this.#session.connection;
+    return state === 'connecting' && this.#library.counts.listed === 0;
+  }
+
+  #mustHave(id: ProjectId): Project {
+    const project = this.#library.project(id);
+    if (project === undefined) throw new FieldbookError('not_found', `There is no project "${id}" here.`);
+    return project;
+  }
+
+  #introduce(): void {
+    const workspace = this.#shelf.get(WORKSPACE_DOCUMENT)?.doc;
+    if (workspace !== undefined) this.#editor.introduce(workspace, `${this.#editor.person ?? ''} · ${this.#session.device.name}`);
+  }
+
+  /** Opens a run's document for as long as it is among the last few looked at. */
+  #holdRun(project: Project, id: RunId) {
+    const name = runDocumentName(id);
+    const there = this.#shelf.get(name);
+    if (there !== undefined) return there;
+    const shelved = this.#shelf.take(name);
+    shelved.doc.on('afterTransaction', (transaction) => {
+      if (transaction.changed.size > 0) this.#listener({ kind: 'project', id: project.id, runs: [id] });
+    });
+    this.#openRuns.push(id);
+    if (this.#openRuns.length > 4) this.#shelf.release(runDocumentName(this.#openRuns.shift()!));
+    return shelved;
+  }
+
+  async #askServer(): Promise<void> {
+    try {
+      const device = await this.#http.json<{ role: 'agent' | 'relay'; by: string; version: string }>('/device');
+      const workspace = await this.#http.json<{ name: string | null }>('/workspace');
+      const machine = this.#library.workspace.devices().find(({ role }) => role === device.role);
+      this.#session.server = { kind: device.role, name: machine?.name ?? device.role, version: device.version, workspace: workspace.name };
+      await this.#keep.put('server', this.#session.server);
+      if (device.role === 'agent' && device.by !== '') {
+        this.#session.suggestedPerson = device.by;
+        // On one's own machine the agent already knows who that is; Settings can say otherwise.
+        if (this.#editor.person === null) await this.#editor.setPerson(device.by);
+      }
+    } catch {
+      // Rooms work without; the next connection asks again.
+    }
+    this.#tell();
+  }
+
+  #storageProblem(words: string): void {
+    this.#session.storage.problem = words;
+    this.#tell();
+  }
+
+  async #measureStorage(): Promise<void> {
+    if (typeof navigator.storage === 'undefined') return;
+    const persisted = await navigator.storage.persisted().catch(() => null);
+    const estimate = await navigator.storage.estimate().catch(() => null);
+    Object.assign(this.#session.storage, { persisted, usage: estimate?.usage ?? null, quota: estimate?.quota ?? null });
+    this.#tell();
+  }
+
+  #snapshot(): Session {
+    return { ...this.#session, person: this.#editor.person, unsaved: this.#editor.ledger.size, books: this.#library.counts };
+  }
+
+  /** One message for all that changes in one turn. */
+  #tell(): void {
+    if (this.#telling || this.#library === undefined) return;
+    this.#telling = true;
+    queueMicrotask(() => {
+      this.#telling = false;
+      this.#listener({ kind: 'session', session: this.#snapshot() });
+    });
+  }
+}
+
+/** y-indexeddb lets a full disk go as an unhandled rejection; somebody has to hear it. */
+function watchStorage(problem: (words: string) => void): void {
+  addEventListener('unhandledrejection', (event: PromiseRejectionEvent) => {
+    const reason: unknown = event.reason;
+    const name = reason instanceof DOMException ? reason.name : reason instanceof Event ? ((reason.target as IDBRequest | null)?.error?.name ?? '') : '';
+    if (!/Quota|Abort|InvalidState|Unknown|Version|NotFound|Data/.test(name)) return;
+    event.preventDefault();
+    problem(name.startsWith('Quota') ? 'The disk space that the browser allows is used up: what you change now is not kept in this browser. Free some in Settings.' : `The browser's storage failed (${name}). What you change now may not be kept in this browser.`);
+  });
+}
+
+/** Errors cross to the page as name and message; the code goes as the name. */
+function withCodes(worker: Worker): FieldbookWorker {
+  return new Proxy(worker, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return value;
+      return async (...parameters: unknown[]) => {
+        try {
+          return (await Reflect.apply(value, target, parameters)) as unknown;
+        } catch (error) {
+          if (isFieldbookError(error)) throw Object.assign(new Error(error.message), { name: error.code });
+          throw error;
+        }
+      };
+    },
+  });
+}
+
+Comlink.expose(withCodes(new Worker()));
