@@ -1,0 +1,3 @@
+export * from './admission.ts';
+export * from './open.ts';
+export * from './replica.ts';

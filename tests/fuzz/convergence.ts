@@ -1,0 +1,305 @@
+import type { Replica } from '@fieldbook/core/replica';
+import type { Card } from '@fieldbook/core/record';
+import type { DeviceId, DocumentName, ProjectId, RunId, WriterId } from '@fieldbook/core';
+import { bookName, HybridClock, isFieldbookError, mintRunId, mintWriterId, monthOf } from '@fieldbook/core';
+import { Book } from '@fieldbook/core/documents';
+import { Author, ProjectFold } from '@fieldbook/core/fold';
+import { Library } from '@fieldbook/core/library';
+import { cardKey, decodeCard, encodeCard, encodeEdit } from '@fieldbook/core/record';
+import type { FakeClock, SeededRandom } from '@fieldbook/core/testing';
+import { randomCard } from '@fieldbook/core/testing';
+
+export const PROJECT = 'mnist' as ProjectId;
+
+/** One machine of the fuzz: something that can be opened, closed and opened again on what its disk holds. */
+export interface Machine {
+  device: DeviceId;
+  clock: FakeClock;
+  /** Opens the replica on what the disk holds now. */
+  open(): Promise<Replica>;
+  /** Loses everything since the last fsync, as a power cut does; the replica must not be used after. */
+  powerCut(): Promise<void>;
+}
+
+/** Records by document and key; what a replica must hold, kept the naive way. */
+type Records = Map<DocumentName, { cards: Map<string, Uint8Array>; edits: Map<string, Uint8Array> }>;
+
+interface Member {
+  machine: Machine;
+  replica: Replica;
+  library: Library;
+  author: Author;
+  model: Records;
+  /** Updates that left this member and are still under way to somebody. */
+  writers: Map<WriterId, { run: RunId; ordinal: number }>;
+}
+
+interface Letter {
+  document: DocumentName;
+  update: Uint8Array;
+  records: { kind: 'cards' | 'edits'; key: string; bytes: Uint8Array }[];
+}
+
+/** How often the interesting things happened, so that a fuzz that tests nothing is noticed. */
+export interface Tally {
+  edits: number;
+  cards: number;
+  conflicts: number;
+  concurrentTags: number;
+  purges: number;
+  restarts: number;
+  powerCuts: number;
+  syncs: number;
+  lateLetters: number;
+  repeats: number;
+  refusedGaps: number;
+  months: number;
+}
+
+export function emptyTally(): Tally {
+  return {
+    edits: 0,
+    cards: 0,
+    conflicts: 0,
+    concurrentTags: 0,
+    purges: 0,
+    restarts: 0,
+    powerCuts: 0,
+    syncs: 0,
+    lateLetters: 0,
+    repeats: 0,
+    refusedGaps: 0,
+    months: 0,
+  };
+}
+
+/**
+ * Plays one seeded schedule on 2 to 5 machines and checks the invariants after every step. Throws with the step's
+ * number when one is broken; the seed is in the test's title.
+ */
+export async function playSchedule(random: SeededRandom, machines: readonly Machine[], steps: number, tally: Tally): Promise<void> {
+  const members: Member[] = [];
+  for (const machine of machines) members.push(await start(machine, random, new Map(), new Map()));
+  const runs: RunId[] = [];
+  const letters: Letter[] = [];
+  let partition = members.map(() => 0);
+  const months = new Set<string>();
+
+  const record = (member: Member, document: DocumentName, kind: 'cards' | 'edits', key: string, bytes: Uint8Array): void => {
+    const records = member.model.get(document) ?? { cards: new Map(), edits: new Map() };
+    member.model.set(document, records);
+    if (kind === 'cards' && !newer(bytes, records.cards.get(key))) return;
+    records[kind].set(key, bytes);
+  };
+
+  const book = (member: Member): DocumentName => bookName(PROJECT, monthOf(member.machine.clock.now()));
+
+  const commit = async (member: Member, kind: 'cards' | 'edits', key: string, bytes: Uint8Array, change: (book: Book) => void): Promise<void> => {
+    const document = book(member);
+    months.add(document);
+    const done = await member.replica.transact(document, (doc) => change(new Book(doc)));
+    if (done === undefined) throw new Error(`a new record under ${kind}/${key} changed nothing`);
+    record(member, document, kind, key, bytes);
+    if (random.chance(0.5)) letters.push({ document, update: done.update, records: [{ kind, key, bytes }] });
+  };
+
+  const writeCard = async (member: Member): Promise<void> => {
+    const writers = [...member.writers.keys()];
+    let writer: WriterId;
+    if (writers.length === 0 || random.chance(0.4)) {
+      writer = mintWriterId(member.machine.clock, random);
+      const run = runs.length > 0 && random.chance(0.4) ? random.pick(runs) : mintRunId(member.machine.clock, random);
+      if (!runs.includes(run)) runs.push(run);
+      member.writers.set(writer, { run, ordinal: 0 });
+    } else {
+      writer = random.pick(writers);
+    }
+    const state = member.writers.get(writer)!;
+    state.ordinal += 1 + random.int(5);
+    const card: Card = randomCard(random, {
+      run: state.run,
+      writer,
+      device: member.machine.device,
+      project: PROJECT,
+      ordinal: state.ordinal,
+    });
+    tally.cards += 1;
+    await commit(member, 'cards', cardKey(card), encodeCard(card), (at) => at.putCard(card));
+  };
+
+  const writeEdit = async (member: Member): Promise<void> => {
+    if (runs.length === 0) return;
+    const state = fold(member.model).run(random.pick(runs));
+    if (state === undefined) return;
+    const edit = member.author.edit(
+      state,
+      random.pick([
+        { field: 'name', op: 'set', value: random.pick(['a', 'b', 'c', null]) },
+        { field: 'notes', op: 'set', value: random.pick(['looks good', 'diverged', '']) },
+        { field: 'star', op: 'set', value: random.chance(0.5) },
+        { field: 'trashed', op: 'set', value: random.chance(0.5) },
+        { field: 'tags', op: 'add', value: random.pick(['x', 'y']) },
+        { field: 'tags', op: 'remove', value: random.pick(['x', 'y']) },
+        ...(random.chance(0.05) ? ([{ field: 'purge', op: 'set', value: true }] as const) : []),
+      ] as const),
+    );
+    if (edit === null) return;
+    tally.edits += 1;
+    if (edit.field === 'purge') tally.purges += 1;
+    await commit(member, 'edits', edit.id, encodeEdit(edit), (at) => at.addEdit(edit));
+  };
+
+  const sync = async (from: Member, to: Member): Promise<void> => {
+    for (const document of from.model.keys()) {
+      const { stateVector } = await to.replica.stateVector(document);
+      const { update } = await from.replica.encodeState(document, random.chance(0.2) ? undefined : stateVector);
+      await to.replica.apply(document, update, from);
+      if (random.chance(0.2)) {
+        tally.repeats += 1;
+        await to.replica.apply(document, update, from);
+      }
+    }
+    for (const [document, records] of from.model) {
+      for (const [key, bytes] of records.cards) record(to, document, 'cards', key, bytes);
+      for (const [key, bytes] of records.edits) record(to, document, 'edits', key, bytes);
+    }
+    tally.syncs += 1;
+    observeAll(to);
+  };
+
+  const deliver = async (to: Member): Promise<void> => {
+    if (letters.length === 0) return;
+    const letter = random.pick(letters);
+    try {
+      await to.replica.apply(letter.document, letter.update, letter);
+    } catch (error) {
+      // A letter that overtook the one before it; the state must be as if it had never come.
+      if (!isFieldbookError(error, 'missing_dependency')) throw error;
+      tally.refusedGaps += 1;
+      return;
+    }
+    for (const { kind, key, bytes } of letter.records) record(to, letter.document, kind, key, bytes);
+    tally.lateLetters += 1;
+    observeAll(to);
+  };
+
+  const restart = async (index: number, cut: boolean): Promise<void> => {
+    const member = members[index]!;
+    member.library.close();
+    if (cut) await member.machine.powerCut();
+    else await member.replica.close();
+    members[index] = await start(member.machine, random, member.model, member.writers);
+    if (cut) tally.powerCuts += 1;
+    else tally.restarts += 1;
+  };
+
+  for (let step = 0; step < steps; step++) {
+    const index = random.int(members.length);
+    const member = members[index]!;
+    member.machine.clock.advance(random.pick([0, 1, 1, 1000, -500, 86_400_000]));
+    const roll = random.float();
+    try {
+      if (roll < 0.25) await writeCard(member);
+      else if (roll < 0.55) await writeEdit(member);
+      else if (roll < 0.75) {
+        const other = random.int(members.length);
+        if (other !== index && partition[other] === partition[index]) await sync(member, members[other]!);
+      } else if (roll < 0.87) await deliver(member);
+      else if (roll < 0.93) partition = members.map(() => random.int(2));
+      else await restart(index, random.chance(0.5));
+      await check(members[index]!, tally);
+    } catch (error) {
+      throw new Error(`step ${step}: ${String(error)}`, { cause: error });
+    }
+  }
+  // Heal: two rounds over all pairs carry everything everywhere, whatever the order.
+  for (let round = 0; round < 2; round++) {
+    for (const from of random.shuffle(members)) for (const to of random.shuffle(members)) if (from !== to) await sync(from, to);
+  }
+  const expected = fold(members[0]!.model).canonical();
+  for (const member of members) {
+    await check(member, tally);
+    const actual = fold(await recordsOf(member.replica)).canonical();
+    if (actual !== expected) throw new Error('after healing two replicas differ');
+    member.library.close();
+    await member.replica.close();
+  }
+  tally.months = Math.max(tally.months, months.size);
+}
+
+async function start(machine: Machine, random: SeededRandom, model: Records, writers: Member['writers']): Promise<Member> {
+  const replica = await machine.open();
+  const author = new Author({
+    device: machine.device,
+    by: machine.device.slice(0, 4),
+    hybrid: new HybridClock(machine.clock),
+    clock: machine.clock,
+    random,
+  });
+  const member = { machine, replica, library: await Library.open(replica), author, model, writers };
+  observeAll(member);
+  return member;
+}
+
+/** A device's clock follows everything the device has seen. */
+function observeAll(member: Member): void {
+  const project = fold(member.model);
+  for (const id of project.ids()) for (const edit of project.history(id)) member.author.hybrid.observe(edit.at);
+}
+
+/** Invariants of one replica: it holds exactly the records it acknowledged, and shows exactly their fold. */
+async function check(member: Member, tally: Tally): Promise<void> {
+  const held = await recordsOf(member.replica);
+  for (const [document, records] of member.model) {
+    for (const kind of ['cards', 'edits'] as const) {
+      const here = held.get(document)?.[kind] ?? new Map<string, Uint8Array>();
+      if (here.size !== records[kind].size) {
+        throw new Error(`${document} has ${here.size} ${kind} and acknowledged ${records[kind].size}`);
+      }
+      for (const [key, bytes] of records[kind]) {
+        const actual = here.get(key);
+        if (actual === undefined) throw new Error(`${document} lost ${kind}/${key}`);
+        if (!Buffer.from(actual).equals(bytes)) throw new Error(`${document} changed ${kind}/${key}`);
+      }
+    }
+  }
+  const expected = fold(member.model);
+  if (fold(held).canonical() !== expected.canonical()) throw new Error('the fold of what is stored differs from the model');
+  const digest = await member.library.digest(PROJECT);
+  if (digest !== undefined && digest !== expected.digest()) throw new Error('the library shows something else than the fold');
+  for (const id of expected.ids()) {
+    const state = expected.run(id)!;
+    tally.conflicts += state.conflicts.length;
+    if (new Set(state.tags).size !== state.tags.length) throw new Error(`${id} shows a tag twice`);
+    for (const adds of state.tagAdds.values()) if (adds.length > 1) tally.concurrentTags += 1;
+  }
+}
+
+async function recordsOf(replica: Replica): Promise<Records> {
+  const records: Records = new Map();
+  for await (const { name } of replica.list('book/')) {
+    records.set(
+      name,
+      await replica.read(name, (doc) => {
+        const at = new Book(doc);
+        return { cards: new Map(at.cards()), edits: new Map(at.edits()) };
+      }),
+    );
+  }
+  return records;
+}
+
+function fold(records: Records): ProjectFold {
+  const project = new ProjectFold(PROJECT);
+  for (const [document, { cards, edits }] of records) {
+    for (const [key, bytes] of cards) project.setCard(document, key, bytes);
+    for (const [key, bytes] of edits) project.addEdit(key, bytes);
+  }
+  return project;
+}
+
+/** The one register: among a card's versions the highest ordinal is the youngest. */
+function newer(bytes: Uint8Array, before: Uint8Array | undefined): boolean {
+  return before === undefined || decodeCard(bytes)!.ordinal > decodeCard(before)!.ordinal;
+}
+
