@@ -1,0 +1,101 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ROOT } from '../../../.ci/lib/paths.mjs';
+
+/** A checkout in miniature: the machinery itself, nothing to install or build, and an agent that says what it sees. */
+let checkout: string;
+let home: string;
+
+const AGENT = `
+console.log(JSON.stringify({ argv: process.argv.slice(2), pid: process.pid, cwd: process.cwd() }));
+if (process.argv.includes('--stay')) {
+  process.on('SIGTERM', () => { console.log('closed'); process.exit(7); });
+  setInterval(() => {}, 1000);
+}`;
+
+beforeEach(() => {
+  checkout = realpathSync(mkdtempSync(join(tmpdir(), 'fieldbook-start-')));
+  home = mkdtempSync(join(tmpdir(), 'fieldbook-home-'));
+  cpSync(join(ROOT, '.ci'), join(checkout, '.ci'), { recursive: true });
+  write('package.json', JSON.stringify({ private: true, type: 'module', scripts: { start: 'node .ci/start.mjs' } }));
+  write('package-lock.json', JSON.stringify({ lockfileVersion: 3, packages: {} }));
+  write('node_modules/.package-lock.json', JSON.stringify({ lockfileVersion: 3, packages: {} }));
+  write('packages/node-agent/bin/fieldbook.mjs', AGENT);
+});
+
+afterEach(() => {
+  rmSync(checkout, { recursive: true, force: true });
+  rmSync(home, { recursive: true, force: true });
+});
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(join(checkout, path)), { recursive: true });
+  writeFileSync(join(checkout, path), text);
+}
+
+/** Nothing but a path and an empty home, and a registry that nobody listens on: whoever asks the network fails. */
+const env = () => ({
+  PATH: process.env['PATH'],
+  HOME: home,
+  npm_config_registry: 'http://127.0.0.1:9/',
+  npm_config_fetch_retries: '0',
+});
+const options = () => ({ cwd: home, env: env(), encoding: 'utf8', timeout: 60_000 }) as const;
+
+const start = (...args: string[]) => spawnSync(process.execPath, [join(checkout, '.ci/start.mjs'), ...args], options());
+
+describe('npm start', () => {
+  it('becomes the agent, with the arguments given, from anywhere and without a network', () => {
+    const { stdout, stderr, status } = start('--port', '0');
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(JSON.parse(stdout)).toMatchObject({ argv: ['up', '--foreground', '--port', '0'] });
+  });
+
+  it('works through npm from another folder', () => {
+    const { stdout } = spawnSync('npm', ['--silent', '--prefix', checkout, 'start', '--', '--port', '0'], options());
+    expect(JSON.parse(stdout)).toMatchObject({ argv: ['up', '--foreground', '--port', '0'], cwd: checkout });
+  });
+
+  it('is one process, which gets the signals', async () => {
+    const child = spawn(process.execPath, [join(checkout, '.ci/start.mjs'), '--stay'], { cwd: home, env: env() });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    await expect.poll(() => output, { timeout: 10_000 }).toContain('\n');
+    expect(JSON.parse(output)).toHaveProperty('pid', child.pid);
+    child.kill('SIGTERM');
+    const [code] = (await once(child, 'close')) as [number];
+    expect({ code, output }).toMatchObject({ code: 7, output: expect.stringContaining('closed') as string });
+  });
+
+  it('says what failed when packages are missing and cannot be installed', () => {
+    const dependencies = { x: '1.0.0' };
+    write('package.json', JSON.stringify({ private: true, dependencies }));
+    const packages = { '': { dependencies }, 'node_modules/x': { version: '1.0.0' } };
+    write('package-lock.json', JSON.stringify({ lockfileVersion: 3, packages }));
+    const { stdout, stderr, status } = start();
+    expect(stdout).toContain('installing packages (npm ci)');
+    expect(stderr).toContain('npm ci failed');
+    expect(status).toBe(1);
+  });
+
+  it('says so when there is no agent', () => {
+    rmSync(join(checkout, 'packages'), { recursive: true });
+    expect(start()).toMatchObject({ status: 1, stderr: expect.stringContaining('There is no agent') as string });
+  });
+
+  it('does not start what could not be built, and says what the compiler said', () => {
+    write('packages/core/src/index.ts', 'export const x: string = 1;');
+    write('node_modules/typescript/bin/tsc', `console.log('error TS2322'); process.exit(1);`);
+    const { stdout, stderr, status } = start();
+    expect(stderr).toContain('error TS2322');
+    expect(stderr).toContain('could not be built: core');
+    expect(stdout).not.toContain('argv');
+    expect(status).toBe(1);
+  });
+});
