@@ -9,6 +9,7 @@ interface Locked {
   readonly integrity?: string;
   readonly link?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
@@ -46,8 +47,8 @@ describe('the lockfile', () => {
 
   it('pins what the packages ask for', () => {
     const own = packages.filter(([folder]) => folder === '' || /^packages\/[^/]+$/.test(folder));
-    const loose = own.flatMap(([folder, { dependencies = {} }]) =>
-      Object.entries(dependencies)
+    const loose = own.flatMap(([folder, { dependencies, devDependencies }]) =>
+      Object.entries({ ...dependencies, ...devDependencies })
         .filter(([, range]) => !/^\d+\.\d+\.\d+$/.test(range))
         .map(([name, range]) => `${folder}: ${name} ${range}`),
     );
