@@ -1,0 +1,167 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { FieldbookError } from '../errors.ts';
+import { base32 } from '../ids.ts';
+import type { BlobDigest, BlobStat, BlobStore, Random } from '../ports.ts';
+import { parseDigest } from '../record/index.ts';
+
+/** What the blob store needs of a file system; the promises of `node:fs` have this shape. */
+export interface BlobFileSystem {
+  mkdir(path: string, options: { recursive: true }): Promise<unknown>;
+  open(path: string, flags: string): Promise<BlobFile>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: { force: true }): Promise<void>;
+  readdir(path: string): Promise<string[]>;
+  stat(path: string): Promise<{ size: number; isFile(): boolean }>;
+}
+
+export interface BlobFile {
+  write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
+  read(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+  sync(): Promise<void>;
+  stat(): Promise<{ size: number }>;
+  close(): Promise<void>;
+}
+
+export interface FileBlobStoreOptions {
+  fs: BlobFileSystem;
+  /** The directory that holds `sha256/` and `tmp/`; created when absent. */
+  root: string;
+  random: Random;
+  /** A faster SHA-256 than the portable one, where the platform has it. */
+  sha256?: (bytes: Uint8Array) => Uint8Array;
+}
+
+/**
+ * Blobs as files: `<root>/sha256/<first two digits>/<digest>`. A blob is written to `<root>/tmp`, fsynced, renamed,
+ * and its directory fsynced; a crash leaves a stray file in `tmp` or the whole blob.
+ */
+export class FileBlobStore implements BlobStore {
+  readonly #fs: BlobFileSystem;
+  readonly #root: string;
+  readonly #random: Random;
+  readonly #sha256: (bytes: Uint8Array) => Uint8Array;
+
+  constructor(options: FileBlobStoreOptions) {
+    this.#fs = options.fs;
+    this.#root = options.root;
+    this.#random = options.random;
+    this.#sha256 = options.sha256 ?? sha256;
+  }
+
+  async stat(digest: BlobDigest): Promise<BlobStat | undefined> {
+    const stat = await this.#orAbsent(this.#fs.stat(this.#path(digest)));
+    return stat === undefined ? undefined : { digest, size: stat.size };
+  }
+
+  async read(digest: BlobDigest, range?: { start: number; end: number }): Promise<Uint8Array | undefined> {
+    const file = await this.#orAbsent(this.#fs.open(this.#path(digest), 'r'));
+    if (file === undefined) return undefined;
+    try {
+      const { size } = await file.stat();
+      const start = Math.min(Math.max(0, range?.start ?? 0), size);
+      const end = Math.min(Math.max(start, range?.end ?? size), size);
+      const bytes = new Uint8Array(end - start);
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+        if (bytesRead === 0) throw this.#corrupt(digest);
+        done += bytesRead;
+      }
+      if (range === undefined && this.#digest(bytes) !== digest) throw this.#corrupt(digest);
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async write(bytes: Uint8Array, expected?: BlobDigest): Promise<BlobDigest> {
+    const digest = this.#digest(bytes);
+    if (expected !== undefined && expected !== digest) {
+      throw new FieldbookError('blob_corrupt', `The bytes for blob ${expected} have another digest, ${digest}; nothing was stored.`);
+    }
+    const stat = await this.stat(digest);
+    if (stat !== undefined && stat.size === bytes.length) return digest;
+    const directory = `${this.#root}/sha256/${digest.slice(0, 2)}`;
+    await this.#fs.mkdir(directory, { recursive: true });
+    await this.#fs.mkdir(`${this.#root}/tmp`, { recursive: true });
+    const temporary = `${this.#root}/tmp/${base32(this.#random.bytes(10))}`;
+    try {
+      await this.#writeFile(temporary, bytes);
+      await this.#fs.rename(temporary, this.#path(digest));
+    } catch (error) {
+      await this.#fs.rm(temporary, { force: true }).catch(() => {});
+      throw diskError(error, digest);
+    }
+    // Without these the rename itself, or a directory just made, may be lost with the power.
+    for (const path of [directory, `${this.#root}/sha256`]) await this.#syncDirectory(path);
+    return digest;
+  }
+
+  async remove(digest: BlobDigest): Promise<void> {
+    await this.#fs.rm(this.#path(digest), { force: true });
+  }
+
+  async *list(): AsyncGenerator<BlobStat> {
+    for (const head of (await this.#orAbsent(this.#fs.readdir(`${this.#root}/sha256`))) ?? []) {
+      for (const name of (await this.#orAbsent(this.#fs.readdir(`${this.#root}/sha256/${head}`))) ?? []) {
+        if (!/^[0-9a-f]{64}$/.test(name)) continue;
+        const stat = await this.stat(name as BlobDigest);
+        if (stat !== undefined) yield stat;
+      }
+    }
+  }
+
+  #path(digest: BlobDigest): string {
+    parseDigest(digest);
+    return `${this.#root}/sha256/${digest.slice(0, 2)}/${digest}`;
+  }
+
+  #digest(bytes: Uint8Array): BlobDigest {
+    return bytesToHex(this.#sha256(bytes)) as BlobDigest;
+  }
+
+  async #writeFile(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await this.#fs.open(path, 'wx');
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await file.write(bytes, done, bytes.length - done, done)).bytesWritten;
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #syncDirectory(path: string): Promise<void> {
+    const directory = await this.#fs.open(path, 'r');
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  async #orAbsent<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await work;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+      throw diskError(error);
+    }
+  }
+
+  #corrupt(digest: BlobDigest): FieldbookError {
+    return new FieldbookError('blob_corrupt', `Blob ${digest} has other bytes than its name says. Fetch it again from another replica, or run "fieldbook doctor".`);
+  }
+}
+
+function diskError(error: unknown, digest?: BlobDigest): FieldbookError {
+  if (error instanceof FieldbookError) return error;
+  const { code, message } = error as { code?: string; message?: string };
+  const what = digest === undefined ? 'A blob' : `Blob ${digest}`;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new FieldbookError('disk_full', `${what} was not stored: the disk is full.`, { cause: error });
+  }
+  return new FieldbookError('storage_failed', `${what} could not be read or written: ${message ?? String(error)}`, { cause: error });
+}
