@@ -1,0 +1,109 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { FieldbookError } from '@fieldbook/core';
+import type { Log } from '@fieldbook/core';
+import type { Home } from '../machine/home.ts';
+import { makeHome } from '../machine/home.ts';
+import { openMachine } from '../machine/machine.ts';
+import { openServices } from '../machine/services.ts';
+import { VERSION } from '../version.ts';
+import type { AccessRules } from './access.ts';
+import { listenSomewhere } from './port.ts';
+import { announce, localToken, withdraw } from './presence.ts';
+import { createHttpServer } from './server.ts';
+import { createSockets } from './sockets.ts';
+import { StaticSite, WEB_DIST } from './static.ts';
+
+export interface AgentOptions {
+  home: Home;
+  env: Readonly<Record<string, string | undefined>>;
+  log: Log;
+  /** What to bind to; loopback unless somebody insists. */
+  host: string;
+  /** The port that was asked for; the default one, or one near it, without. */
+  port: number | undefined;
+  /** Names that requests may use besides the loopback ones. */
+  hosts: readonly string[];
+  /** Where the web UI lies. */
+  web?: string;
+}
+
+export interface Agent {
+  url: string;
+  port: number;
+  /** The default port and who has it, when another had to be taken. */
+  insteadOf: { port: number; holder: string | null } | null;
+  /** Stops taking requests, flushes, closes the store. */
+  close(): Promise<void>;
+}
+
+/** Open requests get this long to end before their connections are cut. */
+const DRAIN_MS = 3_000;
+
+/** Starts the agent of a home: store, ingest, replication, HTTP and rooms, in that order. Throws `store_locked`, `port_in_use`. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { home, env, log } = options;
+  await makeHome(home);
+  const token = await localToken(home);
+  const machine = await openMachine(home, env, log);
+  const services = await openServices(machine, { watch: true });
+  const rules: AccessRules = { port: 0, hosts: options.hosts, token };
+  const sockets = createSockets({ rules, machine, services, log });
+  const server = createHttpServer({
+    api: services.api,
+    site: new StaticSite(options.web ?? WEB_DIST),
+    rules,
+    log,
+    upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => sockets.upgrade(request, socket, head),
+  });
+  const stop = async (): Promise<void> => {
+    await closeServer(server);
+    await sockets.close();
+    await services.close();
+    await machine.close();
+  };
+  try {
+    const { port, insteadOf } = await listenSomewhere(server, options.host, options.port);
+    rules.port = port;
+    const url = `http://${urlHost(options.host)}:${port}`;
+    await announce(home, { pid: process.pid, port, url, version: VERSION, started: Date.now() });
+    log.info('agent.started', { url, pid: process.pid, version: VERSION });
+    let closing: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await withdraw(home, process.pid);
+      await stop();
+      log.info('agent.stopped', {});
+    };
+    return { url, port, insteadOf, close: () => (closing ??= close()) };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The name to reach a bound address by; a wildcard is reached on loopback. */
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  if (!server.listening) return;
+  await new Promise<void>((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+/** Refuses anything but loopback unless it was asked for in so many words. */
+export function checkBind(host: string, insist: boolean): void {
+  if (insist || host === 'localhost' || host === '::1' || /^127\./.test(host)) return;
+  throw new FieldbookError(
+    'invalid_argument',
+    `Binding to ${host} lets other machines reach this agent; a relay is made for that. Add --allow-remote to do it all the same: they will need the token.`,
+  );
+}

@@ -1,0 +1,119 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Log } from '@fieldbook/core';
+import { FieldbookError } from '@fieldbook/core';
+import type { Api } from '@fieldbook/core/api';
+import { API_PREFIX, errorResponse } from '@fieldbook/core/api';
+import type { AccessRules } from './access.ts';
+import { accessOf, checkHost, presentedToken } from './access.ts';
+import { readRequest, splitUrl, writeResponse } from './binding.ts';
+import type { StaticSite } from './static.ts';
+
+export interface HttpOptions {
+  api: Api;
+  site: StaticSite;
+  rules: AccessRules;
+  log: Log;
+  /** A checked WebSocket upgrade. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/** A request that takes longer to arrive than this is not from anybody who means it. */
+const REQUEST_MS = 60_000;
+const HEADERS_MS = 10_000;
+const HEADER_BYTES = 16 * 1024;
+/** Browsers reuse connections; a little longer than the relay's proxies do. */
+const KEEP_ALIVE_MS = 65_000;
+
+/** The HTTP side of the agent, not yet listening. Access is checked here, once, for everything. */
+export function createHttpServer(options: HttpOptions): Server {
+  const server = createServer(
+    {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: HEADERS_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: HEADER_BYTES,
+    },
+    (request, response) => {
+      respond(options, request, response).catch((error: unknown) => {
+        options.log.warn('http.failed', { error: String(error) });
+        response.destroy();
+      });
+    },
+  );
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    try {
+      checkHost(options.rules, request.headers);
+    } catch {
+      socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+      return;
+    }
+    options.upgrade(request, socket, head);
+  });
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else socket.destroy();
+  });
+  return server;
+}
+
+async function respond(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { api, rules, site } = options;
+  const { path } = splitUrl(request.url ?? '/');
+  const method = request.method ?? 'GET';
+  response.setHeader('x-content-type-options', 'nosniff');
+  try {
+    if (path !== '/api' && !path.startsWith('/api/')) {
+      checkHost(rules, request.headers);
+      if (method !== 'GET' && method !== 'HEAD')
+        throw new FieldbookError('method_not_allowed', 'Pages can only be read.');
+      const answer = await site.respond(path, request.headers['if-none-match'], request.headers.host ?? '');
+      return await writeResponse(response, answer, method === 'HEAD');
+    }
+    const access = accessOf(rules, {
+      method,
+      headers: request.headers,
+      remoteAddress: request.socket.remoteAddress ?? '',
+      token: presentedToken(request.headers),
+      upgrade: false,
+    });
+    if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
+    response.setHeader('cross-origin-resource-policy', 'same-origin');
+    const answer = await api.handle(await readRequest(request, api, access));
+    return await writeResponse(response, answer, method === 'HEAD');
+  } catch (error) {
+    if (response.headersSent) throw error;
+    // What is left of a refused body is not read, so the connection cannot be used again.
+    const headers: Record<string, string> = request.complete ? {} : { connection: 'close' };
+    return writeResponse(response, errorResponse(error, headers), method === 'HEAD');
+  }
+}
+
+/** Listens; resolves with the port. Throws `port_in_use`. */
+export function listen(server: Server, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => {
+      server.off('listening', listening);
+      if (error.code === 'EADDRINUSE')
+        reject(new FieldbookError('port_in_use', `Port ${port} is taken.`, { details: { port } }));
+      else if (error.code === 'EACCES')
+        reject(new FieldbookError('port_in_use', `Port ${port} may not be used by this user.`, { details: { port } }));
+      else
+        reject(
+          new FieldbookError('invalid_argument', `Cannot listen on ${host}:${port}: ${error.message}`, {
+            cause: error,
+          }),
+        );
+    };
+    const listening = (): void => {
+      server.off('error', failed);
+      resolve((server.address() as AddressInfo).port);
+    };
+    server.once('error', failed);
+    server.once('listening', listening);
+    server.listen(port, host);
+  });
+}

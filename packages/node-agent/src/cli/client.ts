@@ -1,0 +1,98 @@
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import type { ErrorCode } from '@fieldbook/core';
+import { FieldbookError } from '@fieldbook/core';
+import { API_PREFIX } from '@fieldbook/core/api';
+
+export interface Call {
+  query?: Readonly<Record<string, string | number | undefined>>;
+  /** Sent as JSON. */
+  body?: unknown;
+}
+
+/** The API of this machine's field book: a running agent's over HTTP, or opened for one command in this process. */
+export interface Client {
+  kind: 'agent' | 'direct';
+  /** The agent's URL, or null in process. */
+  url: string | null;
+  /** The JSON answer. Throws the error that the API answered. */
+  call<T>(method: 'GET' | 'POST', path: string, call?: Call): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** A running agent over HTTP. Throws `agent_not_running` when nobody answers. */
+export function agentClient(url: string, token: string, timeoutMs = 60_000): Client {
+  const connections = new HttpAgent({ keepAlive: true });
+  return {
+    kind: 'agent',
+    url,
+    call: async <T>(method: 'GET' | 'POST', path: string, call: Call = {}) => {
+      const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+      const answer = await send(url, connections, { method, path: pathOf(path, call.query), body, token, timeoutMs });
+      return decodeAnswer<T>(answer.status, answer.text);
+    },
+    close: async () => connections.destroy(),
+  };
+}
+
+/** Path below the API's prefix with its query; segments must be encoded already. */
+export function pathOf(path: string, query: Call['query'] = {}): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.append(name, String(value));
+  const text = search.toString();
+  return `${API_PREFIX}${path}${text === '' ? '' : `?${text}`}`;
+}
+
+/** The JSON of a good answer; throws the `FieldbookError` that another one carries. */
+export function decodeAnswer<T>(status: number, text: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new FieldbookError('internal', `The answer (HTTP ${status}) is not JSON; is this a Fieldbook agent?`);
+  }
+  if (status < 400) return value as T;
+  const error = (value as { error?: { code?: string; message?: string; details?: Record<string, unknown> } }).error;
+  throw new FieldbookError((error?.code ?? 'internal') as ErrorCode, error?.message ?? `HTTP ${status}`, {
+    details: error?.details ?? {},
+  });
+}
+
+interface Sent {
+  method: string;
+  path: string;
+  body: string | undefined;
+  token: string;
+  timeoutMs: number;
+}
+
+function send(
+  url: string,
+  agent: HttpAgent,
+  { method, path, body, token, timeoutMs }: Sent,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const request = httpRequest(new URL(path, url), { method, agent, headers, timeout: timeoutMs }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+      );
+      response.on('error', reject);
+    });
+    request.on('timeout', () =>
+      request.destroy(new FieldbookError('timeout', `The agent at ${url} did not answer in ${timeoutMs / 1_000} s.`)),
+    );
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      if (error instanceof FieldbookError) reject(error);
+      else
+        reject(
+          new FieldbookError('agent_not_running', `No agent answers at ${url} (${error.code ?? error.message}).`, {
+            cause: error,
+          }),
+        );
+    });
+    request.end(body);
+  });
+}

@@ -1,0 +1,148 @@
+import type { Command } from 'commander';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import type { Client } from '../client.ts';
+import type { Cli } from '../command.ts';
+import { printJson, withClient, withJson } from '../command.ts';
+import { formatAgo, formatDuration, formatValue, plural } from '../format.ts';
+import type { PageShape, ProjectShape, RunShape } from '../shapes.ts';
+import type { Column } from '../table.ts';
+import { table } from '../table.ts';
+import type { Style } from '../terminal.ts';
+import { paint } from '../terminal.ts';
+
+interface Options {
+  project?: string;
+  sort: string;
+  columns?: string;
+  limit: string;
+  json?: boolean;
+}
+
+const PAGE = 500;
+
+export function listCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command('ls')
+    .alias('list')
+    .description('runs that match a query, the newest first')
+    .argument('[query...]', 'as in docs/query.md: status:running and params/lr < 0.01')
+    .option('-p, --project <project>', 'runs of this project only')
+    .option('-s, --sort <columns>', '`-` before a column means descending', '-created')
+    .option('-c, --columns <columns>', 'attributes and metrics to show: params/lr,val/loss.min')
+    .option('-n, --limit <count>', 'at most so many runs of each project', '50');
+  withJson(command).action(async (words: string[], options: Options) => {
+    await withClient(cli, (client) => list(cli, client, words.join(' '), options));
+  });
+}
+
+async function list(cli: Cli, client: Client, q: string, options: Options): Promise<void> {
+  const limit = Number(options.limit);
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new FieldbookError('invalid_argument', '--limit must be a whole number of 1 or more.');
+  const { projects } = await client.call<{ projects: ProjectShape[] }>('GET', '/projects');
+  const chosen = projects.filter(
+    ({ id, title }) => options.project === undefined || id === options.project || title === options.project,
+  );
+  if (chosen.length === 0 && options.project !== undefined) {
+    throw new FieldbookError('not_found', `There is no project "${options.project}" here.`, {
+      details: { projects: projects.map(({ id }) => id) },
+    });
+  }
+  const listed = [];
+  for (const project of chosen) {
+    try {
+      listed.push({ project, ...(await pages(client, project.id, q, options, limit)) });
+    } catch (error) {
+      if (isFieldbookError(error, 'query_syntax') || isFieldbookError(error, 'query_type')) {
+        throw new FieldbookError(error.code, error.message, { details: { ...error.details, query: q } });
+      }
+      throw error;
+    }
+  }
+  if (options.json === true) {
+    const total = listed.reduce((sum, { total: count }) => sum + count, 0);
+    printJson(cli.terminal, { query: q, total, runs: listed.flatMap(({ runs }) => runs) });
+    return;
+  }
+  print(cli, listed, q, options);
+}
+
+async function pages(
+  client: Client,
+  project: string,
+  q: string,
+  options: Options,
+  limit: number,
+): Promise<{ total: number; runs: RunShape[] }> {
+  const runs: RunShape[] = [];
+  let cursor: string | undefined;
+  for (;;) {
+    const query = {
+      q,
+      sort: options.sort,
+      columns: options.columns,
+      limit: Math.min(PAGE, limit - runs.length),
+      cursor,
+    };
+    const page = await client.call<PageShape>('GET', `/projects/${encodeURIComponent(project)}/runs`, { query });
+    runs.push(...page.runs);
+    if (page.next === null || runs.length >= limit) return { total: page.total, runs };
+    cursor = page.next;
+  }
+}
+
+function print(
+  cli: Cli,
+  listed: readonly { project: ProjectShape; total: number; runs: RunShape[] }[],
+  q: string,
+  options: Options,
+): void {
+  const { terminal } = cli;
+  const withRuns = listed.filter(({ total }) => total > 0);
+  if (withRuns.length === 0) {
+    terminal.err(
+      q === '' ? 'No runs yet. Log one with the Python client, or try "fieldbook demo".\n' : 'No run matches.\n',
+    );
+    return;
+  }
+  for (const [index, { project, total, runs }] of withRuns.entries()) {
+    if (index > 0) terminal.out('\n');
+    if (listed.length > 1)
+      terminal.out(`${paint(terminal, 'bold', project.title)} ${paint(terminal, 'dim', plural(total, 'run'))}\n`);
+    terminal.out(table(terminal, columnsOf(cli, options.columns), runs));
+    if (runs.length < total) terminal.err(`${runs.length} of ${total} shown; more with --limit.\n`);
+  }
+}
+
+const STATUS_STYLE: Readonly<Record<string, Style>> = {
+  running: 'green',
+  failed: 'red',
+  crashed: 'red',
+  lost: 'yellow',
+};
+
+function columnsOf(cli: Cli, asked: string | undefined): Column<RunShape>[] {
+  const { terminal } = cli;
+  const extra = (asked ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  return [
+    { title: 'RUN', text: ({ id }) => id },
+    { title: 'NAME', shrink: true, text: ({ name, unnamed, star }) => `${star ? '★ ' : ''}${unnamed ? '–' : name}` },
+    {
+      title: 'STATUS',
+      text: ({ status }) => status,
+      style: ({ status }, text) =>
+        STATUS_STYLE[status] === undefined ? text : paint(terminal, STATUS_STYLE[status], text),
+    },
+    { title: 'CREATED', text: ({ created }) => formatAgo(created, cli.now()), right: true },
+    { title: 'TOOK', text: ({ created, ended }) => formatDuration((ended ?? cli.now()) - created), right: true },
+    ...extra.map((name): Column<RunShape> => ({
+      title: name,
+      right: true,
+      text: ({ values }) => formatValue(values?.[name]),
+    })),
+    { title: 'TAGS', shrink: true, text: ({ tags }) => tags.join(', ') },
+  ];
+}

@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { readPresence } from '../../agent/presence.ts';
+import type { Cli } from '../command.ts';
+import { printJson, withJson } from '../command.ts';
+import { EXIT } from '../exit.ts';
+import { formatAgo, formatBytes, plural } from '../format.ts';
+import type { PeerShape, ProjectShape, SyncShape } from '../shapes.ts';
+import { facts } from '../table.ts';
+
+export function statusCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command('status')
+    .description('whether the agent runs, and what it has; exits with 4 when it does not');
+  withJson(command).action(async (options: { json?: boolean }) => {
+    const client = await cli.connectToAgent();
+    if (client === undefined) {
+      if (options.json === true) printJson(cli.terminal, { running: false, home: cli.home.root });
+      else cli.terminal.out(`No agent runs. Start one with "fieldbook up".\nData is in ${cli.home.root}.\n`);
+      cli.setExitCode(EXIT.unreachable);
+      return;
+    }
+    try {
+      const presence = await readPresence(cli.home);
+      const { projects } = await client.call<{ projects: ProjectShape[] }>('GET', '/projects');
+      const sync = await client.call<SyncShape>('GET', '/sync');
+      const device = await client.call<{ device: string; by: string; version: string }>('GET', '/device');
+      const runs = projects.reduce((sum, project) => sum + project.runs, 0);
+      const active = projects.reduce((sum, project) => sum + project.running, 0);
+      if (options.json === true) {
+        printJson(cli.terminal, {
+          running: true,
+          url: client.url,
+          pid: presence?.pid ?? null,
+          home: cli.home.root,
+          ...device,
+          projects,
+          sync,
+        });
+        return;
+      }
+      cli.terminal.out(
+        facts(cli.terminal, [
+          ['agent', `running at ${client.url} (pid ${presence?.pid ?? '?'}, ${device.version})`],
+          ['since', presence === undefined ? null : formatAgo(presence.started, cli.now())],
+          ['data', cli.home.root],
+          ['device', `${device.device}, edits by ${device.by}`],
+          ['runs', `${plural(runs, 'run')} in ${plural(projects.length, 'project')}, ${active} running`],
+          ...(sync.peers.length === 0
+            ? [['relays', 'none: what is here is only here'] as const]
+            : sync.peers.map((peer) => ['relay', describePeer(peer, cli.now())] as const)),
+        ]),
+      );
+    } finally {
+      await client.close();
+    }
+  });
+}
+
+/** One line about a relay: where, connected or why not, what waits. */
+export function describePeer(peer: PeerShape, now: number): string {
+  const state = peer.connected
+    ? peer.pendingDocuments + peer.pendingBlobs === 0
+      ? 'everything is exchanged'
+      : `${plural(peer.pendingDocuments, 'document')} and ${plural(peer.pendingBlobs, 'blob')} (${formatBytes(peer.pendingBytes)}) to go`
+    : `not connected${peer.since === null ? '' : ` since ${formatAgo(peer.since, now)}`}`;
+  return `${peer.url}: ${state}${peer.problem === null ? '' : `; ${peer.problem.message}`}`;
+}

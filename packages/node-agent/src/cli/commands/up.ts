@@ -1,0 +1,164 @@
+import { spawn } from 'node:child_process';
+import { open } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { FieldbookError } from '@fieldbook/core';
+import type { Agent } from '../../agent/agent.ts';
+import { readPresence } from '../../agent/presence.ts';
+import { makeHome } from '../../machine/home.ts';
+import { jsonLog, parseLogLevel } from '../../machine/ports.ts';
+import type { Cli } from '../command.ts';
+import { printJson, withJson } from '../command.ts';
+import { paint } from '../terminal.ts';
+
+interface Options {
+  foreground?: boolean;
+  detach?: boolean;
+  port?: string;
+  host: string;
+  allowRemote?: boolean;
+  allowHost?: string[];
+  web?: string;
+  json?: boolean;
+}
+
+/** How long a background agent may take until it answers; a store to be checked takes its time. */
+const START_MS = 30_000;
+
+export function upCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command('up')
+    .description('start the agent: takes journals in, serves the UI, exchanges with relays')
+    .option('-f, --foreground', 'stay in the foreground (the default)')
+    .option('-d, --detach', 'go to the background once it runs')
+    .option('--port <port>', 'listen here and nowhere else (default: 4270, or the next free one)')
+    .option('--host <host>', 'listen on this address', '127.0.0.1')
+    .option('--allow-remote', 'let --host be an address that other machines reach')
+    .option('--allow-host <name...>', 'answer to these names too')
+    .option('--web <directory>', 'serve the web UI from here');
+  withJson(command).action(async (options: Options) => {
+    const running = await cli.connectToAgent();
+    if (running !== undefined) {
+      await running.close();
+      const presence = await readPresence(cli.home);
+      say(cli, options, { url: running.url!, pid: presence?.pid ?? 0, already: true });
+      return;
+    }
+    if (options.detach === true) await startDetached(cli, options);
+    else await startHere(cli, options);
+  });
+}
+
+/** `down`: asks the home's agent to stop and waits until it has. */
+export function downCommand(program: Command, cli: Cli): void {
+  withJson(program.command('down').alias('stop').description('stop the agent')).action(
+    async (options: { json?: boolean }) => {
+      const agent = await cli.connectToAgent();
+      await agent?.close();
+      const presence = agent === undefined ? undefined : await readPresence(cli.home);
+      if (presence !== undefined) {
+        process.kill(presence.pid, 'SIGTERM');
+        const gone = await until(
+          async () =>
+            (await readPresence(cli.home))?.pid !== presence.pid || (await cli.connectToAgent()) === undefined,
+          START_MS,
+        );
+        if (!gone) throw new FieldbookError('timeout', `The agent (pid ${presence.pid}) does not stop.`);
+      }
+      if (options.json === true) printJson(cli.terminal, { stopped: presence !== undefined });
+      else cli.terminal.out(presence === undefined ? 'No agent was running.\n' : 'The agent has stopped.\n');
+    },
+  );
+}
+
+function say(
+  cli: Cli,
+  options: Options,
+  agent: { url: string; pid: number; already: boolean; insteadOf?: Agent['insteadOf'] },
+): void {
+  const { terminal } = cli;
+  if (options.json === true) {
+    printJson(terminal, {
+      url: agent.url,
+      pid: agent.pid,
+      ...(agent.already ? { code: 'agent_already_running' } : {}),
+    });
+    return;
+  }
+  const { insteadOf } = agent;
+  if (insteadOf != null) {
+    terminal.err(
+      `Port ${insteadOf.port} is taken${insteadOf.holder === null ? '' : ` by ${insteadOf.holder}`}; this agent took the next free one.\n`,
+    );
+  }
+  terminal.out(`Fieldbook is ${agent.already ? 'already ' : ''}running at ${paint(terminal, 'cyan', agent.url)}\n`);
+}
+
+async function startHere(cli: Cli, options: Options): Promise<void> {
+  const { checkBind, startAgent } = await import('../../agent/agent.ts');
+  checkBind(options.host, options.allowRemote === true);
+  const log = jsonLog((line) => cli.terminal.err(line), parseLogLevel(cli.env['FIELDBOOK_LOG']));
+  const stopped = new Promise<string>((resolve) => {
+    // A second signal while stopping ends it at once: the default action is back.
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, resolve);
+  });
+  const port = portOf(options.port);
+  const agent = await startAgent({
+    home: cli.home,
+    env: cli.env,
+    log,
+    host: options.host,
+    port,
+    hosts: options.allowHost ?? [],
+    ...(options.web === undefined ? {} : { web: options.web }),
+  });
+  say(cli, options, { url: agent.url, pid: process.pid, already: false, insteadOf: agent.insteadOf });
+  if (cli.terminal.interactive && options.json !== true)
+    cli.terminal.err(`Data is in ${cli.home.root}. Stop with Ctrl+C.\n`);
+  await stopped;
+  await agent.close();
+}
+
+async function startDetached(cli: Cli, options: Options): Promise<void> {
+  await makeHome(cli.home);
+  const log = await open(cli.home.log, 'a', 0o600);
+  const args = ['up', '--foreground', '--host', options.host];
+  if (options.port !== undefined) args.push('--port', String(portOf(options.port)));
+  if (options.allowRemote === true) args.push('--allow-remote');
+  for (const name of options.allowHost ?? []) args.push('--allow-host', name);
+  if (options.web !== undefined) args.push('--web', options.web);
+  const child = spawn(process.execPath, [process.argv[1]!, ...args], {
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+    env: { FIELDBOOK_LOG: 'info', ...cli.env },
+  });
+  let exited: number | null | undefined;
+  child.once('exit', (code) => (exited = code));
+  let client: Awaited<ReturnType<Cli['connectToAgent']>>;
+  await until(async () => exited !== undefined || (client = await cli.connectToAgent()) !== undefined, START_MS);
+  await log.close();
+  child.unref();
+  if (client === undefined) {
+    throw new FieldbookError(
+      'agent_not_running',
+      `The agent did not start${exited === undefined ? ` in ${START_MS / 1_000} s` : ''}; ${cli.home.log} says why.`,
+    );
+  }
+  await client.close();
+  say(cli, options, { url: client.url!, pid: child.pid ?? 0, already: false });
+}
+
+async function until(done: () => Promise<boolean>, ms: number): Promise<boolean> {
+  for (const deadline = Date.now() + ms; Date.now() < deadline;) {
+    if (await done()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new FieldbookError('invalid_argument', `${text} is not a port.`);
+  return port;
+}

@@ -1,0 +1,50 @@
+import { utf8 } from '@fieldbook/core';
+import type { Home } from '../machine/home.ts';
+import { openMachine } from '../machine/machine.ts';
+import { jsonLog, parseLogLevel } from '../machine/ports.ts';
+import { openServices } from '../machine/services.ts';
+import type { Client } from './client.ts';
+import { decodeAnswer, pathOf } from './client.ts';
+
+/**
+ * The same API with no agent: the store is opened in this process, what lies in the journals is taken in, and
+ * everything is closed again. While it is open an agent cannot start; commands hold it for as long as they take.
+ */
+export async function openDirect(home: Home, env: Readonly<Record<string, string | undefined>>): Promise<Client> {
+  const log = jsonLog((line) => void process.stderr.write(line), parseLogLevel(env['FIELDBOOK_LOG']));
+  const machine = await openMachine(home, env, log);
+  const services = await openServices(machine, { watch: false }).catch(async (error: unknown) => {
+    await machine.close();
+    throw error;
+  });
+  const close = async (): Promise<void> => {
+    await services.close();
+    await machine.close();
+  };
+  try {
+    await services.drain();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    kind: 'direct',
+    url: null,
+    call: async <T>(method: 'GET' | 'POST', path: string, call = {} as { query?: object; body?: unknown }) => {
+      const [bare, search = ''] = pathOf(path, call.query as Record<string, string>).split('?', 2);
+      const answer = await services.api.handle({
+        method,
+        path: bare!,
+        query: [...new URLSearchParams(search)],
+        headers: { 'content-type': 'application/json' },
+        body: call.body === undefined ? null : utf8(JSON.stringify(call.body)),
+        access: { role: 'owner', name: null },
+      });
+      return decodeAnswer<T>(
+        answer.status,
+        answer.body instanceof Uint8Array ? new TextDecoder().decode(answer.body) : '',
+      );
+    },
+    close,
+  };
+}

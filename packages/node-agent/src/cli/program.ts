@@ -1,0 +1,46 @@
+import { Command, CommanderError } from 'commander';
+import { VERSION } from '../version.ts';
+import type { Cli } from './command.ts';
+import { report } from './command.ts';
+import { diffCommand } from './commands/diff.ts';
+import { editCommands } from './commands/edit.ts';
+import { listCommand } from './commands/list.ts';
+import { showCommand } from './commands/show.ts';
+import { statusCommand } from './commands/status.ts';
+import { downCommand, upCommand } from './commands/up.ts';
+import { EXIT } from './exit.ts';
+
+/** All commands. Parsing never exits the process; `runCli` says how it ended. */
+export function buildProgram(cli: Cli): Command {
+  const program = new Command('fieldbook')
+    .description('Keeps a complete field book of this machine’s runs and merges it with others.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: cli.terminal.out,
+      writeErr: cli.terminal.err,
+      getOutHelpWidth: () => Math.min(cli.terminal.columns, 100),
+    });
+  upCommand(program, cli);
+  downCommand(program, cli);
+  statusCommand(program, cli);
+  listCommand(program, cli);
+  showCommand(program, cli);
+  editCommands(program, cli);
+  diffCommand(program, cli);
+  return program;
+}
+
+/** Runs a command line; every failure ends as words on stderr and an exit code of docs/cli.md. */
+export async function runCli(args: readonly string[], cli: Cli): Promise<void> {
+  const program = buildProgram(cli);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    // Commander has already said what was wrong; asking for help or the version is not wrong.
+    if (error instanceof CommanderError) cli.setExitCode(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+    else report(cli, error, args.includes('--json'));
+  }
+}

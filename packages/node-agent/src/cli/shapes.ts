@@ -1,0 +1,99 @@
+/** What the API answers, as far as commands read it; `/api/v1/openapi.json` says the rest. */
+
+export type Float = number | 'NaN' | 'Infinity' | '-Infinity';
+
+export interface MetricShape {
+  count: number;
+  last: Float;
+  lastStep: Float;
+  min: Float;
+  minStep: Float;
+  max: Float;
+  maxStep: Float;
+  nonFinite: number;
+}
+
+export interface RunShape {
+  id: string;
+  project: string;
+  name: string;
+  unnamed: boolean;
+  group: string | null;
+  notes: string;
+  tags: string[];
+  star: boolean;
+  archived: boolean;
+  trashed: boolean;
+  status: string;
+  created: number;
+  updated: number;
+  ended: number | null;
+  user: string | null;
+  host: string | null;
+  attributes: Record<string, unknown>;
+  metrics: Record<string, MetricShape>;
+  conflicts: unknown[];
+  /** Only when columns were asked for. */
+  values?: Record<string, unknown>;
+}
+
+export interface ConflictShape {
+  field: string;
+  sides: { edit: string; value: unknown; by: string; device: string; at: number }[];
+}
+
+export interface RunDetailShape extends RunShape {
+  conflicts: ConflictShape[];
+  writers: {
+    writer: string;
+    device: string;
+    status: string;
+    created: number;
+    ended: number | null;
+    host: string | null;
+    exitCode: number | null;
+    traceback: string | null;
+    dropped: number;
+    damage: string | null;
+  }[];
+  segments: { count: number; bytes: number };
+  holders: string[];
+}
+
+export interface PageShape {
+  total: number;
+  runs: RunShape[];
+  groups: object[] | null;
+  next: string | null;
+}
+
+export interface ProjectShape {
+  id: string;
+  title: string;
+  runs: number;
+  running: number;
+  trashed: number;
+  updated: number;
+}
+
+export interface PeerShape {
+  url: string;
+  name: string | null;
+  connected: boolean;
+  since: number | null;
+  problem: { code: string; message: string } | null;
+  pendingDocuments: number;
+  pendingBlobs: number;
+  pendingBytes: number;
+}
+
+export interface SyncShape {
+  lastSeq: number;
+  peers: PeerShape[];
+  settled: boolean;
+}
+
+export interface EditedShape {
+  run: RunShape;
+  edits: (object | null)[];
+}

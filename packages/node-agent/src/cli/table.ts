@@ -1,0 +1,62 @@
+import type { Terminal } from './terminal.ts';
+import { paint } from './terminal.ts';
+import { displayWidth, fitWidth, oneLine, padWidth } from './width.ts';
+
+export interface Column<Row> {
+  title: string;
+  /** Numbers to the right. */
+  right?: boolean;
+  /** May be cut when the terminal is narrow; the others never are. */
+  shrink?: boolean;
+  text(row: Row): string;
+  style?(row: Row, text: string): string;
+}
+
+const GAP = '  ';
+/** Below this a column says nothing. */
+const LEAST = 8;
+
+/** Rows under titles, aligned. On a terminal columns that may shrink are cut to fit; in a pipe nothing is cut. */
+export function table<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))));
+  const widths = columns.map((column, index) =>
+    cells.reduce((most, row) => Math.max(most, displayWidth(row[index]!)), displayWidth(column.title)),
+  );
+  if (terminal.interactive) shrink(widths, columns, terminal.columns);
+  const line = (texts: readonly string[], style: (text: string, index: number) => string): string =>
+    texts
+      .map((text, index) => {
+        const fitted = fitWidth(text, widths[index]!);
+        const last = index === texts.length - 1 && columns[index]!.right !== true;
+        const padded = last ? fitted : padWidth(fitted, widths[index]!, columns[index]!.right === true);
+        return style(padded, index);
+      })
+      .join(GAP)
+      .trimEnd();
+  const head = line(
+    columns.map((column) => column.title),
+    (text) => paint(terminal, 'dim', text),
+  );
+  const body = rows.map((row, at) => line(cells[at]!, (text, index) => columns[index]!.style?.(row, text) ?? text));
+  return `${[head, ...body].join('\n')}\n`;
+}
+
+function shrink<Row>(widths: number[], columns: readonly Column<Row>[], available: number): void {
+  const total = (): number => widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1);
+  while (total() > available) {
+    let widest = -1;
+    for (const [index, column] of columns.entries()) {
+      if (column.shrink === true && widths[index]! > LEAST && (widest === -1 || widths[index]! > widths[widest]!))
+        widest = index;
+    }
+    if (widest === -1) return;
+    widths[widest]! -= 1;
+  }
+}
+
+/** `label  value` lines with the labels aligned. */
+export function facts(terminal: Terminal, lines: readonly (readonly [label: string, value: string | null])[]): string {
+  const shown = lines.filter((line): line is readonly [string, string] => line[1] !== null);
+  const width = shown.reduce((most, [label]) => Math.max(most, displayWidth(label)), 0);
+  return shown.map(([label, value]) => `${paint(terminal, 'dim', padWidth(label, width, false))}  ${value}\n`).join('');
+}

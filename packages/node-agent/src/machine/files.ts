@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import { link, open, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { FieldbookError } from '@fieldbook/core';
+
+/** The file's text, or undefined when there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The JSON value in a file, undefined when there is none; `config_invalid` when it is not JSON. */
+export async function readJsonIfThere(path: string): Promise<unknown> {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new FieldbookError('config_invalid', `${path} is not valid JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Replaces a file at once and durably: a reader sees the old text or the new, also after a power cut. */
+export async function writeAtomically(path: string, text: string, mode: number): Promise<void> {
+  const temporary = await writeTemporary(path, text, mode);
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Creates a file unless there is one; false when there is. Never leaves a partial one. */
+export async function createAtomically(path: string, text: string, mode: number): Promise<boolean> {
+  const temporary = await writeTemporary(path, text, mode);
+  try {
+    // Unlike rename, link refuses to replace: of two first starts at the same time one key wins for both.
+    await link(temporary, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await unlink(temporary);
+  }
+  await syncDirectory(dirname(path));
+  return true;
+}
+
+async function writeTemporary(path: string, text: string, mode: number): Promise<string> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const file = await open(temporary, 'wx', mode);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return temporary;
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

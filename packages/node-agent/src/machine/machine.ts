@@ -1,0 +1,94 @@
+import type { BlobStore, Log } from '@fieldbook/core';
+import { HybridClock } from '@fieldbook/core';
+import type { Api, ApiActions, LiveSource, SyncSource } from '@fieldbook/core/api';
+import { createApi } from '@fieldbook/core/api';
+import { Author } from '@fieldbook/core/fold';
+import { Library } from '@fieldbook/core/library';
+import type { Replica } from '@fieldbook/core/replica';
+import { openReplica } from '@fieldbook/core/replica';
+import { SeriesReader } from '@fieldbook/core/series';
+import { levelStorage } from '@fieldbook/core/store';
+import { VERSION } from '../version.ts';
+import { fileBlobs } from './blobs.ts';
+import type { Config } from './config.ts';
+import { readConfig } from './config.ts';
+import type { Device } from './device.ts';
+import { loadDevice } from './device.ts';
+import { restoreGuard } from './guard.ts';
+import type { Home } from './home.ts';
+import { makeHome } from './home.ts';
+import { personName } from './person.ts';
+import { clock, gzipBytes, random, timers } from './ports.ts';
+import { openLevel } from './store.ts';
+import { introduce, Membership } from './workspace.ts';
+
+/** Everything that one home holds, open in this process: the agent for long, a command of the CLI for a moment. */
+export interface Machine {
+  home: Home;
+  config: Config;
+  device: Device;
+  replica: Replica;
+  library: Library;
+  blobs: BlobStore;
+  membership: Membership;
+  author: Author;
+  log: Log;
+  /** The HTTP API over all of it; `sync`, `live` and `actions` come from who opened the machine. */
+  api(parts: { sync: SyncSource; live: LiveSource; actions: ApiActions; blobs?: BlobStore }): Api;
+  close(): Promise<void>;
+}
+
+/** Opens a home, making what is missing. Throws `store_locked` while another process has the store. */
+export async function openMachine(
+  home: Home,
+  env: Readonly<Record<string, string | undefined>>,
+  log: Log,
+): Promise<Machine> {
+  await makeHome(home);
+  const config = await readConfig(home);
+  const device = await loadDevice(home.device, env);
+  const by = await personName(env, config.person);
+  const storage = levelStorage(await openLevel(home.store));
+  const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(home), log }).catch(
+    async (error: unknown) => {
+      await storage.close();
+      throw error;
+    },
+  );
+  const library = await Library.open(replica, log);
+  const membership = await Membership.open(replica);
+  const author = new Author({ device: device.id, by, hybrid: new HybridClock(clock), clock, random });
+  const blobs = fileBlobs(home.blobs);
+  await introduce(replica, device);
+  return {
+    home,
+    config,
+    device,
+    replica,
+    library,
+    blobs,
+    membership,
+    author,
+    log,
+    api: (parts) =>
+      createApi({
+        program: { name: 'fieldbook', version: VERSION },
+        role: 'agent',
+        replica,
+        library,
+        author,
+        series: new SeriesReader(parts.blobs ?? blobs),
+        blobs,
+        clock,
+        timers,
+        log,
+        gzip: gzipBytes,
+        workspace: async () => membership.info,
+        ...parts,
+      }),
+    close: async () => {
+      library.close();
+      await replica.close();
+    },
+  };
+}

@@ -1,0 +1,28 @@
+import { ClassicLevel } from 'classic-level';
+import { FieldbookError } from '@fieldbook/core';
+import type { LevelHandle } from '@fieldbook/core/store';
+
+/** Opens the LevelDB of a home. Throws `store_locked` while another process has it. */
+export async function openLevel(path: string): Promise<LevelHandle> {
+  const db = new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
+  try {
+    await db.open();
+  } catch (error) {
+    const cause = (error as { cause?: { code?: string; message?: string } }).cause;
+    if (cause?.code === 'LEVEL_LOCKED') {
+      throw new FieldbookError(
+        'store_locked',
+        `The store at ${path} is in use by another process: an agent that is starting, or another fieldbook command.`,
+        { cause: error },
+      );
+    }
+    const why = cause?.message ?? String(error);
+    const code = /ENOSPC|No space left/i.test(why)
+      ? 'disk_full'
+      : /corrupt/i.test(why)
+        ? 'store_corrupt'
+        : 'storage_failed';
+    throw new FieldbookError(code, `The store at ${path} cannot be opened: ${why}`, { cause: error });
+  }
+  return db as unknown as LevelHandle;
+}
