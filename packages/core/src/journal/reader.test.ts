@@ -215,7 +215,7 @@ describe('a journal reader', () => {
     for (const [step, value] of points) writer.scalars(0, step, [0], [value]);
     const columns = new PointColumns(1);
     new JournalReader().push(writer.bytes(), { point: columns.point.bind(columns), record: () => {} });
-    expect([...columns.step.slice(0, columns.length)]).toEqual(points.map(([step]) => step));
+    expect(Array.from(columns.step.subarray(0, columns.length))).toEqual(points.map(([step]) => step));
     for (const [index, [, value]] of points.entries()) expect(columns.value[index]).toBe(value);
     expect(columns.ordinal[4]).toBe(6);
   });

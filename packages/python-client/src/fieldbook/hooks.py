@@ -35,14 +35,19 @@ def watch(run: Run) -> None:
         _previous_exit, sys.exit = sys.exit, _exit  # type: ignore[assignment]
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_in_child)
+    _watch_worker()
     _handle_sigterm()
 
 
-def watch_child(run: Run) -> None:
-    """The same in a forked child, which may leave through ``os._exit`` after multiprocessing's own finalisers."""
-    watch(run)
+def _is_worker() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def _watch_worker() -> None:
+    """A multiprocessing worker may leave through ``os._exit``, after multiprocessing's own finalisers only."""
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:
+    if util is not None and _is_worker():
         util.Finalize(None, _at_worker_exit, exitpriority=0)
 
 
@@ -54,18 +59,35 @@ def forget(run: Run) -> None:
 
 
 def _at_exit() -> None:
+    if _is_worker():
+        return _at_worker_exit()
     for run in list(_runs.values()):
-        if _exit_status is None or _exit_status == 0:
-            run._end_with(None)
-        else:
-            run._end_with(SystemExit(_exit_status))
+        run._end_with(_sys_exit())
+    return None
+
+
+def _sys_exit() -> SystemExit | None:
+    return None if _exit_status is None or _exit_status == 0 else SystemExit(_exit_status)
 
 
 def _at_worker_exit() -> None:
-    # multiprocessing calls this while an exception of the worker's function is on its way.
-    error = sys.exc_info()[1]
+    # Up to Python 3.12 an exception of the worker's function is on its way just now.
+    error = sys.exc_info()[1] or _sys_exit() or _worker_code()
     for run in list(_runs.values()):
         run._end_with(error)
+
+
+def _worker_code() -> SystemExit | None:
+    """Since Python 3.13 only the exit code is left, in the frame that is about to call ``os._exit`` with it."""
+    if sys.version_info < (3, 13):
+        return None
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        code = frame.f_locals.get("code") if frame.f_globals.get("__package__") == "multiprocessing" else None
+        if isinstance(code, int):
+            return SystemExit(code) if code != 0 else None
+        frame = frame.f_back
+    return None
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -293,7 +293,7 @@ class Run:
         if not (self._disabled or self._finished):
             self._writer.open()
             self._start_heartbeat()
-            hooks.watch_child(self)
+            hooks.watch(self)
 
     def _export(self) -> None:
         """Tells the processes that this one will start which run they belong to."""

@@ -122,8 +122,6 @@ class Writer:
                 if step is None:
                     step = self._next_step(shape)
                 if step is not None:
-                    for number in shape.numbers:
-                        steps[number] = step
                     sequence = file.sequence
                     try:
                         body = shape.pack(sequence, 3, now, step, shape.encoded, *numbers)
@@ -131,6 +129,8 @@ class Writer:
                         # A Python integer beyond float's range.
                         self._log_slowly(shape, [number_of("value", n) for n in numbers], step_of(step), now)
                         return
+                    for number in shape.numbers:
+                        steps[number] = step
                     data = _FRAME(len(body) - 8, _crc32(body, file.nonce_check)) + body[8:]
                     file.steady = False
                     try:
@@ -227,7 +227,7 @@ class Writer:
         with self._lock:
             if self.closed:
                 return
-            self._retry_at = 0.0
+            self._retry_at = self._check_at = 0.0
             now = time() * 1000.0
             self.dropped += self._gap.points
             value = {"time": now, **status, "dropped": self.dropped, "points": self.points}
