@@ -1,0 +1,28 @@
+import { chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
+import { findChromium } from '../../.ci/lib/chromium.mjs';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--force-color-profile=srgb',
+];
+
+/**
+ * The machine's Chromium, headless, with nothing of its own going over the network and colours that do not depend on
+ * the screen. Whoever calls this closes it.
+ *
+ * @throws {Error} where there is none, naming the variable that helps
+ */
+export async function launchChromium(): Promise<Browser> {
+  const executablePath = findChromium();
+  if (executablePath === null) {
+    throw new Error('There is no Chrome or Chromium: install one, or name it in FIELDBOOK_CHROMIUM.');
+  }
+  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+}
