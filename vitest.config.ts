@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import type { TestProjectInlineConfiguration } from 'vitest/config';
 
 /**
  * Four suites, by where a test lies:
@@ -18,7 +19,7 @@ const conditions = ['source', 'module', 'node', 'development|production'];
 const resolve = { conditions };
 const ssr = { resolve: { conditions, externalConditions: ['source', 'node', 'module-sync'] } };
 
-const suite = (name: string, test: object) => ({
+const suite = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   resolve,
   ssr,
   test: { name, environment: 'node', exclude: ['**/node_modules/**', '**/dist/**'], ...test },
