@@ -1,0 +1,77 @@
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { isFieldbookError } from '../errors.ts';
+import { blobStoreContract, MemoryBlobStore, SeededRandom } from '../testing/index.ts';
+import type { BlobFileSystem } from './file-blob-store.ts';
+import { FileBlobStore } from './file-blob-store.ts';
+
+const random = new SeededRandom(5);
+const nodeFs = fs as unknown as BlobFileSystem;
+const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
+  work.then(
+    () => undefined,
+    (error: unknown) => (isFieldbookError(error) ? error.code : String(error)),
+  );
+
+async function temporary(): Promise<{ root: string; teardown(): Promise<void> }> {
+  const root = await fs.mkdtemp(join(tmpdir(), 'fieldbook-blobs-'));
+  return { root, teardown: () => fs.rm(root, { recursive: true }) };
+}
+
+blobStoreContract('in memory', () => Promise.resolve({ blobs: new MemoryBlobStore(), teardown: () => Promise.resolve() }));
+blobStoreContract('files, portable SHA-256', async () => {
+  const { root, teardown } = await temporary();
+  return { blobs: new FileBlobStore({ fs: nodeFs, root, random }), teardown };
+});
+blobStoreContract("files, the platform's SHA-256", async () => {
+  const { root, teardown } = await temporary();
+  const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
+  return { blobs: new FileBlobStore({ fs: nodeFs, root, random, sha256 }), teardown };
+});
+
+describe('file blob store', () => {
+  it('[BLB-3] notices bytes that changed on disk, and heals them when they are written again', async () => {
+    const { root, teardown } = await temporary();
+    const blobs = new FileBlobStore({ fs: nodeFs, root, random });
+    const bytes = new SeededRandom(1).bytes(1000);
+    const digest = await blobs.write(bytes);
+    await fs.truncate(join(root, 'sha256', digest.slice(0, 2), digest), 999);
+    expect(await codeOf(blobs.read(digest))).toBe('blob_corrupt');
+    await blobs.write(bytes);
+    expect(await blobs.read(digest)).toEqual(bytes);
+    await teardown();
+  });
+
+  it('[BLB-4] leaves nothing under the name when the disk fails half-way, and says that it is full', async () => {
+    const { root, teardown } = await temporary();
+    for (const [code, expected] of [['ENOSPC', 'disk_full'], ['EIO', 'storage_failed']] as const) {
+      const failing: BlobFileSystem = {
+        ...nodeFs,
+        open: async (path, flags) => {
+          const file = await nodeFs.open(path, flags);
+          let written = 0;
+          return {
+            read: file.read.bind(file),
+            sync: file.sync.bind(file),
+            stat: file.stat.bind(file),
+            close: file.close.bind(file),
+            async write(bytes, offset, length, position) {
+              if (written > 0) throw Object.assign(new Error(code), { code });
+              const done = await file.write(bytes, offset, Math.min(length, 100), position);
+              written += done.bytesWritten;
+              return done;
+            },
+          };
+        },
+      };
+      const blobs = new FileBlobStore({ fs: failing, root, random });
+      expect(await codeOf(blobs.write(new SeededRandom(2).bytes(1000)))).toBe(expected);
+      for await (const { digest } of blobs.list()) throw new Error(`${digest} was left behind`);
+      expect(await fs.readdir(join(root, 'tmp'))).toEqual([]);
+    }
+    await teardown();
+  });
+});
