@@ -157,7 +157,7 @@ const SCRIPTS = ['examples', 'bench', 'tests'].map((folder) => join(ROOT, folder
 export function stages() {
   return [
     check('format', 'checks', 2, node('node_modules/oxfmt/bin/oxfmt', ['--check'])),
-    check('lint', 'checks', 2, node('node_modules/oxlint/bin/oxlint')),
+    check('lint', 'checks', 2, node('node_modules/oxlint/bin/oxlint', ['--format=unix'])),
     check('spec', 'checks', 1, node('.ci/spec.mjs')),
     check('types', 'checks', 5, node('node_modules/typescript/bin/tsc', ['-b'])),
     check(

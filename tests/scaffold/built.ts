@@ -6,6 +6,8 @@ import { build } from '../../.ci/lib/targets.mjs';
  */
 export function buildForTests(names: readonly string[]): void {
   const { failed, output } = build({ names });
-  if (failed.length > 0)
-    console.warn(`${output}\nNot built cleanly: ${failed.join(', ')}. Tests run with what there is.`);
+  if (failed.length === 0) return;
+  // A package's errors come again with each package that needs it.
+  const lines = [...new Set(output.trimEnd().split('\n'))].slice(0, 20).join('\n');
+  console.warn(`${lines}\nNot built cleanly: ${failed.join(', ')}. Tests run with what there is.`);
 }
