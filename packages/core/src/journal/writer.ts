@@ -79,7 +79,9 @@ export class JournalWriter {
 
   /** A record of any type. */
   raw(type: number, payload: Uint8Array): void {
-    this.#bytes.set(payload, this.#open(type, payload.length));
+    // Opened first: making room may replace the buffer.
+    const start = this.#open(type, payload.length);
+    this.#bytes.set(payload, start);
     this.#close();
   }
 

@@ -1,0 +1,434 @@
+import { Book, RunDocument, Workspace } from '../documents/index.ts';
+import { FieldbookError } from '../errors.ts';
+import type { DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
+import { bookName, monthOf, runDocumentName, utf8, WORKSPACE_DOCUMENT } from '../ids.ts';
+import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
+import { JournalReader } from '../journal/index.ts';
+import type { BatchOperation, BlobStore, Clock } from '../ports.ts';
+import { tailKey } from '../record/index.ts';
+import type { Replica } from '../replica/replica.ts';
+import { sealSegment } from '../series/segment.ts';
+import { cardOf, writerEntryOf } from './card.ts';
+import { isDue, POLICY, widened } from './policy.ts';
+import type { CardMark, Progress, SavedWriter } from './saved.ts';
+import {
+  cardMarkKey,
+  decodeCardMark,
+  decodeSaved,
+  encodeCardMark,
+  encodeProgress,
+  encodeSaved,
+  progressKey,
+  stateKey,
+} from './saved.ts';
+import { tailOf } from './tail.ts';
+import type { FilePosition } from './writer-state.ts';
+import { WriterState } from './writer-state.ts';
+
+export interface IntakeContext {
+  replica: Pick<Replica, 'transact' | 'read' | 'getPrivate'>;
+  blobs: Pick<BlobStore, 'write'>;
+  device: DeviceId;
+  clock: Clock;
+  /** True when people have purged the run. */
+  isPurged(run: RunId, project: ProjectId): Promise<boolean>;
+  /** Awaited between pieces of long computations. */
+  pause?: (() => Promise<void>) | undefined;
+  /** Books that the workspace is known to list; shared by all intakes of a replica. */
+  listed: Set<string>;
+}
+
+/** The newest value of a metric. */
+export interface LiveValue {
+  value: number;
+  step: number;
+}
+
+/**
+ * Takes one writer's journal into the replica. The caller brings bytes; this decides what is written when, and writes
+ * it so that a crash at any point loses nothing and doubles nothing:
+ *
+ * - The position in the journal is saved in the batch that makes everything before it durable, never earlier or later.
+ * - A segment's bytes are durable before its entry is; the entry comes in the transaction that removes the tail it covers.
+ * - The card follows in its own transaction: it can be made again from the saved state at any time.
+ *
+ * After any call rejected the object is of no more use: open it again, and it goes on from what is durable.
+ */
+export class WriterIntake {
+  readonly writer: WriterId;
+  readonly state: WriterState;
+  purged = false;
+  #context: IntakeContext;
+  #reader: JournalReader | null = null;
+  #file = -1;
+  /** The durable position; null before the first commit. */
+  #position: FilePosition | null;
+  /** Where the file before the open one was left. */
+  #left: FilePosition | null = null;
+  #tailSlots: number;
+  /** How many of `state.points` are in tail entries. */
+  #tailed: number;
+  #committedNext: number;
+  #committedEntry: number;
+  #committedStatus: string | null;
+  #tailAt = 0;
+  #tailWait: number = POLICY.tailFirst;
+  #sealedAt: number;
+  #mark: CardMark | undefined;
+  #liveNext = 0;
+  #done = false;
+
+  private constructor(context: IntakeContext, writer: WriterId, saved?: SavedWriter) {
+    this.#context = context;
+    this.writer = writer;
+    this.state = saved?.state ?? new WriterState(writer);
+    this.#position = saved?.position ?? null;
+    this.#tailSlots = saved?.tailSlots ?? 0;
+    this.#tailed = 0;
+    this.#committedNext = this.state.next;
+    this.#committedEntry = this.state.entryChanges;
+    this.#committedStatus = saved === undefined ? null : this.state.status;
+    this.#sealedAt = context.clock.now();
+    this.#liveNext = this.state.next;
+  }
+
+  /** Goes on where the last durable commit left the writer, or begins. */
+  static async open(context: IntakeContext, writer: WriterId): Promise<WriterIntake> {
+    const { replica } = context;
+    const bytes = await replica.getPrivate(stateKey(writer));
+    if (bytes === undefined) return new WriterIntake(context, writer);
+    const saved = decodeSaved(bytes);
+    const intake = new WriterIntake(context, writer, saved);
+    const mark = await replica.getPrivate(cardMarkKey(writer));
+    intake.#mark = mark === undefined ? undefined : decodeCardMark(mark);
+    const { run, project } = saved.state;
+    if (run === null || project === null) return intake;
+    intake.purged = await context.isPurged(run, project);
+    if (intake.purged || (await intake.#loadTail(run)) === saved.tailPoints) return intake;
+    // Tail entries are ours alone, but a document can be emptied from outside. The points are in the journal or nowhere, so begin
+    // again from its first file; what is sealed twice is read once.
+    await replica.transact(
+      runDocumentName(run),
+      (doc) => {
+        const document = new RunDocument(doc);
+        for (let slot = 0; slot < saved.tailSlots; slot++) document.remove(tailKey(writer, context.device, slot));
+      },
+      [{ type: 'del', key: utf8(`x/${stateKey(writer)}`) }],
+    );
+    return new WriterIntake(context, writer);
+  }
+
+  /** The file to read and where in it: a rotation number, -1 before the first. */
+  get place(): { file: number; offset: number } {
+    if (this.#reader !== null) return { file: this.#file, offset: this.#reader.next };
+    return this.#position === null
+      ? { file: -1, offset: 0 }
+      : { file: this.#position.file, offset: this.#position.offset };
+  }
+
+  /** What is durably taken in. */
+  get durable(): { file: number; offset: number; next: number } {
+    return { file: this.#position?.file ?? -1, offset: this.#position?.offset ?? 0, next: this.#committedNext };
+  }
+
+  get reader(): JournalReader | null {
+    return this.#reader;
+  }
+
+  /** True when nothing is left to do until a file grows. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Bytes that unsealed points hold in memory. */
+  get bytes(): number {
+    return this.state.points.bytes;
+  }
+
+  /**
+   * Turns to a file. `head` are its first bytes (4 kB, or all there are). Going on in the file of the saved position throws
+   * `journal_corrupt` when it is another file than it was.
+   */
+  openFile(number: number, head: Uint8Array): void {
+    const position = this.#position;
+    this.#left = this.#readerPosition() ?? this.#left;
+    if (this.#reader === null && position !== null && position.file === number) {
+      this.#reader = JournalReader.resume(head, position);
+      this.state.startFile(position.names);
+    } else {
+      this.#reader = new JournalReader();
+      this.state.startFile();
+    }
+    this.#file = number;
+  }
+
+  /** Takes in the bytes at `place`. */
+  push(chunk: Uint8Array): JournalState {
+    const reader = this.#reader!;
+    const before = this.state.next;
+    const beforeHeader = reader.header;
+    const result = reader.push(chunk, this.state);
+    const { header } = reader;
+    if (beforeHeader === undefined && header !== undefined && header.first > before && before > 0) {
+      this.state.note(`${header.first - before} records before file ${header.number} are missing.`);
+    }
+    if (reader.header !== undefined) this.state.next = Math.max(before, reader.sequence);
+    if (this.state.next > before) {
+      this.#done = false;
+      // It lives, whatever was thought of it.
+      this.state.judge('running', this.#context.clock.now());
+    }
+    return result;
+  }
+
+  /** The verdict on the open file when no more will come. */
+  finishFile(): JournalEnd {
+    return this.#reader!.finish();
+  }
+
+  /** Goes on behind damage. Coverage must not span it, so what is before is made durable first. */
+  async skip(found: Salvage): Promise<void> {
+    this.state.note(`${found.lost} damaged records before byte ${found.offset} of file ${this.#file} are lost.`);
+    await this.#seal();
+    this.#reader!.skipTo(found);
+    this.state.next = Math.max(this.state.next, found.sequence);
+    this.state.coverFrom = Math.max(this.state.coverFrom, found.sequence);
+  }
+
+  /** Takes a look from outside into account. */
+  judge(verdict: 'running' | 'crashed' | 'lost'): void {
+    if (this.state.judge(verdict, this.#context.clock.now())) this.#done = false;
+  }
+
+  /**
+   * Writes what is due. `more`: bytes are waiting to be read, so points are gathered for large segments. `force`: everything
+   * taken in is durable and on the card when this resolves.
+   */
+  async commit(options: { more?: boolean; force?: boolean } = {}): Promise<void> {
+    const { state } = this;
+    const { more = false, force = false } = options;
+    if (this.purged || state.run === null || state.project === null) return;
+    if (await this.#context.isPurged(state.run, state.project)) return await this.#forget();
+    const now = this.#context.clock.now();
+    const unsealed = state.points.length;
+    const ended = state.status !== 'running';
+    if (unsealed >= POLICY.backlogPoints) await this.#seal();
+    else if (more) return;
+    else if (unsealed >= POLICY.sealPoints || (unsealed > 0 && (ended || isDue(this.#sealedAt, POLICY.sealAge, now)))) {
+      await this.#seal();
+    } else if (this.#isDirty() && (force || this.#isTailDue(now))) await this.#writeTail(now);
+    if (!more) await this.#writeCard(now, force);
+  }
+
+  /** The newest value of each metric since the last call; undefined when there is none or the writer has ended. */
+  live(): Map<string, LiveValue> | undefined {
+    const { state } = this;
+    if (state.status !== 'running' || state.next === this.#liveNext) return undefined;
+    const { points, metrics } = state;
+    const values = new Map<string, LiveValue>();
+    for (let index = points.length - 1; index >= 0 && points.ordinal[index]! >= this.#liveNext; index--) {
+      const path = metrics.names[points.metric[index]!]!;
+      if (!values.has(path)) values.set(path, { value: points.value[index]!, step: points.step[index]! });
+    }
+    this.#liveNext = state.next;
+    return values.size === 0 ? undefined : values;
+  }
+
+  #isDirty(): boolean {
+    const { state } = this;
+    return (
+      state.next !== this.#committedNext ||
+      state.status !== this.#committedStatus ||
+      state.entryChanges !== this.#committedEntry
+    );
+  }
+
+  #isTailDue(now: number): boolean {
+    return (
+      this.#position === null || this.state.status !== this.#committedStatus || isDue(this.#tailAt, this.#tailWait, now)
+    );
+  }
+
+  async #writeTail(now: number): Promise<void> {
+    const { state } = this;
+    const fresh = state.points.from(this.#tailed);
+    if (fresh.metric.length === 0) {
+      await this.#commitRun(() => {}, this.#tailSlots);
+    } else {
+      const first = this.#tailed === 0 ? state.coverFrom : state.points.ordinal[this.#tailed - 1]! + 1;
+      const cover = { writer: this.writer, device: this.#context.device, first, last: state.next - 1 };
+      const tail = tailOf(cover, fresh, state.metrics.names);
+      if (tail === undefined) return await this.#seal();
+      const slot = this.#tailSlots;
+      await this.#commitRun((document) => document.putTail(tail, slot), slot + 1);
+    }
+    this.#tailed = state.points.length;
+    this.#tailAt = now;
+    this.#tailWait = widened(this.#tailWait, POLICY.tailGrowth, POLICY.tailLast);
+  }
+
+  async #seal(): Promise<void> {
+    const { state } = this;
+    const { device, clock, blobs, pause } = this.#context;
+    if (state.points.length === 0) {
+      if (this.#isDirty()) await this.#commitRun(() => {}, this.#tailSlots);
+      return;
+    }
+    const cover = { writer: this.writer, first: state.coverFrom, last: state.next - 1 };
+    const sealed = await sealSegment({ run: state.run!, ...cover }, state.points.from(0), state.metrics.names, pause);
+    const digest = await blobs.write(sealed.bytes);
+    const { points, startTime, endTime } = sealed;
+    const slots = this.#tailSlots;
+    state.coverFrom = state.next;
+    state.points.clear();
+    this.#tailed = 0;
+    await this.#commitRun((document) => {
+      document.putSegment({
+        kind: 'segment',
+        ...cover,
+        device,
+        digest,
+        size: sealed.bytes.length,
+        points,
+        startTime,
+        endTime,
+        levels: [],
+        extra: {},
+      });
+      for (let slot = 0; slot < slots; slot++) document.remove(tailKey(this.writer, device, slot));
+    }, 0);
+    this.#sealedAt = clock.now();
+  }
+
+  /** One transaction of the run document, and with it the state that belongs to it. */
+  async #commitRun(change: (document: RunDocument) => void, tailSlots: number): Promise<void> {
+    const { state } = this;
+    const position = this.#currentPosition();
+    const entry = state.entryChanges === this.#committedEntry ? undefined : writerEntryOf(state, this.#context.device);
+    const saved = encodeSaved({ state, position, tailSlots, tailPoints: tailSlots === 0 ? 0 : state.points.length });
+    await this.#context.replica.transact(
+      runDocumentName(state.run!),
+      (doc) => {
+        const document = new RunDocument(doc);
+        change(document);
+        if (entry !== undefined) document.putWriter(entry);
+      },
+      [put(stateKey(this.writer), saved), progress(this.writer, position, false)],
+    );
+    this.#position = position;
+    this.#tailSlots = tailSlots;
+    this.#committedNext = state.next;
+    this.#committedStatus = state.status;
+    this.#committedEntry = state.entryChanges;
+  }
+
+  async #writeCard(now: number, force: boolean): Promise<void> {
+    const { state } = this;
+    // A card never speaks of what is not durable: after a crash it would be ahead of the points.
+    if (this.#isDirty() || this.#position === null) return;
+    const mark = this.#mark;
+    const ordinal = Math.max(0, state.next - 1);
+    const ended = state.status !== 'running';
+    const detailsChanged = mark?.details !== state.details;
+    const due =
+      mark === undefined ||
+      mark.status !== state.status ||
+      (ordinal !== mark.ordinal && (force || ended || isDue(mark.at, mark.wait, now))) ||
+      (detailsChanged && (force || isDue(mark.at, mark.detailWait, now)));
+    if (!due) {
+      this.#done = ended && mark?.ordinal === ordinal;
+      return;
+    }
+    const project = state.project!;
+    const month = monthOf(state.created);
+    const name = bookName(project, month);
+    const { replica, listed, device } = this.#context;
+    if (!listed.has(name)) {
+      const { title, created } = state;
+      await replica.transact(
+        WORKSPACE_DOCUMENT,
+        (doc) => void new Workspace(doc).ensureBook(project, month, title, created),
+      );
+      listed.add(name);
+    }
+    const next: CardMark = {
+      at: now,
+      wait: mark === undefined ? POLICY.cardFirst : widened(mark.wait, POLICY.cardGrowth, POLICY.cardLast),
+      detailWait:
+        mark === undefined
+          ? POLICY.detailFirst
+          : detailsChanged
+            ? widened(mark.detailWait, POLICY.cardGrowth, POLICY.cardLast)
+            : mark.detailWait,
+      ordinal,
+      status: state.status,
+      details: state.details,
+    };
+    const card = cardOf(state, device);
+    await replica.transact(name, (doc) => new Book(doc).putCard(card), [
+      put(cardMarkKey(this.writer), encodeCardMark(next)),
+      progress(this.writer, this.#position, ended),
+    ]);
+    this.#mark = next;
+    this.#done = ended;
+  }
+
+  /** A purged run is not taken in any more: what it left in its document goes, the journal stays as it is. */
+  async #forget(): Promise<void> {
+    const { replica } = this.#context;
+    const { file, offset } = this.place;
+    await replica.transact(runDocumentName(this.state.run!), (doc) => new RunDocument(doc).clear(), [
+      { type: 'del', key: utf8(`x/${stateKey(this.writer)}`) },
+      { type: 'del', key: utf8(`x/${cardMarkKey(this.writer)}`) },
+      put(progressKey(this.writer), encodeProgress({ file, offset, done: true, purged: true })),
+    ]);
+    this.purged = true;
+    this.#done = true;
+    this.state.points.clear();
+  }
+
+  #currentPosition(): FilePosition {
+    const position = this.#readerPosition() ?? this.#left ?? this.#position;
+    if (position === null) throw new FieldbookError('internal', 'A journal was committed before it was read.');
+    return position;
+  }
+
+  #readerPosition(): FilePosition | null {
+    const position = this.#reader?.position;
+    return position === undefined ? null : { file: this.#file, ...position };
+  }
+
+  /** Brings the points of our tail entries back; how many there were. */
+  async #loadTail(run: RunId): Promise<number> {
+    const { state } = this;
+    const { replica, device } = this.#context;
+    await replica.read(runDocumentName(run), (doc) => {
+      const document = new RunDocument(doc);
+      for (let slot = 0; slot < this.#tailSlots; slot++) {
+        const tail = document.get(tailKey(this.writer, device, slot));
+        if (tail?.kind !== 'tail' || tail.first < state.coverFrom) continue;
+        const slots = tail.names.map((name) => state.metrics.slot(name as never));
+        for (let row = 0; row < tail.metric.length; row++) {
+          state.points.push(
+            slots[tail.metric[row]!]!,
+            tail.step[row]!,
+            tail.value[row]!,
+            tail.time[row]!,
+            tail.ordinal[row]!,
+          );
+        }
+      }
+    });
+    this.#tailed = state.points.length;
+    return state.points.length;
+  }
+}
+
+function put(key: string, value: Uint8Array): BatchOperation {
+  return { type: 'put', key: utf8(`x/${key}`), value };
+}
+
+function progress(writer: WriterId, position: FilePosition, done: boolean): BatchOperation {
+  const value: Progress = { file: position.file, offset: position.offset, done, purged: false };
+  return put(progressKey(writer), encodeProgress(value));
+}

@@ -1,0 +1,38 @@
+/**
+ * When things are written. All intervals are ms. They widen because each rewrite of a card leaves about ten bytes in its
+ * book for ever: a run of three days rewrites its card some 150 times, not 25,000.
+ */
+export const POLICY = {
+  /** Cards: at the start, at each change of status, and then after 10 s, each wait half as long again, at most 30 min. */
+  cardFirst: 10_000,
+  cardGrowth: 1.5,
+  cardLast: 30 * 60_000,
+  /** A parameter, tag or name said after the start is shown after a second; one that changes all the time at widening intervals too. */
+  detailFirst: 1_000,
+  /** Tail entries: seconds apart while somebody may be watching the run start, then twice a minute. */
+  tailFirst: 1_000,
+  tailGrowth: 1.5,
+  tailLast: 30_000,
+  /** So many unsealed points are worth a segment: 300 kB as Parquet. */
+  sealPoints: 50_000,
+  /** Unsealed points do not get older than this, so a run document's tail stays small. */
+  sealAge: 10 * 60_000,
+  /** A backlog is sealed in pieces of this size: about 35 MB of columns while it is gathered, 4 MB as Parquet. */
+  backlogPoints: 1_000_000,
+  /** Points in one tail entry: 34 bytes each, far below the limit of an entry. */
+  tailPoints: 16_384,
+  /** Bytes of metric names in one tail entry. */
+  tailNameBytes: 256 * 1024,
+  /** Live values are told this far apart. */
+  live: 1_000,
+} as const;
+
+/** The wait that follows a wait. */
+export function widened(wait: number, growth: number, last: number): number {
+  return Math.min(wait * growth, last);
+}
+
+/** A point in time that comes `wait` after `since`; a clock that was set back does not postpone it by more than the wait itself. */
+export function isDue(since: number, wait: number, now: number): boolean {
+  return now - since >= wait || now < since;
+}
