@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Log } from '@fieldbook/core';
-import { asFieldbookError } from '@fieldbook/core';
+import type { DocumentName, Log } from '@fieldbook/core';
+import { asFieldbookError, parseDocumentName } from '@fieldbook/core';
 import { WebSocketServer } from 'ws';
 import type { Machine } from '../machine/machine.ts';
 import type { Services } from '../machine/services.ts';
 import type { AccessRules } from './access.ts';
 import { accessOf, presentedToken } from './access.ts';
 import { splitUrl } from './binding.ts';
+import { Rooms } from './rooms.ts';
 
 export interface Sockets {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -24,7 +25,13 @@ export function createSockets(options: {
   services: Services;
   log: Log;
 }): Sockets {
-  const server = new WebSocketServer({ noServer: true, maxPayload: 32 * 1024 * 1024, perMessageDeflate: false });
+  const rooms = new Rooms(options.machine.replica, options.log);
+  const server = new WebSocketServer({
+    handleProtocols: chooseProtocol,
+    noServer: true,
+    maxPayload: 32 * 1024 * 1024,
+    perMessageDeflate: false,
+  });
   return {
     upgrade: (request, socket, head) => {
       server.handleUpgrade(request, socket, head, (websocket) => {
@@ -43,12 +50,28 @@ export function createSockets(options: {
           websocket.close(code === 'unauthorized' ? 4401 : 4403, message.slice(0, 120));
           return;
         }
+        if (path.startsWith('/rooms/')) {
+          try {
+            const name = decodeURIComponent(path.slice('/rooms/'.length));
+            parseDocumentName(name);
+            rooms.join(name as DocumentName, websocket);
+          } catch (error) {
+            websocket.close(4404, asFieldbookError(error).message.slice(0, 120));
+          }
+          return;
+        }
         websocket.close(4404, `There is no socket at ${path.slice(0, 80)}.`);
       });
     },
     close: async () => {
+      rooms.close();
       for (const client of server.clients) client.terminate();
       server.close();
     },
   };
+}
+
+/** The better of what both speak; never a token, which a server must not repeat. */
+function chooseProtocol(offered: ReadonlySet<string>): string | false {
+  return ['fieldbook.ack', 'fieldbook.v1'].find((protocol) => offered.has(protocol)) ?? false;
 }
