@@ -1,0 +1,45 @@
+/** True while typing: single keys then are letters, not commands. */
+export function isTyping(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return true;
+  return target instanceof HTMLInputElement && !['checkbox', 'radio', 'range', 'button'].includes(target.type);
+}
+
+/** True when a dialog or a menu has the keyboard. */
+export function isOverlaid(): boolean {
+  return document.querySelector('[role="dialog"], [role="alertdialog"], [role="menu"]') !== null;
+}
+
+export const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
+export const modKey = isMac ? '⌘' : 'Ctrl';
+
+/** Every key, for the page that lists them. */
+export const KEYS: readonly { group: string; keys: readonly (readonly [keys: string, does: string])[] }[] = [
+  {
+    group: 'Everywhere',
+    keys: [
+      [`${modKey} K`, 'Go to a project, a run or an action'],
+      ['/', 'Search'],
+      [`${modKey} Z`, 'Undo the last change'],
+      [`${modKey} Shift Z`, 'Redo it'],
+      ['?', 'This list'],
+      ['Esc', 'Close, or leave the field'],
+    ],
+  },
+  {
+    group: 'In the table',
+    keys: [
+      ['j k', 'Next and previous run; arrows do the same'],
+      ['x', 'Select the run; with Shift, the runs up to it'],
+      [`${modKey} A`, 'Select all runs that match'],
+      ['Enter', 'Open the run'],
+      ['F2', 'Rename'],
+      ['t', 'Tag'],
+      ['n', 'Write a note'],
+      ['s', 'Star'],
+      ['e', 'Archive'],
+      ['Delete', 'Move to the trash'],
+      ['Esc', 'Select nothing'],
+    ],
+  },
+];

@@ -1,0 +1,10 @@
+/**
+ * A token from the part of the address that never leaves the browser (`#token=fbt_…`), once: the address is cleaned
+ * before anything else runs, so that it is not copied, shared or kept in the history.
+ */
+export function takeToken(): string | null {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (token === null) return null;
+  history.replaceState(null, '', location.pathname + location.search);
+  return token.trim() === '' ? null : token.trim();
+}

@@ -1,0 +1,89 @@
+import * as Comlink from 'comlink';
+import type { ProjectId, RunId } from '@fieldbook/core';
+import { browserName } from '../worker/browser.ts';
+import type { FieldbookWorker, ProjectLine, Session, WorkerEvent } from '../worker/api.ts';
+
+export interface RunsChanged {
+  project: ProjectId;
+  runs: readonly RunId[];
+}
+
+/**
+ * The page's end of the worker: what it says is reactive state here, everything else is asked for. One per page.
+ */
+class Client {
+  session = $state.raw<Session | null>(null);
+  projects = $state.raw<ProjectLine[] | null>(null);
+  /** The worker could not start, in words. */
+  failure = $state<string | null>(null);
+  readonly worker: Comlink.Remote<FieldbookWorker>;
+  readonly #followers = new Set<(change: RunsChanged) => void>();
+  #asking = false;
+  #askAgain = false;
+
+  constructor() {
+    const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name: 'fieldbook' });
+    worker.addEventListener('error', (event) => (this.failure = event.message || 'The part of the page that reads your data did not start.'));
+    this.worker = Comlink.wrap<FieldbookWorker>(worker);
+  }
+
+  async start(token: string | null): Promise<void> {
+    try {
+      this.session = await this.worker.start({ origin: location.origin, token, browser: browserName(navigator.userAgent) }, Comlink.proxy((event: WorkerEvent) => this.#take(event)));
+      await this.#askProjects();
+    } catch (error) {
+      this.failure = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Calls `follower` with runs that changed; returns the way to stop. */
+  follow(follower: (change: RunsChanged) => void): () => void {
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
+  }
+
+  /** Edits made in this browser that no server has acknowledged. */
+  get unsaved(): number {
+    return this.session?.unsaved ?? 0;
+  }
+
+  get online(): boolean {
+    return this.session?.connection.state === 'online';
+  }
+
+  /** Where edits go: "the agent", "the relay". */
+  get serverName(): string {
+    return this.session?.server === null || this.session === null ? 'a server' : `the ${this.session.server.kind}`;
+  }
+
+  #take(event: WorkerEvent): void {
+    switch (event.kind) {
+      case 'session':
+        this.session = event.session;
+        return;
+      case 'projects':
+        void this.#askProjects();
+        return;
+      case 'project':
+      case 'live':
+        for (const follower of this.#followers) follower({ project: event.id, runs: event.runs });
+        if (event.kind === 'project') void this.#askProjects();
+    }
+  }
+
+  /** At most one question under way; what changes meanwhile is asked once more after it. */
+  async #askProjects(): Promise<void> {
+    if (this.#asking) {
+      this.#askAgain = true;
+      return;
+    }
+    this.#asking = true;
+    do {
+      this.#askAgain = false;
+      this.projects = await this.worker.projects();
+    } while (this.#askAgain);
+    this.#asking = false;
+  }
+}
+
+export const client = new Client();

@@ -1,0 +1,44 @@
+/**
+ * Which runs are selected and in what order they were: the order decides who keeps its colour. Immutable; ranges
+ * are resolved by the caller, who knows the order of the table.
+ */
+export class Selection {
+  static readonly none = new Selection([], null);
+  readonly ids: readonly string[];
+  /** Where a range starts when shift is held. */
+  readonly anchor: string | null;
+  readonly #set: ReadonlySet<string>;
+
+  constructor(ids: readonly string[], anchor: string | null = ids.at(-1) ?? null) {
+    this.ids = ids;
+    this.anchor = anchor;
+    this.#set = new Set(ids);
+  }
+
+  get size(): number {
+    return this.ids.length;
+  }
+
+  has(id: string): boolean {
+    return this.#set.has(id);
+  }
+
+  only(id: string): Selection {
+    return new Selection([id], id);
+  }
+
+  toggle(id: string): Selection {
+    return this.has(id) ? new Selection(this.ids.filter((each) => each !== id), id) : new Selection([...this.ids, id], id);
+  }
+
+  /** Adds a range of the table, the anchor staying where it was. */
+  extend(range: readonly string[]): Selection {
+    return new Selection([...this.ids, ...range.filter((id) => !this.has(id))], this.anchor ?? range[0] ?? null);
+  }
+
+  /** Without runs that are not there any more. */
+  keep(there: (id: string) => boolean): Selection {
+    const ids = this.ids.filter(there);
+    return ids.length === this.ids.length ? this : new Selection(ids, this.anchor !== null && there(this.anchor) ? this.anchor : null);
+  }
+}
