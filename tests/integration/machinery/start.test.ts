@@ -98,4 +98,25 @@ describe('npm start', () => {
     expect(stdout).not.toContain('argv');
     expect(status).toBe(1);
   });
+
+  it('builds what is stale once, and nothing at the second start', () => {
+    write('packages/core/src/index.ts', 'export const x = 1;');
+    write('node_modules/typescript/bin/tsc', `console.log('compiled'); process.exit(0);`);
+    expect(start().stdout).toContain('building core');
+    write('node_modules/typescript/bin/tsc', 'process.exit(1);');
+    const second = start();
+    expect(second.status).toBe(0);
+    expect(second.stdout).not.toContain('building');
+    write('packages/core/src/index.ts', 'export const x = 2;');
+    expect(start().stderr).toContain('could not be built: core');
+  });
+
+  it('is not held up by a build that was killed', async () => {
+    const killed = spawn(process.execPath, ['-e', '']);
+    await once(killed, 'close');
+    write('node_modules/.cache/fieldbook/build.lock/pid', String(killed.pid));
+    write('packages/core/src/index.ts', 'export const x = 1;');
+    write('node_modules/typescript/bin/tsc', '');
+    expect(start()).toMatchObject({ status: 0, stdout: expect.stringContaining('building core') as string });
+  });
 });
