@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import Home, close, meta
-
 from fieldbook import journal_reader
+from support import Home, close, meta
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples/digits"
 
@@ -25,7 +24,7 @@ def test_the_recorded_runs_are_whole_and_neutral() -> None:
         assert (meta(found)["user"], meta(found)["host"]) in (("ada", "workstation"), ("grace", "laptop"))
         assert not {"argv", "cwd", "git", "boot"} & set(meta(found))
         statuses.append((close(found) or {})["status"])
-        assert len(found.values("batch/loss")) > 30
+        assert len(found.values("batch/loss")) > 20
     assert statuses.count("failed") == 1
 
 
