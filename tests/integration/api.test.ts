@@ -201,6 +201,7 @@ describe('the OpenAPI document', () => {
       'get /device': () => ask('GET', '/device'),
       'get /workspace': () => ask('GET', '/workspace'),
       'get /sync': () => ask('GET', '/sync'),
+      'get /health': () => ask('GET', '/health'),
       'get /query/parse': () => ask('GET', '/query/parse?q=status:running'),
     };
     const elsewhere = new Set([

@@ -260,6 +260,12 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     pendingBytes: count,
   }),
   Sync: object({ lastSeq: count, peers: array(ref('Peer')), settled: flag }),
+  Health: object({
+    documents: count,
+    bytes: { ...count, description: 'Stored for documents; blobs not counted.' },
+    quarantined: array(text, 'Documents set aside because their bytes are damaged.'),
+    clockAheadMs: { type: 'number', description: 'How far the most advanced clock of another machine was ahead.' },
+  }),
   Workspace: object({
     id: text,
     name: orNull(text),

@@ -2,9 +2,13 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
 import type { Cli } from './command.ts';
 import { report } from './command.ts';
+import { completionCommand } from './commands/completion.ts';
+import { demoCommand } from './commands/demo.ts';
 import { diffCommand } from './commands/diff.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { editCommands } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
+import { shareCommands } from './commands/share.ts';
 import { showCommand } from './commands/show.ts';
 import { statusCommand } from './commands/status.ts';
 import { downCommand, upCommand } from './commands/up.ts';
@@ -30,6 +34,10 @@ export function buildProgram(cli: Cli): Command {
   showCommand(program, cli);
   editCommands(program, cli);
   diffCommand(program, cli);
+  shareCommands(program, cli);
+  doctorCommand(program, cli);
+  demoCommand(program, cli);
+  completionCommand(program, cli);
   return program;
 }
 

@@ -66,6 +66,25 @@ export function programRoutes(context: ApiContext): Route[] {
       answers: [{ status: 200, description: 'The state now.', schema: ref('Sync') }],
       handle: async () => json(200, await sync.state()),
     },
+    {
+      id: 'getHealth',
+      method: 'GET',
+      path: '/health',
+      summary: 'What the store holds, and what is wrong with it',
+      needs: 'viewer',
+      answers: [{ status: 200, description: 'The state now.', schema: ref('Health') }],
+      handle: async () => {
+        const quarantined: string[] = [];
+        let documents = 0;
+        let bytes = 0;
+        for await (const info of replica.list()) {
+          documents += 1;
+          bytes += info.size;
+          if (info.quarantined) quarantined.push(info.name);
+        }
+        return json(200, { documents, bytes, quarantined, clockAheadMs: author.hybrid.skewMs });
+      },
+    },
     ...actionRoutes(context.actions),
   ];
 }

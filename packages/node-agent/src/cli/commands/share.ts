@@ -1,0 +1,134 @@
+import type { Command } from 'commander';
+import { FieldbookError } from '@fieldbook/core';
+import type { ErrorCode } from '@fieldbook/core';
+import type { Client } from '../client.ts';
+import type { Cli } from '../command.ts';
+import { printJson, withClient, withJson } from '../command.ts';
+import { formatBytes, plural } from '../format.ts';
+import type { PeerShape, SyncShape } from '../shapes.ts';
+import { Progress } from '../terminal.ts';
+import { describePeer } from './status.ts';
+
+export function shareCommands(program: Command, cli: Cli): void {
+  joinCommand(program, cli);
+  const leave = program
+    .command('leave')
+    .description('stop exchanging with a relay; nothing is deleted on either side')
+    .argument('[url]', 'which relay, when several are joined');
+  withJson(leave).action(async (url: string | undefined, options: { json?: boolean }) => {
+    await withClient(cli, async (client) => {
+      const { left } = await client.call<{ left: boolean }>('POST', '/leave', { body: { url: url ?? null } });
+      if (!left)
+        throw new FieldbookError('not_found', url === undefined ? 'No relay is joined.' : `${url} is not joined.`);
+      if (options.json === true) printJson(cli.terminal, { left });
+      else cli.terminal.out('Left. What was exchanged stays on both sides.\n');
+    });
+  });
+  const sync = program
+    .command('sync')
+    .description('wait until everything here is safe at every relay, and everything there is here')
+    .option('--timeout <seconds>', 'give up after so long', '600');
+  withJson(sync).action(async (options: { json?: boolean; timeout: string }) => {
+    await withClient(cli, (client) => waitUntilSettled(cli, client, options));
+  });
+}
+
+function joinCommand(program: Command, cli: Cli): void {
+  const join = program
+    .command('join')
+    .description('share everything on this machine with a relay')
+    .argument('<url>', 'the relay’s address; a link with #token=… will do')
+    .option('-t, --token <token>', 'the token; "-" reads it from stdin; else FIELDBOOK_TOKEN, else the link’s own');
+  withJson(join).action(async (link: string, options: { token?: string; json?: boolean }) => {
+    const { url, token } = readLink(link);
+    const given = options.token === '-' ? (await cli.terminal.readStdin()).trim() : options.token;
+    const body = { url, token: given ?? cli.env['FIELDBOOK_TOKEN'] ?? token };
+    await withClient(cli, async (client) => {
+      const progress = new Progress(cli.terminal, `Joining ${url} …`);
+      try {
+        const peer = await client.call<PeerShape>('POST', '/join', { body });
+        progress.end();
+        if (options.json === true) printJson(cli.terminal, peer);
+        else
+          cli.terminal.out(
+            `Joined ${peer.name ?? peer.url}. Runs on this machine are now shared; "fieldbook sync" waits until all are there.\n`,
+          );
+      } finally {
+        progress.end();
+      }
+    });
+  });
+}
+
+/** A relay's address and the token in its fragment, which browsers never send and logs never see. */
+export function readLink(link: string): { url: string; token: string | null } {
+  let parsed: URL;
+  try {
+    parsed = new URL(link.includes('://') ? link : `https://${link}`);
+  } catch {
+    throw new FieldbookError('invalid_argument', `${link} is not an address. It looks like https://relay.example.org.`);
+  }
+  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
+    throw new FieldbookError(
+      'invalid_argument',
+      `A relay's address starts with https:// (or http://), not ${parsed.protocol}//.`,
+    );
+  }
+  const token = new URLSearchParams(parsed.hash.slice(1)).get('token');
+  return { url: `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`, token };
+}
+
+const POLL_MS = 200;
+
+async function waitUntilSettled(cli: Cli, client: Client, options: { json?: boolean; timeout: string }): Promise<void> {
+  const seconds = Number(options.timeout);
+  if (!(seconds > 0)) throw new FieldbookError('invalid_argument', '--timeout must be a number of seconds above 0.');
+  const progress = new Progress(cli.terminal, 'Taking journals in …');
+  try {
+    await client.call('POST', '/drain', { body: {} });
+    const deadline = cli.now() + seconds * 1_000;
+    for (;;) {
+      const sync = await client.call<SyncShape>('GET', '/sync');
+      if (sync.settled || sync.peers.length === 0) {
+        progress.end();
+        if (options.json === true) printJson(cli.terminal, sync);
+        else if (sync.peers.length === 0)
+          cli.terminal.out('Everything is taken in and on disk. No relay is joined, so it is only here.\n');
+        else cli.terminal.out(`Everything is exchanged with ${sync.peers.map(({ url }) => url).join(', ')}.\n`);
+        return;
+      }
+      refuseHopeless(sync);
+      if (cli.now() > deadline) {
+        throw new FieldbookError(
+          'timeout',
+          `Not everything is exchanged after ${seconds} s: ${sync.peers.map((peer) => describePeer(peer, cli.now())).join('; ')}.`,
+          { details: { ...sync } },
+        );
+      }
+      progress.update(`Exchanging: ${sync.peers.map(toGo).join('; ')}`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+/** A relay that has refused us will refuse us again: waiting would be a lie. */
+function refuseHopeless(sync: SyncShape): void {
+  const hopeless: readonly string[] = [
+    'unauthorized',
+    'forbidden',
+    'workspace_mismatch',
+    'protocol_version',
+    'protocol_violation',
+  ];
+  for (const { connected, problem, url } of sync.peers) {
+    if (connected || problem === null || !hopeless.includes(problem.code)) continue;
+    throw new FieldbookError(problem.code as ErrorCode, `${url}: ${problem.message}`);
+  }
+}
+
+function toGo({ url, connected, problem, pendingDocuments, pendingBlobs, pendingBytes }: PeerShape): string {
+  if (!connected) return `${url} is not reachable${problem === null ? '' : ` (${problem.message})`}, trying again`;
+  return `${plural(pendingDocuments, 'document')} and ${plural(pendingBlobs, 'blob')} (${formatBytes(pendingBytes)}) to go`;
+}
