@@ -11,6 +11,8 @@ if (complaint !== null) {
 }
 
 // Only now, because an old Node could not parse what follows.
+const { endWithParent } = await import('./lib/orphan.mjs');
+endWithParent();
 const { prepare } = await import('./lib/prepare.mjs');
 const program = prepare((line) => console.log(line));
 if (program === null) process.exit(1);

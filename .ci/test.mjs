@@ -12,5 +12,7 @@ if (complaint !== null) {
 }
 
 // Only now, because an old Node could not parse what follows.
+const { endWithParent } = await import('./lib/orphan.mjs');
+endWithParent();
 const { main } = await import('./lib/suite.mjs');
 process.exitCode = await main(process.argv.slice(2));

@@ -48,6 +48,15 @@ const options = () => ({ cwd: home, env: env(), encoding: 'utf8', timeout: 60_00
 
 const start = (...args: string[]) => spawnSync(process.execPath, [join(checkout, '.ci/start.mjs'), ...args], options());
 
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 describe('npm start', () => {
   it('becomes the agent, with the arguments given, from anywhere and without a network', () => {
     const { stdout, stderr, status } = start('--port', '0');
@@ -71,6 +80,19 @@ describe('npm start', () => {
     child.kill('SIGTERM');
     const [code] = (await once(child, 'close')) as [number];
     expect({ code, output }).toMatchObject({ code: 7, output: expect.stringContaining('closed') as string });
+  });
+
+  it('ends when npm is told to, though npm tells only its shell', async () => {
+    const child = spawn('npm', ['--silent', '--prefix', checkout, 'start', '--', '--stay'], { cwd: home, env: env() });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    await expect.poll(() => output, { timeout: 10_000 }).toContain('\n');
+    const { pid } = JSON.parse(output) as { pid: number };
+    child.kill('SIGTERM');
+    await expect.poll(() => output, { timeout: 5000 }).toContain('closed');
+    await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
   });
 
   it('says what failed when packages are missing and cannot be installed', () => {
