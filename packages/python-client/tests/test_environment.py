@@ -66,3 +66,17 @@ def test_a_working_directory_that_is_gone(home: Home, tmp_path: Path, monkeypatc
     with fieldbook.init("p") as run:
         run.log({"a": 1})
     assert meta(home.only())["cwd"] is None
+
+
+def test_children_join_the_latest_run_that_is_still_open(home: Home) -> None:
+    first = fieldbook.init("p")
+    second = fieldbook.init("p")
+    assert os.environ["FIELDBOOK_RUN_ID"] == second.id
+    first.finish()
+    assert os.environ["FIELDBOOK_RUN_ID"] == second.id
+    third = fieldbook.init("p")
+    third.finish()
+    assert os.environ["FIELDBOOK_RUN_ID"] == second.id
+    second.finish()
+    assert "FIELDBOOK_RUN_ID" not in os.environ
+    assert "FIELDBOOK_PARENT" not in os.environ

@@ -82,6 +82,37 @@ def parent() -> tuple[int, str, str] | None:
     return (int(pid), writer, project) if pid.isdigit() and writer and project else None
 
 
+#: Runs of this process that its children may join, newest last, and what a launcher had set before the first.
+_announced: list[tuple[str, str]] = []
+_outer: dict[str, str | None] = {}
+
+
+def announce(run_id: str, writer: str, project: str) -> None:
+    """Tells the processes that this one will start which run they belong to: that of the latest ``init``."""
+    if not _announced:
+        _outer.update({name: os.environ.get(name) for name in (RUN_ID, PARENT)})
+    _announced.append((run_id, f"{os.getpid()}:{writer}:{project}"))
+    _speak()
+
+
+def withdraw(run_id: str) -> None:
+    """A run has ended: the one before it, or what the launcher said, holds again."""
+    for index in range(len(_announced) - 1, -1, -1):
+        if _announced[index][0] == run_id:
+            del _announced[index]
+            _speak()
+            return
+
+
+def _speak() -> None:
+    said = dict(zip((RUN_ID, PARENT), _announced[-1])) if _announced else _outer
+    for name, value in said.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 def rank() -> tuple[int | None, int | None, int | None]:
     """Rank, local rank and world size, as the usual launchers say them."""
     return (

@@ -59,3 +59,14 @@ class Gap:
         self.records += 1
         self.points += item.points
         self.last = item.time
+
+    def join(self, earlier: Gap) -> None:
+        """Takes in a gap that came before and could not be written."""
+        if earlier.records == 0:
+            return
+        if self.records == 0:
+            self.last = earlier.last
+        self.first = earlier.first
+        self.reason = earlier.reason
+        self.records += earlier.records
+        self.points += earlier.points

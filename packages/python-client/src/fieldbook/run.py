@@ -189,7 +189,6 @@ class Run:
         self._forked = False
         self._created = 0.0
         self._echo: dict[str, Any] = {}
-        self._exported: dict[str, str | None] = {}
         self._beating: threading.Event | None = None
         self._disabled = disabled
         rank, _, world = environment.rank()
@@ -252,7 +251,7 @@ class Run:
     def _begin(self, params: list[tuple[str, Any]]) -> None:
         if not self._disabled:
             self._writer.open()
-            self._export()
+            environment.announce(self.id, self._writer.id, self.project)
             self._start_heartbeat()
             hooks.watch(self)
         if params:
@@ -294,24 +293,6 @@ class Run:
             self._writer.open()
             self._start_heartbeat()
             hooks.watch(self)
-
-    def _export(self) -> None:
-        """Tells the processes that this one will start which run they belong to."""
-        for name, value in (
-            (environment.RUN_ID, self.id),
-            (environment.PARENT, f"{os.getpid()}:{self._writer.id}:{self.project}"),
-        ):
-            self._exported[name] = os.environ.get(name)
-            os.environ[name] = value
-
-    def _withdraw(self) -> None:
-        if os.environ.get(environment.RUN_ID) != self.id:
-            return  # a later run of this process speaks now
-        for name, value in self._exported.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
     def _start_heartbeat(self) -> None:
         """A thread only where silence would look like death: on network file systems."""
@@ -366,7 +347,7 @@ class Run:
             self._writer.close(
                 {"status": status, "exit_code": exit_code, "signal": signal, "error": error, "traceback": trace}
             )
-        self._withdraw()
+        environment.withdraw(self.id)
         hooks.forget(self)
 
     # -- helpers ----------------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 ROTATE_BYTES = 16 * 1024 * 1024
 ROTATE_MS = 10 * 60 * 1000.0
+#: A smaller file is not rotated for its age: a run that logs once a minute must not leave a file every ten.
+ROTATE_AGED_BYTES = 64 * 1024
 #: How often the file is looked at: whether somebody deleted it, whether it is old.
 CHECK_MS = 1000.0
 #: A write slower than this counts; so many of them within a minute move writing to a thread.
@@ -96,7 +98,8 @@ class Writer:
         own = self._lock
         if own._is_owned():  # type: ignore[attr-defined]
             # A signal handler or finaliser inside one of our own calls: that call logs it when it is done.
-            self._later.append(lambda: self.log(values, step))
+            kept = dict(values)
+            self._later.append(lambda: self.log(kept, step))
             return
         if step is not None and type(step) is not int:
             step = step_of(step)
@@ -236,7 +239,8 @@ class Writer:
             self.closed = True
             self._epoch += 1
             self._report()
-            self._file.close()
+            if self._background is None:  # else its thread hangs in a write to this very descriptor
+                self._file.close()
 
     def abandon(self) -> None:
         """In a forked child: lets go of the parent's file and lock without touching them."""
@@ -366,10 +370,13 @@ class Writer:
                 self._lose(item, "")
             return 0.0
         file = self._file
+        # Taken out before it is written: while the background thread writes, callers go on counting in a new one.
+        with self._lock:
+            gap, self._gap = self._gap, Gap()
         try:
             self._look_after(now)
             items = self._held + fresh
-            data, sequence, declared = self._encode(items, now)
+            data, sequence, declared = self._encode(gap, items, now)
             file.steady = False
             done = write(file.fd, data)
             while done < len(data):
@@ -377,6 +384,8 @@ class Writer:
                 done += write(file.fd, memoryview(data)[done:])
         except OSError as error:
             self._disk_failed(error, now)
+            with self._lock:
+                self._gap.join(gap)
             for item in fresh:
                 self._lose(item, _reason(error))
             return 0.0
@@ -384,6 +393,7 @@ class Writer:
         file.size += len(data)
         file.declared |= declared
         file.steady = True
+        self.dropped += gap.points
         self._wrote(items)
         took = time() * 1000.0 - now
         if took > SLOW_MS and self._background is None:
@@ -395,20 +405,16 @@ class Writer:
         if self._held:
             self._held = []
             self._held_bytes = 0
-        if self._gap.records:
-            self.dropped += self._gap.points
-            self._gap = Gap()
         self._retry_ms = RETRY_MS
         self._retry_at = 0.0
         if self._file.size >= ROTATE_BYTES:
             self._check_at = 0.0
 
-    def _encode(self, items: list[Item], now: float) -> tuple[bytes, int, set[int]]:
+    def _encode(self, gap: Gap, items: list[Item], now: float) -> tuple[bytes, int, set[int]]:
         """Bytes of the records, GAP first and each metric declared before its use; the sequence number after them."""
         parts: list[bytes] = []
         sequence, check = self._file.sequence, self._file.nonce_check
         declared: set[int] = set()
-        gap = self._gap
         if gap.records:
             value = {"time": now, "records": gap.records, "points": gap.points, "reason": gap.reason}
             payload = journal.to_json({**value, "from": gap.first, "to": gap.last})
@@ -449,7 +455,7 @@ class Writer:
         if not file.usable:
             file.open_next()
             self._new_file(now)
-        elif file.size >= ROTATE_BYTES or now >= self._rotate_at:
+        elif file.size >= ROTATE_BYTES or (now >= self._rotate_at and file.size >= ROTATE_AGED_BYTES):
             if file.rotate(now):
                 self._new_file(now)
             else:
