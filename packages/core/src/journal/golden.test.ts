@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { projectIdOf } from '../ids.ts';
 import type { JournalRecord } from './records.ts';
+import { metaOf } from './records.ts';
 import { JournalReader } from './reader.ts';
 import { salvage } from './salvage.ts';
 import { TYPE } from './format.ts';
@@ -113,6 +114,30 @@ describe('project ids', () => {
     it(`[JRN-2] ${JSON.stringify(name)} is ${id} in both languages`, () => {
       if (id === null) expect(() => projectIdOf(name)).toThrow('project');
       else expect(projectIdOf(name)).toBe(id);
+    });
+  }
+});
+
+describe('recorded runs', () => {
+  const runs = new URL('../../../../examples/digits/recorded/digits/', import.meta.url);
+  for (const run of readdirSync(runs)) {
+    it(`[JRN-1] the client's journal of ${run} is read to its end`, () => {
+      const place = new URL(`${run}/`, runs);
+      const [file] = readdirSync(place);
+      const bytes = new Uint8Array(readFileSync(new URL(file!, place)));
+      const reader = new JournalReader();
+      const records: JournalRecord[] = [];
+      let points = 0;
+      reader.push(bytes, { point: () => points++, record: (record) => records.push(record) });
+      expect(reader.finish().state).toBe('clean');
+      expect([reader.unknown, reader.malformed, reader.dropped]).toEqual([0, 0, 0]);
+      const [meta, close] = [records[0]!, records.at(-1)!];
+      expect(meta.type === 'META' && metaOf(meta.data)).toMatchObject({
+        run,
+        projectId: 'digits',
+        writer: reader.header!.writer,
+      });
+      expect(close.type === 'CLOSE' && close.data.points).toBe(points);
     });
   }
 });
