@@ -1,0 +1,262 @@
+import { asFieldbookError, isFieldbookError } from '../errors.ts';
+import { utf8 } from '../ids.ts';
+import type { DocumentName } from '../ids.ts';
+import { closeInWords, errorCodeOf, isTerminal } from '../links/index.ts';
+import type { Clock, Link, Random } from '../ports.ts';
+import type { PeerMemory } from './peer-memory.ts';
+import type { SessionEnd, SessionOptions } from './session.ts';
+import { ReplicationSession } from './session.ts';
+
+export interface ClientOptions extends Omit<SessionOptions, 'link' | 'grants' | 'onChange'> {
+  /** Names this peer in the store and in statuses: its URL, without a token. */
+  url: string;
+  clock: Clock;
+  random: Random;
+  /** Opens a connection. Rejects with `peer_unreachable` when nobody answers. */
+  dial(): Promise<Link>;
+  onChange?(): void;
+}
+
+/** One peer as a person should see it. */
+export interface PeerStatus {
+  url: string;
+  /** Its replica id, once it was ever reached. */
+  peer: string | null;
+  connected: boolean;
+  /** ms since the epoch: connected or not connected since then; null before the first try ended. */
+  since: number | null;
+  /** Why not connected, or what one side refused, in words. */
+  problem: { code: string; message: string } | null;
+  /** True when nobody tries again until `retry` or a new token: the other side said no. */
+  stopped: boolean;
+  /** True when the other side takes nothing from us (a viewer's token). */
+  readOnly: boolean;
+  /** Our feed is durable there through this seq; theirs here through that one. */
+  pushedThrough: number;
+  pulledThrough: number;
+  /** Documents here whose last change is not acknowledged there, and documents listed there that are not here yet. */
+  toPush: number;
+  toPull: number;
+}
+
+const BACKOFF_FIRST_MS = 500;
+/** A relay that was down for a night is found again within this. */
+const BACKOFF_MAX_MS = 60_000;
+/** A connection that lasted this long was a good one: the next failure starts from the shortest wait. */
+const GOOD_AFTER_MS = 10_000;
+/** Counting further than this tells a person nothing more. */
+const COUNT_MAX = 10_000;
+
+/**
+ * Keeps one replica connected to another that it dials: tries again after every loss, ever more rarely and never at
+ * the same moment as others, and stops when the other side says that trying is of no use.
+ */
+export class ReplicationClient {
+  readonly url: string;
+  readonly #options: ClientOptions;
+  #session: ReplicationSession | undefined;
+  #memory: PeerMemory | undefined;
+  #state: 'new' | 'dialling' | 'connected' | 'waiting' | 'refused' | 'stopped' = 'new';
+  #failures = 0;
+  #since: number | null = null;
+  #problem: PeerStatus['problem'] = null;
+  #cancelWait: (() => void) | undefined;
+  #run: Promise<void> | undefined;
+  #remembered: Promise<void> | undefined;
+  readonly #waiters = new Set<() => void>();
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.url = options.url;
+  }
+
+  /** Starts connecting; returns at once. */
+  start(): void {
+    if (this.#state !== 'new') return;
+    this.#remembered = this.#recall();
+    this.#dial();
+  }
+
+  /** Tries again now, whatever was said before: the token changed, the network came back, a person asked. */
+  retry(): void {
+    if (this.#state !== 'waiting' && this.#state !== 'refused') return;
+    this.#failures = 0;
+    this.#cancelWait?.();
+    this.#dial();
+  }
+
+  /** Closes the connection and stays closed. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    this.#cancelWait?.();
+    this.#session?.close(1000, 'leaving');
+    await this.#run;
+    await this.#memory?.save().catch(() => undefined);
+    this.#changed();
+  }
+
+  /** True when everything on each side is durable on the other, as far as both know. */
+  get settled(): boolean {
+    return this.#session?.settled ?? false;
+  }
+
+  /** Resolves when `settled`, and rejects with the problem when the other side refuses us for good. */
+  async whenSettled(): Promise<void> {
+    while (!this.settled) {
+      if (this.#state === 'refused' || this.#state === 'stopped') {
+        const problem = this.#problem ?? { code: 'closed', message: 'Replication is stopped.' };
+        throw asFieldbookError(new Error(problem.message), 'peer_unreachable');
+      }
+      await new Promise<void>((resolve) => this.#waiters.add(resolve));
+    }
+  }
+
+  async status(): Promise<PeerStatus> {
+    await this.#remembered;
+    const memory = this.#memory;
+    return {
+      url: this.url,
+      peer: memory?.id ?? null,
+      connected: this.#state === 'connected',
+      since: this.#since,
+      problem: this.#problem ?? refusalInWords(memory),
+      stopped: this.#state === 'refused' || this.#state === 'stopped',
+      readOnly: this.#session?.readOnly ?? false,
+      pushedThrough: memory?.pushed ?? 0,
+      pulledThrough: memory?.pulled ?? 0,
+      toPush: await this.#toPush(),
+      toPull: this.#session?.waiting ?? 0,
+    };
+  }
+
+  /** True when the peer has acknowledged the document's last commit; also said from memory while it is away. */
+  async holds(name: DocumentName): Promise<boolean> {
+    await this.#remembered;
+    const info = await this.#options.replica.info(name);
+    return info !== undefined && (this.#memory?.holds(name, info.seq) ?? false);
+  }
+
+  async #toPush(): Promise<number> {
+    const memory = this.#memory;
+    const changed = await this.#options.replica.changedSince(memory?.pushed ?? 0, COUNT_MAX);
+    const refused = memory?.refusedThere.size ?? 0;
+    return (
+      refused +
+      changed.filter(({ name, seq }) => !(memory?.holds(name, seq) ?? false) && !memory?.refusedThere.has(name)).length
+    );
+  }
+
+  /** What is known of this peer from before the program started. */
+  async #recall(): Promise<void> {
+    const { replica, memories, log } = this.#options;
+    try {
+      const id = await replica.getPrivate(`peer-at/${this.url}`);
+      if (id !== undefined) this.#memory ??= await memories.of(new TextDecoder().decode(id));
+    } catch (error) {
+      log.warn('replication.recall_failed', { url: this.url, error: String(error) });
+    }
+  }
+
+  #dial(): void {
+    this.#state = 'dialling';
+    this.#run = this.#connect().catch((error: unknown) => this.#lost(asFieldbookError(error)));
+  }
+
+  async #connect(): Promise<void> {
+    const { dial, url, clock, replica, log } = this.#options;
+    const link = await dial();
+    if (this.#state !== 'dialling') {
+      link.close(1000, 'leaving');
+      return;
+    }
+    const session = new ReplicationSession({
+      ...this.#options,
+      link,
+      grants: null,
+      onChange: () => this.#sessionChanged(),
+    });
+    this.#session = session;
+    const end = await session.ended;
+    this.#session = undefined;
+    const memory = this.#memory;
+    if (this.#isConnected()) {
+      log.info('replication.disconnected', { url, peer: memory?.id, code: end.code });
+      if (memory !== undefined) await replica.putPrivate([[`peer-at/${url}`, utf8(memory.id)]]).catch(() => undefined);
+      if (clock.now() - (this.#since ?? 0) >= GOOD_AFTER_MS) this.#failures = 0;
+    }
+    this.#ended(end);
+  }
+
+  #sessionChanged(): void {
+    const session = this.#session;
+    if (session?.memory !== undefined && this.#state === 'dialling') {
+      this.#state = 'connected';
+      this.#since = this.#options.clock.now();
+      this.#memory = session.memory;
+      this.#problem = null;
+      this.#options.log.info('replication.connected', { url: this.url, peer: session.memory.id });
+      const { replica } = this.#options;
+      void replica.putPrivate([[`peer-at/${this.url}`, utf8(session.memory.id)]]).catch(() => undefined);
+    }
+    if (session?.settled === true) this.#failures = 0;
+    this.#changed();
+  }
+
+  /** The session changes the state while its end is awaited, which the compiler cannot see. */
+  #isConnected(): boolean {
+    return this.#state === 'connected';
+  }
+
+  #ended(end: SessionEnd): void {
+    if (this.#state === 'stopped') return;
+    this.#problem = { code: errorCodeOf(end.code), message: closeInWords(end.code, end.reason) };
+    if (isTerminal(end.code)) {
+      this.#state = 'refused';
+      this.#since = this.#options.clock.now();
+      this.#options.log.warn('replication.refused', { url: this.url, code: end.code, reason: end.reason });
+      this.#changed();
+      return;
+    }
+    this.#wait();
+  }
+
+  #lost(error: Error): void {
+    if (this.#state === 'stopped') return;
+    const code = isFieldbookError(error) ? error.code : 'peer_unreachable';
+    this.#problem = { code, message: error.message };
+    this.#wait();
+  }
+
+  #wait(): void {
+    if (this.#state === 'connected' || this.#since === null) this.#since = this.#options.clock.now();
+    this.#state = 'waiting';
+    const ms = backoffMs(this.#failures, this.#options.random.bytes(1)[0]! / 256);
+    this.#failures += 1;
+    this.#cancelWait = this.#options.timers.after(ms, () => this.#dial());
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const wake of this.#waiters) wake();
+    this.#waiters.clear();
+    this.#options.onChange?.();
+  }
+}
+
+/** Doubling from half a second to a minute, of which between half and all is waited: peers that lost one relay together come back apart. */
+export function backoffMs(failures: number, random: number): number {
+  const full = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures, 20));
+  return Math.round(full * (0.5 + random / 2));
+}
+
+function refusalInWords(memory: PeerMemory | undefined): PeerStatus['problem'] {
+  const there = memory?.refusedThere.entries().next().value;
+  if (there !== undefined) {
+    const [name, { code, reason }] = there;
+    return { code, message: `The other side does not take ${name}: ${reason}` };
+  }
+  const here = memory?.refusedHere.entries().next().value;
+  if (here === undefined) return null;
+  const [name, { code, reason }] = here;
+  return { code, message: `${name} of the other side is not taken in here: ${reason}` };
+}

@@ -1,0 +1,352 @@
+import { asFieldbookError, FieldbookError, isFieldbookError } from '../errors.ts';
+import type { DocumentName } from '../ids.ts';
+import { parseDocumentName } from '../ids.ts';
+import type { Channel } from './channels.ts';
+import type { Ticket } from './frontier.ts';
+import { Frontier } from './frontier.ts';
+import type { Half } from './outbox.ts';
+import { endsSession, generationMismatch } from './outbox.ts';
+import type { ListedDocument } from './protocol.ts';
+
+/** Documents asked for at once. A round trip of 50 ms then still brings 600 small documents a second. */
+const ASKED_MAX = 32;
+/** A book counts as this many: it may be megabytes, and its answer waits in memory. */
+const BOOK_WEIGHT = 8;
+/** Documents that one peer may have waiting here: names in memory, about 100 bytes each. */
+const WANTED_MAX = 2_000_000;
+/** Bytes that arrived and are not yet stored; the sending side waits for acknowledgements long before. */
+const ARRIVED_BYTES_MAX = 256 * 1024 * 1024;
+
+interface Want {
+  name: DocumentName;
+  generation: number;
+  /** The commit of theirs that we need. */
+  seq: number;
+  ticket: Ticket | undefined;
+  asked: boolean;
+  /** Our channel that the question went out in. */
+  channel: number | undefined;
+  failure: FieldbookError | undefined;
+}
+
+/**
+ * What we take: asks for each document that the other side lists, most needed kinds first and a bounded number at a
+ * time, applies live updates of documents that are complete, acknowledges what is on disk, and remembers durably how
+ * far the other feed is taken in. A document that we refuse is reported, remembered and passed over, so that it holds
+ * nothing else up.
+ */
+export class Inbox {
+  readonly #half: Half;
+  readonly #frontier: Frontier;
+  readonly #wanted = new Map<DocumentName, Want>();
+  /** Names waiting to be asked for: workspace, books, the rest; taken from the front. */
+  readonly #queues: [Queue, Queue, Queue] = [new Queue(), new Queue(), new Queue()];
+  /** The last apply of each document, so that updates of one are taken in the order they came. */
+  readonly #applying = new Map<DocumentName, Promise<void>>();
+  #weight = 0;
+  #arrivedBytes = 0;
+  #complete = false;
+  #stopped = false;
+  #telling = false;
+
+  constructor(half: Half) {
+    this.#half = half;
+    this.#frontier = new Frontier(half.memory.pulled);
+    // What was refused is asked for once more: a newer program or a repaired document may settle it.
+    for (const [name] of half.memory.refusedHere) this.#want({ name, generation: 0, seq: 0 }, undefined);
+  }
+
+  /** Everything that the other side listed so far is here. */
+  get settled(): boolean {
+    return this.#complete && this.#wanted.size === 0 && this.#applying.size === 0;
+  }
+
+  get waiting(): number {
+    return this.#wanted.size;
+  }
+
+  start(): void {
+    this.#ask();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wanted.clear();
+  }
+
+  listed(entries: readonly ListedDocument[], through: number, more: boolean): void {
+    for (const entry of entries) {
+      const before = this.#wanted.get(entry.name);
+      if (before === undefined) this.#want(entry, this.#frontier.begin(entry.seq));
+      else this.#raise(before, entry);
+    }
+    this.#complete = !more;
+    this.#frontier.reach(through);
+    this.#ask();
+    this.#progress();
+  }
+
+  /** Content came in a channel of theirs: an update, or the answer to our question. */
+  content(channel: Channel, number: number, seq: number, type: 'step2' | 'update', update: Uint8Array): void {
+    this.#arrivedBytes += update.length;
+    if (this.#arrivedBytes > ARRIVED_BYTES_MAX) {
+      throw new FieldbookError('protocol_violation', 'More arrives than can be stored.');
+    }
+    const work =
+      type === 'step2'
+        ? () => this.#applyAnswer(channel, number, seq, update)
+        : seq === 0
+          ? () => this.#applyPart(channel, update)
+          : this.#applyUpdate(channel, number, seq, update);
+    if (work === undefined) {
+      this.#arrivedBytes -= update.length;
+      return;
+    }
+    const { name } = channel;
+    const before = this.#applying.get(name) ?? Promise.resolve();
+    const after = before
+      .then(() => (this.#stopped ? undefined : work()))
+      .catch(this.#half.fail)
+      .finally(() => {
+        this.#arrivedBytes -= update.length;
+        if (this.#applying.get(name) === after) this.#applying.delete(name);
+        this.#progress();
+      });
+    this.#applying.set(name, after);
+  }
+
+  /** They cannot give us a document that we asked for. */
+  unanswered(name: DocumentName, code: string, reason: string): void {
+    const want = this.#wanted.get(name);
+    if (want !== undefined) this.#give(want, { seq: want.seq, code, reason });
+  }
+
+  // --- asking
+
+  #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined): void {
+    if (this.#wanted.size >= WANTED_MAX)
+      throw new FieldbookError('protocol_violation', 'Too many documents are listed.');
+    const want = { name, generation, seq, ticket, asked: false, channel: undefined, failure: undefined };
+    this.#wanted.set(name, want);
+    this.#queue(want);
+    this.#half.changed();
+  }
+
+  #raise(want: Want, { generation, seq }: { generation: number; seq: number }): void {
+    want.seq = Math.max(want.seq, seq);
+    want.generation = generation;
+    // Its ticket is older than this seq and keeps the frontier below both.
+    want.ticket ??= this.#frontier.begin(seq);
+    this.#frontier.reach(seq);
+  }
+
+  #queue(want: Want): void {
+    this.#queues[want.name === 'workspace' ? 0 : want.name.startsWith('book/') ? 1 : 2].push(want);
+  }
+
+  #ask(): void {
+    while (!this.#stopped && this.#weight < ASKED_MAX) {
+      const want = this.#queues.find((queue) => queue.length > 0)?.shift();
+      if (want === undefined) return;
+      if (this.#wanted.get(want.name) !== want || want.asked) continue;
+      want.asked = true;
+      this.#weight += weightOf(want);
+      this.#askFor(want).catch(this.#half.fail);
+    }
+  }
+
+  async #askFor(want: Want): Promise<void> {
+    const { replica, channels, send } = this.#half;
+    const { name } = want;
+    let generation = want.generation;
+    let stateVector: Uint8Array = EMPTY_STATE_VECTOR;
+    try {
+      parseDocumentName(name);
+      const info = await replica.info(name);
+      if (info !== undefined) {
+        if (want.seq > 0 && info.generation !== generation) throw generationMismatch(name, info.generation, generation);
+        ({ stateVector, generation } = await replica.stateVector(name));
+      } else if (generation !== 0) {
+        throw generationMismatch(name, 0, generation);
+      }
+    } catch (error) {
+      this.#failed(want, error);
+      return;
+    }
+    if (this.#stopped) return;
+    want.channel = channels.busy(name, generation);
+    send({ kind: 'sync', channel: want.channel, seq: 0, message: { type: 'step1', stateVector } });
+  }
+
+  // --- applying
+
+  async #applyAnswer(channel: Channel, number: number, seq: number, update: Uint8Array): Promise<void> {
+    const want = this.#wanted.get(channel.name);
+    try {
+      if (want?.failure !== undefined) throw want.failure;
+      await this.#apply(channel, update);
+    } catch (error) {
+      if (want === undefined) this.#refuse(channel.name, seq, error);
+      else this.#failed(want, error);
+      return;
+    }
+    this.#half.memory.refusedHere.delete(channel.name);
+    this.#half.send({ kind: 'ack', channel: number, seq });
+    if (want === undefined || this.#wanted.get(channel.name) !== want) return;
+    this.#answered(want);
+    if (seq >= want.seq) this.#done(want);
+    else this.#queue(want);
+    this.#ask();
+  }
+
+  async #applyPart(channel: Channel, update: Uint8Array): Promise<void> {
+    const want = this.#wanted.get(channel.name);
+    if (want?.failure !== undefined) return;
+    try {
+      await this.#apply(channel, update);
+    } catch (error) {
+      // The answer that the part belongs to ends the matter, once.
+      if (want !== undefined) want.failure = asFieldbookError(error);
+      else this.#refuse(channel.name, 0, error);
+    }
+  }
+
+  /** Undefined when the document is not complete here: the answer that is under way, or the next, brings this too. */
+  #applyUpdate(channel: Channel, number: number, seq: number, update: Uint8Array): (() => Promise<void>) | undefined {
+    const { name, generation } = channel;
+    const want = this.#wanted.get(name);
+    if (want !== undefined) {
+      this.#raise(want, { generation, seq });
+      return undefined;
+    }
+    if (this.#half.memory.refusedHere.has(name)) {
+      // What was refused may not look like part of an acknowledged document: only the whole of it settles that.
+      this.#want({ name, generation, seq }, this.#frontier.begin(seq));
+      this.#ask();
+      return undefined;
+    }
+    const ticket = this.#frontier.begin(seq);
+    return async () => {
+      const wanted = this.#wanted.get(name);
+      if (wanted !== undefined) {
+        // One before it did not fit, and now all of them are asked for together.
+        this.#raise(wanted, { generation, seq });
+        this.#frontier.finish(ticket);
+        return;
+      }
+      try {
+        await this.#apply(channel, update);
+        this.#half.send({ kind: 'ack', channel: number, seq });
+      } catch (error) {
+        if (isFieldbookError(error, 'missing_dependency')) {
+          this.#want({ name, generation, seq }, ticket);
+          this.#ask();
+          return;
+        }
+        this.#refuse(name, seq, error);
+      }
+      this.#frontier.finish(ticket);
+    };
+  }
+
+  async #apply({ name, generation }: Channel, update: Uint8Array): Promise<void> {
+    const { replica, origin } = this.#half;
+    parseDocumentName(name);
+    const ours = (await replica.info(name))?.generation ?? 0;
+    if (ours !== generation) throw generationMismatch(name, ours, generation);
+    await replica.apply(name, update, origin);
+  }
+
+  // --- endings
+
+  #failed(want: Want, error: unknown): void {
+    this.#refuse(want.name, want.seq, error);
+    this.#give(want, undefined);
+  }
+
+  /** Passes a document over: why is either said by us (already) or by them. */
+  #give(want: Want, theirs: { seq: number; code: string; reason: string } | undefined): void {
+    if (theirs !== undefined) {
+      this.#half.memory.refuse('here', want.name, theirs);
+    }
+    this.#answered(want);
+    if (this.#wanted.get(want.name) === want) this.#done(want);
+    this.#ask();
+    this.#progress();
+  }
+
+  #answered(want: Want): void {
+    if (!want.asked) return;
+    want.asked = false;
+    want.failure = undefined;
+    this.#weight -= weightOf(want);
+    if (want.channel !== undefined) this.#half.channels.idle(want.channel);
+    want.channel = undefined;
+  }
+
+  #done(want: Want): void {
+    this.#wanted.delete(want.name);
+    if (want.ticket !== undefined) this.#frontier.finish(want.ticket);
+    this.#half.changed();
+  }
+
+  #refuse(name: DocumentName, seq: number, thrown: unknown): void {
+    const error = asFieldbookError(thrown);
+    if (endsSession(error)) throw error;
+    this.#half.memory.refuse('here', name, { seq, code: error.code, reason: error.message });
+    this.#half.send({ kind: 'refuse', name, seq: Math.max(1, seq), code: error.code, reason: error.message });
+    this.#half.changed();
+  }
+
+  /** Writes down and tells how far we are, one write at a time. */
+  #progress(): void {
+    if (this.#telling || this.#stopped || this.#frontier.value <= this.#half.memory.pulled) return;
+    this.#telling = true;
+    this.#tell()
+      .catch(this.#half.fail)
+      .finally(() => {
+        this.#telling = false;
+      });
+  }
+
+  async #tell(): Promise<void> {
+    const { memory, send, changed } = this.#half;
+    while (!this.#stopped && this.#frontier.value > memory.pulled) {
+      memory.pulled = this.#frontier.value;
+      await memory.save();
+      send({ kind: 'cursor', seq: memory.pulled });
+      changed();
+    }
+  }
+}
+
+/** What a replica without a document says it has of it. */
+const EMPTY_STATE_VECTOR = new Uint8Array([0]);
+
+function weightOf({ name }: Want): number {
+  return name.startsWith('run/') ? 1 : BOOK_WEIGHT;
+}
+
+/** First in, first out, without moving what is left. */
+class Queue {
+  #items: Want[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: Want): void {
+    this.#items.push(item);
+  }
+
+  shift(): Want | undefined {
+    const item = this.#items[this.#head];
+    if (item !== undefined) this.#head += 1;
+    if (this.#head > 1_024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+}

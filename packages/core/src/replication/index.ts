@@ -1,0 +1,11 @@
+export type { ClientOptions, PeerStatus } from './client.ts';
+export { backoffMs, ReplicationClient } from './client.ts';
+export type { Refusal } from './peer-memory.ts';
+export { PeerMemories, PeerMemory } from './peer-memory.ts';
+export type { Frame, Hello, PeerRole } from './protocol.ts';
+export { decodeFrame, encodeFrame, PROTOCOL_VERSION, SUBPROTOCOL, TOKEN_SUBPROTOCOL } from './protocol.ts';
+export type { ServerOptions } from './server.ts';
+export { ReplicationServer } from './server.ts';
+export type { SessionEnd, SessionOptions } from './session.ts';
+export { ReplicationSession } from './session.ts';
+export { splitUpdate } from './split.ts';

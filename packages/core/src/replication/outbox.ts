@@ -1,0 +1,301 @@
+import type { DocumentName } from '../ids.ts';
+import { asFieldbookError, FieldbookError } from '../errors.ts';
+import type { Commit, Replica } from '../replica/replica.ts';
+import type { Channels } from './channels.ts';
+import type { PeerMemory } from './peer-memory.ts';
+import type { Frame } from './protocol.ts';
+import { FEED_ENTRIES } from './protocol.ts';
+import { PART_BYTES, splitUpdate } from './split.ts';
+
+/** What the two halves of a session share. */
+export interface Half {
+  replica: Replica;
+  memory: PeerMemory;
+  channels: Channels;
+  /** Marks commits that came over this connection. */
+  origin: unknown;
+  send(frame: Frame): void;
+  /** Bytes not yet handed to the network. */
+  buffered(): number;
+  /** Calls `run` soon, unless the session ends before. */
+  after(ms: number, run: () => void): void;
+  /** What a status shows has changed. */
+  changed(): void;
+  /** Something here failed that ends the connection (and is worth another try). */
+  fail(error: unknown): void;
+}
+
+/** Beyond this many unsent bytes we wait: a slow link must not become memory. */
+const BUFFERED_MAX = 4 * 1024 * 1024;
+/** Live updates sent and not yet acknowledged; beyond this the other side is slower than we are and gets names instead. */
+const UNACKED_BYTES_MAX = 8 * 1024 * 1024;
+/** What a small update costs besides its bytes. */
+const UPDATE_OVERHEAD = 256;
+/** Answers under way at once; each holds a document's state in memory. */
+const SERVING_MAX = 2;
+/** Questions that may wait for an answer; the asking side keeps to 32. */
+const QUESTIONS_MAX = 1_024;
+const POLL_MS = 20;
+/** How long commits that the other side made itself may leave its cursor behind. */
+const IDLE_THROUGH_MS = 250;
+
+interface Outstanding {
+  /** The commit of ours that must be acknowledged. */
+  want: number;
+  /** The document's last commit that is accounted for, theirs included. */
+  last: number;
+  bytes: number;
+}
+
+interface Question {
+  name: DocumentName;
+  generation: number;
+  stateVector: Uint8Array;
+}
+
+/**
+ * What we give: names of documents that changed since the other side last heard (listing), then each commit as it
+ * happens (live), and answers to its questions. Whenever the link or the other side cannot follow, live falls back to
+ * listing from where it was, so nothing is queued in memory and bursts cost one state per document.
+ */
+export class Outbox {
+  readonly #half: Half;
+  readonly #outstanding = new Map<DocumentName, Outstanding>();
+  readonly #questions: Question[] = [];
+  #mode: 'waiting' | 'listing' | 'live' | 'stopped' = 'waiting';
+  /** Through this seq the other side was told everything. */
+  #through = 0;
+  #more = false;
+  #pumping = false;
+  #serving = 0;
+  #unackedBytes = 0;
+  #throughScheduled = false;
+
+  constructor(half: Half) {
+    this.#half = half;
+  }
+
+  /** The other side holds our feed through `seq`; tell it the rest. */
+  start(seq: number): void {
+    if (this.#mode !== 'waiting') throw new FieldbookError('protocol_violation', 'RESUME came twice.');
+    this.#through = seq;
+    this.#mode = 'listing';
+    this.#pump();
+  }
+
+  /** Everything committed here so far is at the other side. */
+  get settled(): boolean {
+    return this.#mode === 'live' && this.#outstanding.size === 0;
+  }
+
+  stop(): void {
+    this.#mode = 'stopped';
+    this.#outstanding.clear();
+    this.#questions.length = 0;
+  }
+
+  committed(commit: Commit): void {
+    if (this.#mode === 'listing') this.#more = true;
+    if (this.#mode !== 'live' || commit.seq <= this.#through) return;
+    if (commit.origin === this.#half.origin) {
+      this.#theirOwn(commit);
+      return;
+    }
+    if (commit.update.length > PART_BYTES || this.#congested()) {
+      this.#mode = 'listing';
+      this.#pump();
+      return;
+    }
+    this.#through = commit.seq;
+    const { name, generation, seq, update } = commit;
+    this.#expect(name, seq, update.length + UPDATE_OVERHEAD);
+    const channel = this.#half.channels.busy(name, generation);
+    this.#half.send({ kind: 'sync', channel, seq, message: { type: 'update', update } });
+  }
+
+  acked(channel: number, seq: number): void {
+    const name = this.#half.channels.own(channel);
+    this.#half.channels.idle(channel);
+    if (name !== undefined) this.#held(name, seq);
+  }
+
+  refused(name: DocumentName, seq: number, code: string, reason: string): void {
+    this.#half.channels.answered(name);
+    const outstanding = this.#outstanding.get(name);
+    if (outstanding !== undefined && outstanding.want <= seq) this.#forget(name, outstanding);
+    this.#half.memory.refuse('there', name, { seq, code, reason });
+    void this.#half.memory.save().catch(this.#half.fail);
+    this.#half.changed();
+    this.#pump();
+  }
+
+  reached(seq: number): void {
+    this.#half.memory.reached(seq);
+    for (const [name, outstanding] of this.#outstanding) if (outstanding.want <= seq) this.#forget(name, outstanding);
+    void this.#half.memory.save().catch(this.#half.fail);
+    this.#half.changed();
+    this.#pump();
+  }
+
+  /** They ask what they lack of a document. */
+  asked(question: Question): void {
+    if (this.#questions.length >= QUESTIONS_MAX) {
+      throw new FieldbookError('protocol_violation', 'Too many questions are waiting.');
+    }
+    this.#questions.push(question);
+    this.#serve();
+  }
+
+  // --- listing and live
+
+  #pump(): void {
+    if (this.#pumping || this.#mode !== 'listing') return;
+    this.#pumping = true;
+    this.#list()
+      .catch(this.#half.fail)
+      .finally(() => {
+        this.#pumping = false;
+      });
+  }
+
+  async #list(): Promise<void> {
+    const { replica, memory, send } = this.#half;
+    while (this.#mode === 'listing') {
+      if (this.#congested()) {
+        this.#half.after(POLL_MS, () => this.#pump());
+        return;
+      }
+      this.#more = false;
+      const changed = await replica.changedSince(this.#through, FEED_ENTRIES);
+      if (this.#mode !== 'listing') return;
+      const last = changed.at(-1);
+      if (last === undefined) {
+        // A commit that was announced while we looked may be one that we did not see.
+        if (this.#more) continue;
+        this.#mode = 'live';
+        send({ kind: 'feed', entries: [], through: this.#through, more: false });
+        this.#half.changed();
+        return;
+      }
+      const entries = changed.filter(({ name, seq }) => !memory.holds(name, seq));
+      this.#through = last.seq;
+      for (const { name, seq } of entries) this.#expect(name, seq, 0);
+      send({ kind: 'feed', entries, through: last.seq, more: true });
+    }
+  }
+
+  #congested(): boolean {
+    return this.#half.buffered() > BUFFERED_MAX || this.#unackedBytes > UNACKED_BYTES_MAX;
+  }
+
+  /** A commit that came from the other side: it has it, and all before it has been told. */
+  #theirOwn({ name, seq }: Commit): void {
+    this.#through = seq;
+    const outstanding = this.#outstanding.get(name);
+    if (outstanding !== undefined) outstanding.last = seq;
+    else if (!this.#half.memory.refusedThere.has(name)) this.#half.memory.hold(name, seq);
+    if (this.#throughScheduled) return;
+    this.#throughScheduled = true;
+    this.#half.after(IDLE_THROUGH_MS, () => {
+      this.#throughScheduled = false;
+      if (this.#mode === 'live') this.#half.send({ kind: 'feed', entries: [], through: this.#through, more: false });
+    });
+  }
+
+  #expect(name: DocumentName, seq: number, bytes: number): void {
+    const outstanding = this.#outstanding.get(name);
+    this.#unackedBytes += bytes;
+    if (outstanding === undefined) this.#outstanding.set(name, { want: seq, last: seq, bytes });
+    else Object.assign(outstanding, { want: seq, last: seq, bytes: outstanding.bytes + bytes });
+    this.#half.changed();
+  }
+
+  #held(name: DocumentName, seq: number): void {
+    const { memory } = this.#half;
+    const outstanding = this.#outstanding.get(name);
+    if (outstanding === undefined || seq < outstanding.want) {
+      memory.hold(name, seq);
+    } else {
+      memory.hold(name, Math.max(seq, outstanding.last));
+      this.#forget(name, outstanding);
+    }
+    this.#half.changed();
+    this.#pump();
+  }
+
+  #forget(name: DocumentName, outstanding: Outstanding): void {
+    this.#unackedBytes -= outstanding.bytes;
+    this.#outstanding.delete(name);
+  }
+
+  // --- answers
+
+  #serve(): void {
+    while (this.#serving < SERVING_MAX && this.#mode !== 'stopped') {
+      const question = this.#questions.shift();
+      if (question === undefined) return;
+      this.#serving += 1;
+      this.#answer(question)
+        .catch(this.#half.fail)
+        .finally(() => {
+          this.#serving -= 1;
+          this.#serve();
+        });
+    }
+  }
+
+  async #answer({ name, generation, stateVector }: Question): Promise<void> {
+    const { replica, channels, send } = this.#half;
+    await this.#drained();
+    let update: Uint8Array;
+    // Read before the state: a commit made in between is in the state and told again, never the other way round.
+    const info = await replica.info(name);
+    const ours = info?.generation ?? 0;
+    const seq = info?.seq ?? 0;
+    try {
+      if (ours !== generation && info !== undefined) throw generationMismatch(name, ours, generation);
+      ({ update } = await replica.encodeState(name, stateVector));
+    } catch (thrown) {
+      const error = asFieldbookError(thrown);
+      if (endsSession(error)) throw error;
+      send({ kind: 'refuse', name, seq: 0, code: error.code, reason: error.message });
+      return;
+    }
+    const parts = splitUpdate(update);
+    const lastPart = parts.pop()!;
+    for (const part of parts) {
+      if (this.#isStopped()) return;
+      const channel = channels.busy(name, ours);
+      send({ kind: 'sync', channel, seq: 0, message: { type: 'update', update: part } });
+      // Parts are not acknowledged one by one; what follows them is.
+      channels.idle(channel);
+      await this.#drained();
+    }
+    if (this.#isStopped()) return;
+    const channel = channels.busy(name, ours);
+    send({ kind: 'sync', channel, seq, message: { type: 'step2', update: lastPart } });
+  }
+
+  #isStopped(): boolean {
+    return this.#mode === 'stopped';
+  }
+
+  async #drained(): Promise<void> {
+    while (this.#half.buffered() > BUFFERED_MAX && !this.#isStopped()) {
+      await new Promise<void>((resolve) => this.#half.after(POLL_MS, resolve));
+    }
+  }
+}
+
+export function generationMismatch(name: DocumentName, ours: number, theirs: number): FieldbookError {
+  return new FieldbookError(
+    'generation_mismatch',
+    `Document ${name} was rebuilt on one side (generation ${ours} here, ${theirs} there); the two are not merged.`,
+    { details: { name, ours, theirs } },
+  );
+}
+
+/** Our own trouble, which says nothing about the document: end the connection and try again later. */
+export function endsSession(error: FieldbookError): boolean {
+  return ['disk_full', 'storage_failed', 'store_closed', 'internal', 'closed'].includes(error.code);
+}

@@ -1,0 +1,246 @@
+import * as decoding from 'lib0/decoding';
+import * as encoding from 'lib0/encoding';
+import { FieldbookError } from '../errors.ts';
+import type { DocumentName } from '../ids.ts';
+import { decodeRecord, encodeRecord } from '../record/index.ts';
+
+/**
+ * The frames of replication, one per message: a lib0 varuint that says the kind, then the body. docs/protocol.md
+ * states the bytes and what each frame means; this file is their only reader and writer. A kind that is not known
+ * is skipped, so that newer programs may say more.
+ */
+export type Frame =
+  | { kind: 'hello'; hello: Hello }
+  | { kind: 'resume'; seq: number }
+  | { kind: 'feed'; entries: readonly ListedDocument[]; through: number; more: boolean }
+  | { kind: 'open'; channel: number; name: DocumentName; generation: number }
+  | { kind: 'sync'; channel: number; seq: number; message: SyncMessage }
+  | { kind: 'ack'; channel: number; seq: number }
+  | { kind: 'refuse'; name: DocumentName; seq: number; code: string; reason: string }
+  | { kind: 'close'; channel: number }
+  | { kind: 'cursor'; seq: number }
+  | { kind: 'ephemeral'; name: DocumentName; bytes: Uint8Array }
+  | { kind: 'ping' | 'pong'; nonce: number };
+
+/** Who is speaking. */
+export interface Hello {
+  /** Protocol versions that the speaker knows. */
+  versions: readonly number[];
+  replica: string;
+  device: string;
+  workspace: string;
+  workspaceName: string | null;
+  /** `fieldbook/0.1.0` */
+  program: string;
+  /** What the side spoken to may do here; null when the speaker grants nothing (it dialled). */
+  role: PeerRole | null;
+}
+
+export type PeerRole = 'member' | 'viewer';
+
+export interface ListedDocument {
+  name: DocumentName;
+  generation: number;
+  seq: number;
+}
+
+/** The messages of y-protocols/sync, byte for byte. */
+export type SyncMessage = { type: 'step1'; stateVector: Uint8Array } | { type: 'step2' | 'update'; update: Uint8Array };
+
+export const PROTOCOL_VERSION = 1;
+/** The WebSocket subprotocol; a token may travel in a second one with this prefix. */
+export const SUBPROTOCOL = 'fieldbook.v1';
+export const TOKEN_SUBPROTOCOL = 'fieldbook.token.';
+
+const KIND = {
+  hello: 0,
+  resume: 1,
+  feed: 2,
+  open: 3,
+  sync: 4,
+  ack: 5,
+  refuse: 6,
+  close: 7,
+  cursor: 8,
+  ephemeral: 9,
+  ping: 10,
+  pong: 11,
+} as const;
+
+const STEP_1 = 0;
+const STEP_2 = 1;
+const UPDATE = 2;
+
+/** Enough for every field with room for what newer versions say; bounds what a stranger makes us decode. */
+const HELLO_BYTES = 16 * 1024;
+/** A page of the feed; 512 names of 80 bytes are 40 kB. */
+export const FEED_ENTRIES = 512;
+
+export function encodeFrame(frame: Frame): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, KIND[frame.kind]);
+  switch (frame.kind) {
+    case 'hello':
+      encoding.writeUint8Array(encoder, encodeHello(frame.hello));
+      break;
+    case 'resume':
+    case 'cursor':
+      encoding.writeVarUint(encoder, frame.seq);
+      break;
+    case 'feed':
+      encoding.writeVarUint(encoder, frame.through);
+      encoding.writeUint8(encoder, frame.more ? 1 : 0);
+      encoding.writeVarUint(encoder, frame.entries.length);
+      for (const { name, generation, seq } of frame.entries) {
+        encoding.writeVarString(encoder, name);
+        encoding.writeVarUint(encoder, generation);
+        encoding.writeVarUint(encoder, seq);
+      }
+      break;
+    case 'open':
+      encoding.writeVarUint(encoder, frame.channel);
+      encoding.writeVarString(encoder, frame.name);
+      encoding.writeVarUint(encoder, frame.generation);
+      break;
+    case 'sync':
+      encoding.writeVarUint(encoder, frame.channel);
+      encoding.writeVarUint(encoder, frame.seq);
+      writeSyncMessage(encoder, frame.message);
+      break;
+    case 'ack':
+      encoding.writeVarUint(encoder, frame.channel);
+      encoding.writeVarUint(encoder, frame.seq);
+      break;
+    case 'refuse':
+      encoding.writeVarString(encoder, frame.name);
+      encoding.writeVarUint(encoder, frame.seq);
+      encoding.writeVarString(encoder, frame.code);
+      encoding.writeVarString(encoder, frame.reason.slice(0, 500));
+      break;
+    case 'close':
+      encoding.writeVarUint(encoder, frame.channel);
+      break;
+    case 'ephemeral':
+      encoding.writeVarString(encoder, frame.name);
+      encoding.writeVarUint8Array(encoder, frame.bytes);
+      break;
+    case 'ping':
+    case 'pong':
+      encoding.writeVarUint(encoder, frame.nonce);
+      break;
+  }
+  return encoding.toUint8Array(encoder);
+}
+
+/** The frame in a message; undefined for a kind of a newer version. Throws `protocol_violation` for anything broken. */
+export function decodeFrame(message: Uint8Array): Frame | undefined {
+  try {
+    // Bytes after the last known field are a newer version's and are left unread.
+    return readFrame(decoding.createDecoder(message));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FieldbookError('protocol_violation', `A frame cannot be read: ${why}.`, { cause: error });
+  }
+}
+
+function readFrame(decoder: decoding.Decoder): Frame | undefined {
+  const number = () => decoding.readVarUint(decoder);
+  // Names are parsed where they are used: a newer peer may list kinds of documents that we do not know.
+  const name = () => decoding.readVarString(decoder) as DocumentName;
+  switch (number()) {
+    case KIND.hello:
+      return { kind: 'hello', hello: decodeHello(decoding.readTailAsUint8Array(decoder)) };
+    case KIND.resume:
+      return { kind: 'resume', seq: number() };
+    case KIND.feed: {
+      const through = number();
+      const more = decoding.readUint8(decoder) !== 0;
+      const entries: ListedDocument[] = [];
+      // Each entry takes bytes, so a forged count ends at the end of the message.
+      for (let left = number(); left > 0; left--) entries.push({ name: name(), generation: number(), seq: number() });
+      return { kind: 'feed', entries, through, more };
+    }
+    case KIND.open:
+      return { kind: 'open', channel: number(), name: name(), generation: number() };
+    case KIND.sync:
+      return { kind: 'sync', channel: number(), seq: number(), message: readSyncMessage(decoder) };
+    case KIND.ack:
+      return { kind: 'ack', channel: number(), seq: number() };
+    case KIND.refuse:
+      return {
+        kind: 'refuse',
+        name: name(),
+        seq: number(),
+        code: decoding.readVarString(decoder).slice(0, 64),
+        reason: decoding.readVarString(decoder).slice(0, 500),
+      };
+    case KIND.close:
+      return { kind: 'close', channel: number() };
+    case KIND.cursor:
+      return { kind: 'cursor', seq: number() };
+    case KIND.ephemeral:
+      return { kind: 'ephemeral', name: name(), bytes: copy(decoding.readVarUint8Array(decoder)) };
+    case KIND.ping:
+      return { kind: 'ping', nonce: number() };
+    case KIND.pong:
+      return { kind: 'pong', nonce: number() };
+    default:
+      return undefined;
+  }
+}
+
+/** Writes one message of y-protocols/sync. */
+export function writeSyncMessage(encoder: encoding.Encoder, message: SyncMessage): void {
+  encoding.writeVarUint(encoder, message.type === 'step1' ? STEP_1 : message.type === 'step2' ? STEP_2 : UPDATE);
+  encoding.writeVarUint8Array(encoder, message.type === 'step1' ? message.stateVector : message.update);
+}
+
+/** Reads one message of y-protocols/sync; throws for anything else. Unlike that package it applies nothing and swallows nothing. */
+export function readSyncMessage(decoder: decoding.Decoder): SyncMessage {
+  const type = decoding.readVarUint(decoder);
+  const bytes = decoding.readVarUint8Array(decoder);
+  if (type === STEP_1) return { type: 'step1', stateVector: bytes };
+  if (type === STEP_2) return { type: 'step2', update: bytes };
+  if (type === UPDATE) return { type: 'update', update: bytes };
+  throw new Error(`unknown sync message ${type}`);
+}
+
+function encodeHello(hello: Hello): Uint8Array {
+  return encodeRecord({
+    v: [...hello.versions],
+    r: hello.replica,
+    d: hello.device,
+    w: hello.workspace,
+    n: hello.workspaceName,
+    p: hello.program,
+    a: hello.role,
+  });
+}
+
+function decodeHello(bytes: Uint8Array): Hello {
+  const fields = decodeRecord(bytes, HELLO_BYTES);
+  if (fields === undefined) throw new Error('a greeting of an unknown version');
+  const text = (key: string): string => {
+    const value = fields[key];
+    if (typeof value !== 'string' || value.length === 0 || value.length > 256) throw new Error(`greeting field ${key}`);
+    return value;
+  };
+  const { v, n, a } = fields;
+  if (!Array.isArray(v) || v.length > 64 || !v.every((version) => typeof version === 'number')) {
+    throw new Error('greeting field v');
+  }
+  return {
+    versions: v,
+    replica: text('r'),
+    device: text('d'),
+    workspace: text('w'),
+    workspaceName: typeof n === 'string' ? n.slice(0, 512) : null,
+    program: text('p'),
+    role: a === 'member' || a === 'viewer' ? a : null,
+  };
+}
+
+/** A message's buffer may be large; what is kept must not keep all of it alive. */
+function copy(bytes: Uint8Array): Uint8Array {
+  return bytes.slice();
+}

@@ -1,0 +1,64 @@
+import { CLOSE } from '../links/index.ts';
+import type { Link } from '../ports.ts';
+import type { PeerRole } from './protocol.ts';
+import type { SessionOptions } from './session.ts';
+import { ReplicationSession } from './session.ts';
+
+export type ServerOptions = Omit<SessionOptions, 'link' | 'grants' | 'onChange'> & { onChange?(): void };
+
+/** The replicas that dialled this one. */
+export class ReplicationServer {
+  readonly #options: ServerOptions;
+  readonly #sessions = new Set<ReplicationSession>();
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+  }
+
+  get sessions(): ReadonlySet<ReplicationSession> {
+    return this.#sessions;
+  }
+
+  /** Takes over an accepted connection. Close the returned session to take a grant back. */
+  accept(link: Link, role: PeerRole): ReplicationSession {
+    const session: ReplicationSession = new ReplicationSession({
+      ...this.#options,
+      link,
+      grants: role,
+      onChange: () => {
+        if (session.connected) this.#replaceOthers(session);
+        this.#options.onChange?.();
+      },
+    });
+    this.#sessions.add(session);
+    void session.ended.then(() => this.#sessions.delete(session));
+    return session;
+  }
+
+  close(code: number = CLOSE.goingAway, reason = 'shutting down'): void {
+    for (const session of this.#sessions) session.close(code, reason);
+  }
+
+  /** A peer that dials again has lost its old connection, whether or not we have noticed. */
+  #replaceOthers(session: ReplicationSession): void {
+    for (const other of this.#sessions) {
+      if (
+        other !== session &&
+        other.connected &&
+        other.hello?.replica === session.hello?.replica &&
+        !isOlder(session, other, this.#sessions)
+      ) {
+        other.close(CLOSE.replaced, 'replaced by a newer connection');
+      }
+    }
+  }
+}
+
+/** Sets keep the order of insertion. */
+function isOlder(a: ReplicationSession, b: ReplicationSession, all: ReadonlySet<ReplicationSession>): boolean {
+  for (const each of all) {
+    if (each === a) return true;
+    if (each === b) return false;
+  }
+  return false;
+}

@@ -1,0 +1,359 @@
+import { asFieldbookError, FieldbookError } from '../errors.ts';
+import type { DocumentName } from '../ids.ts';
+import { CLOSE } from '../links/index.ts';
+import type { Link, Log, Timers } from '../ports.ts';
+import type { Replica } from '../replica/replica.ts';
+import type { Presence } from '../rooms/presence.ts';
+import { Channels } from './channels.ts';
+import { Inbox } from './inbox.ts';
+import type { Half } from './outbox.ts';
+import { Outbox } from './outbox.ts';
+import type { PeerMemories, PeerMemory } from './peer-memory.ts';
+import type { Frame, Hello, PeerRole } from './protocol.ts';
+import { decodeFrame, encodeFrame, PROTOCOL_VERSION } from './protocol.ts';
+
+export interface SessionOptions {
+  replica: Replica;
+  memories: PeerMemories;
+  link: Link;
+  timers: Timers;
+  log: Log;
+  workspace: { id: string; name: string | null };
+  /** `fieldbook/0.1.0` */
+  program: string;
+  /** What the other side may do here; null on the side that dialled, which lets the one it chose do everything. */
+  grants: PeerRole | null;
+  /** Live values that nobody stores; joined with the rooms of this program. */
+  presence?: Presence;
+  /** Status has changed. */
+  onChange?(): void;
+}
+
+/** How a session ended. */
+export interface SessionEnd {
+  code: number;
+  reason: string;
+  /** True when the other side closed, or the network did. */
+  remote: boolean;
+}
+
+/** Silence after which we ask whether the other side is there … */
+const PING_AFTER_MS = 15_000;
+/** … and after which it is not. Shorter than the 60 s that proxies give an idle connection. */
+const SILENT_AFTER_MS = 45_000;
+const HELLO_WITHIN_MS = 15_000;
+
+type State =
+  | { at: 'greeting' }
+  | { at: 'remembering'; hello: Hello; early: Frame[] }
+  | { at: 'exchanging'; hello: Hello; memory: PeerMemory; inbox: Inbox; outbox: Outbox }
+  | { at: 'closed'; end: SessionEnd };
+
+/**
+ * One connection between two replicas, the same on both sides: greet, say how far each holds the other's feed, then
+ * give (outbox) and take (inbox) until somebody closes. It holds nothing that a cut could lose: whatever matters is in
+ * the two stores and in the peer's memory.
+ */
+export class ReplicationSession {
+  /** Resolves when the session is over. */
+  readonly ended: Promise<SessionEnd>;
+  readonly #options: SessionOptions;
+  readonly #channels: Channels;
+  readonly #cancels = new Set<() => void>();
+  readonly #stops: (() => void)[] = [];
+  #state: State = { at: 'greeting' };
+  #resolveEnded!: (end: SessionEnd) => void;
+  #heard = true;
+  #silentMs = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#channels = new Channels((frame) => this.#send(frame));
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    const { link, replica, presence } = options;
+    // Before anything is read: a commit that happens during the greeting must not be missed.
+    this.#stops.push(
+      replica.onCommit((commit) => {
+        if (this.#state.at === 'exchanging') this.#state.outbox.committed(commit);
+      }),
+    );
+    if (presence !== undefined) {
+      this.#stops.push(
+        presence.subscribe((name, bytes, origin) => {
+          if (origin !== this && this.#state.at === 'exchanging') this.#send({ kind: 'ephemeral', name, bytes });
+        }),
+      );
+    }
+    link.onClose = (code, reason) => this.#end({ code, reason, remote: true });
+    link.onMessage = (message) => this.#receive(message);
+    this.#send({ kind: 'hello', hello: this.#hello() });
+    this.#after(HELLO_WITHIN_MS, () => {
+      if (this.#state.at === 'greeting') this.close(CLOSE.silent, 'no greeting');
+    });
+    this.#watch();
+  }
+
+  /** Who the other side is, once it has said so. */
+  get hello(): Hello | undefined {
+    return this.#state.at === 'exchanging' || this.#state.at === 'remembering' ? this.#state.hello : undefined;
+  }
+
+  get memory(): PeerMemory | undefined {
+    return this.#state.at === 'exchanging' ? this.#state.memory : undefined;
+  }
+
+  get connected(): boolean {
+    return this.#state.at === 'exchanging';
+  }
+
+  /** True when the other side takes nothing from us. */
+  get readOnly(): boolean {
+    return this.hello?.role === 'viewer';
+  }
+
+  /** Everything of each side is durable at the other, as far as both know now. */
+  get settled(): boolean {
+    const state = this.#state;
+    if (state.at !== 'exchanging') return false;
+    return (!this.#takes || state.inbox.settled) && (this.readOnly || state.outbox.settled);
+  }
+
+  /** Documents that the other side listed and that are not here yet. */
+  get waiting(): number {
+    return this.#state.at === 'exchanging' ? this.#state.inbox.waiting : 0;
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#state.at === 'closed') return;
+    this.#options.link.close(code, reason);
+    this.#end({ code, reason, remote: false });
+  }
+
+  // --- receiving
+
+  #receive(message: Uint8Array): void {
+    this.#heard = true;
+    if (this.#state.at === 'closed') return;
+    try {
+      const frame = decodeFrame(message);
+      if (frame !== undefined) this.#handle(frame);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #handle(frame: Frame): void {
+    const state = this.#state;
+    if (frame.kind === 'ping') {
+      this.#send({ kind: 'pong', nonce: frame.nonce });
+      return;
+    }
+    switch (state.at) {
+      case 'greeting':
+        if (frame.kind !== 'hello') throw violation(`${frame.kind} before the greeting`);
+        this.#greeted(frame.hello);
+        return;
+      case 'remembering':
+        if (state.early.length > 64) throw violation('too much before the answer to the greeting');
+        state.early.push(frame);
+        return;
+      case 'exchanging':
+        this.#exchange(frame, state);
+        return;
+      case 'closed':
+        return;
+    }
+  }
+
+  #greeted(hello: Hello): void {
+    const { replica, workspace, memories } = this.#options;
+    if (!hello.versions.includes(PROTOCOL_VERSION)) {
+      const theirs = hello.versions.join(', ');
+      this.close(CLOSE.version, `this side speaks version ${PROTOCOL_VERSION}, the other ${theirs}`);
+      return;
+    }
+    if (hello.workspace !== workspace.id) {
+      this.close(CLOSE.workspaceMismatch, `this side belongs to workspace ${workspace.id}`);
+      return;
+    }
+    if (hello.replica === replica.id) {
+      this.close(CLOSE.workspaceMismatch, 'this is the same replica: one store, or a copy of it');
+      return;
+    }
+    this.#state = { at: 'remembering', hello, early: [] };
+    memories.of(hello.replica).then(
+      (memory) => this.#remembered(memory),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #remembered(memory: PeerMemory): void {
+    const before = this.#state;
+    if (before.at !== 'remembering') return;
+    const half: Half = {
+      replica: this.#options.replica,
+      memory,
+      channels: this.#channels,
+      origin: this,
+      send: (frame) => this.#send(frame),
+      buffered: () => this.#options.link.buffered(),
+      after: (ms, run) => this.#after(ms, run),
+      changed: () => this.#options.onChange?.(),
+      fail: (error) => this.#fail(error),
+    };
+    const state = {
+      at: 'exchanging',
+      hello: before.hello,
+      memory,
+      inbox: new Inbox(half),
+      outbox: new Outbox(half),
+    } as const;
+    this.#state = state;
+    this.#send({ kind: 'resume', seq: memory.pulled });
+    for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
+      this.#send({ kind: 'ephemeral', name, bytes });
+    if (this.#takes) state.inbox.start();
+    this.#options.onChange?.();
+    for (const frame of before.early) {
+      if (this.#state === state) this.#handle(frame);
+    }
+  }
+
+  #exchange(frame: Frame, { inbox, outbox, memory }: Extract<State, { at: 'exchanging' }>): void {
+    switch (frame.kind) {
+      case 'resume': {
+        // Ahead of our feed: we are what is left after a loss that the guard did not see. Everything is told again.
+        const lost = frame.seq > this.#options.replica.lastSeq;
+        if (lost)
+          this.#options.log.warn('replication.peer_ahead', {
+            peer: memory.id,
+            theirs: frame.seq,
+            ours: this.#options.replica.lastSeq,
+          });
+        memory.resumed(lost ? 0 : frame.seq);
+        if (!this.readOnly) outbox.start(lost ? 0 : frame.seq);
+        return;
+      }
+      case 'feed': {
+        const first = frame.entries[0];
+        if (this.#takes) inbox.listed(frame.entries, frame.through, frame.more);
+        else if (first !== undefined) this.#refuseWrite(first.name, first.seq);
+        return;
+      }
+      case 'open':
+        this.#channels.opened(frame.channel, { name: frame.name, generation: frame.generation });
+        return;
+      case 'close':
+        this.#channels.closed(frame.channel);
+        return;
+      case 'sync': {
+        const channel = this.#channels.theirs(frame.channel);
+        const { message } = frame;
+        if (message.type === 'step1') outbox.asked({ ...channel, stateVector: message.stateVector });
+        else if (this.#takes) inbox.content(channel, frame.channel, frame.seq, message.type, message.update);
+        else this.#refuseWrite(channel.name, frame.seq);
+        return;
+      }
+      case 'ack':
+        outbox.acked(frame.channel, frame.seq);
+        return;
+      case 'refuse':
+        if (frame.seq === 0) inbox.unanswered(frame.name, frame.code, frame.reason);
+        else outbox.refused(frame.name, frame.seq, frame.code, frame.reason);
+        return;
+      case 'cursor':
+        outbox.reached(frame.seq);
+        return;
+      case 'ephemeral':
+        if (this.#takes) this.#options.presence?.receive(frame.name, frame.bytes, this);
+        return;
+      case 'pong':
+      case 'ping':
+        return;
+      case 'hello':
+        throw violation('a second greeting');
+    }
+  }
+
+  /** Whether the other side may change anything here. */
+  get #takes(): boolean {
+    return this.#options.grants !== 'viewer';
+  }
+
+  #refuseWrite(name: DocumentName, seq: number): void {
+    const reason = 'This token may only read; ask for one of a member.';
+    this.#send({ kind: 'refuse', name, seq: Math.max(1, seq), code: 'forbidden', reason });
+  }
+
+  // --- sending, waiting, ending
+
+  #hello(): Hello {
+    const { replica, workspace, program, grants } = this.#options;
+    return {
+      versions: [PROTOCOL_VERSION],
+      replica: replica.id,
+      device: replica.device,
+      workspace: workspace.id,
+      workspaceName: workspace.name,
+      program,
+      role: grants,
+    };
+  }
+
+  #send(frame: Frame): void {
+    if (this.#state.at !== 'closed') this.#options.link.send(encodeFrame(frame));
+  }
+
+  #after(ms: number, run: () => void): void {
+    const cancel = this.#options.timers.after(ms, () => {
+      this.#cancels.delete(cancel);
+      if (this.#state.at !== 'closed') run();
+    });
+    this.#cancels.add(cancel);
+  }
+
+  /** A connection whose other end is gone without a word shows itself only by silence. */
+  #watch(): void {
+    this.#after(PING_AFTER_MS, () => {
+      this.#silentMs = this.#heard ? 0 : this.#silentMs + PING_AFTER_MS;
+      if (this.#silentMs >= SILENT_AFTER_MS) {
+        this.close(CLOSE.silent, `nothing heard for ${this.#silentMs / 1000} s`);
+        return;
+      }
+      if (!this.#heard) this.#send({ kind: 'ping', nonce: this.#silentMs });
+      this.#heard = false;
+      this.#watch();
+    });
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#state.at === 'closed') return;
+    const error = asFieldbookError(thrown);
+    this.#options.log.warn('replication.failed', { peer: this.hello?.replica, code: error.code, error: error.message });
+    if (error.code === 'protocol_violation') this.close(CLOSE.badData, error.message);
+    else if (error.code === 'disk_full' || error.code === 'storage_failed') this.close(CLOSE.storage, error.message);
+    else if (error.code === 'store_closed') this.close(CLOSE.goingAway, 'shutting down');
+    else this.close(CLOSE.internal, 'internal error');
+  }
+
+  #end(end: SessionEnd): void {
+    const before = this.#state;
+    if (before.at === 'closed') return;
+    if (before.at === 'exchanging') {
+      before.inbox.stop();
+      before.outbox.stop();
+    }
+    this.#state = { at: 'closed', end };
+    for (const stop of this.#stops) stop();
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
+    this.#options.onChange?.();
+    this.#resolveEnded(end);
+  }
+}
+
+function violation(what: string): FieldbookError {
+  return new FieldbookError('protocol_violation', `Unexpected: ${what}.`);
+}

@@ -1,0 +1,323 @@
+import * as decoding from 'lib0/decoding';
+import * as encoding from 'lib0/encoding';
+import { asFieldbookError, FieldbookError, isFieldbookError } from '../errors.ts';
+import type { DocumentName } from '../ids.ts';
+import { parseDocumentName } from '../ids.ts';
+import { CLOSE } from '../links/index.ts';
+import type { Link, Log, Timers } from '../ports.ts';
+import type { Commit, Replica } from '../replica/replica.ts';
+import type { SyncMessage } from '../replication/protocol.ts';
+import { readSyncMessage, writeSyncMessage } from '../replication/protocol.ts';
+import { splitUpdate } from '../replication/split.ts';
+import type { Presence } from './presence.ts';
+import { EMPTY_AWARENESS } from './presence.ts';
+
+/** Message types of y-websocket, and ours. */
+const MESSAGE_SYNC = 0;
+const MESSAGE_AWARENESS = 1;
+const MESSAGE_QUERY_AWARENESS = 3;
+export const MESSAGE_ACK = 100;
+/** The subprotocol whose speakers understand `MESSAGE_ACK`. */
+export const ACK_SUBPROTOCOL = 'fieldbook.ack';
+
+/** y-websocket gives a connection up when nothing arrives for 30 s, and its own pings are invisible to it. */
+const KEEP_ALIVE_MS = 15_000;
+/** A socket that has this much unsent beyond its first state is cut; it comes back and catches up. */
+const BUFFERED_MAX = 16 * 1024 * 1024;
+/** Bytes of one socket that arrived and are not yet stored. */
+const ARRIVED_MAX = 64 * 1024 * 1024;
+/** How often in a row a socket may send what does not fit before it is believed to be broken. */
+const GAPS_MAX = 5;
+
+export interface RoomOptions {
+  replica: Replica;
+  timers: Timers;
+  presence: Presence;
+  log: Log;
+}
+
+export interface Visitor {
+  /** The document, as in the address. */
+  name: string;
+  /** Viewers may look and are closed with 4403 when they write. */
+  mayWrite: boolean;
+  /** The visitor asked for acknowledgements (subprotocol `fieldbook.ack`). */
+  acks: boolean;
+}
+
+/**
+ * Every document as a plain y-websocket room. Nothing of a room is kept but who is in it: states are read from the
+ * replica when somebody asks, and what is committed, by whomever, goes to all who are in the room but its author.
+ */
+export class RoomServer {
+  readonly #options: RoomOptions;
+  readonly #rooms = new Map<DocumentName, Set<Socket>>();
+  readonly #stops: (() => void)[];
+
+  constructor(options: RoomOptions) {
+    this.#options = options;
+    this.#stops = [
+      options.replica.onCommit((commit) => {
+        for (const socket of this.#rooms.get(commit.name) ?? []) if (socket !== commit.origin) socket.committed(commit);
+      }),
+      options.presence.subscribe((name, update, origin) => {
+        for (const socket of this.#rooms.get(name) ?? []) if (socket !== origin) socket.sendAwareness(update);
+      }),
+    ];
+  }
+
+  /** Rooms that somebody is in. */
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  /** Lets an accepted connection into a room until it closes. A name that is no document's is closed with 4404. */
+  enter(link: Link, visitor: Visitor): void {
+    let name: DocumentName;
+    try {
+      parseDocumentName(visitor.name);
+      name = visitor.name as DocumentName;
+    } catch (error) {
+      link.close(CLOSE.notFound, asFieldbookError(error).message);
+      return;
+    }
+    const room = this.#rooms.get(name) ?? new Set();
+    this.#rooms.set(name, room);
+    const socket = new Socket(this.#options, link, name, visitor, () => {
+      room.delete(socket);
+      if (room.size === 0 && this.#rooms.get(name) === room) this.#rooms.delete(name);
+      this.#options.presence.gone(socket, name);
+    });
+    room.add(socket);
+    socket.start();
+  }
+
+  /** Closes every connection and follows the replica no more. */
+  close(code: number = CLOSE.goingAway, reason = 'shutting down'): void {
+    for (const stop of this.#stops) stop();
+    for (const room of this.#rooms.values()) for (const socket of room) socket.close(code, reason);
+  }
+}
+
+class Socket {
+  readonly #options: RoomOptions;
+  readonly #link: Link;
+  readonly #name: DocumentName;
+  readonly #visitor: Visitor;
+  readonly #left: () => void;
+  /** Messages are handled one after the other: acknowledgements count from the first. */
+  #turn: Promise<void> = Promise.resolve();
+  #arrived = 0;
+  #open = true;
+  /** Commits since the state that is being read for the visitor; null before it asked for one. */
+  #since: Commit[] | null = null;
+  #live = false;
+  #allowance = BUFFERED_MAX;
+  #content = 0;
+  #gap = true;
+  #gaps = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(options: RoomOptions, link: Link, name: DocumentName, visitor: Visitor, left: () => void) {
+    this.#options = options;
+    this.#link = link;
+    this.#name = name;
+    this.#visitor = visitor;
+    this.#left = left;
+  }
+
+  start(): void {
+    this.#link.onClose = () => this.#end();
+    this.#link.onMessage = (message) => this.#receive(message);
+    if (!this.#open) return;
+    this.#keepAlive();
+    this.#do(0, () => this.#askWhatWeLack());
+    const states = this.#options.presence.current(this.#name);
+    if (states !== undefined) this.sendAwareness(states);
+  }
+
+  committed(commit: Commit): void {
+    if (this.#live) this.#sendSync({ type: 'update', update: commit.update });
+    else this.#since?.push(commit);
+  }
+
+  sendAwareness(update: Uint8Array): void {
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, MESSAGE_AWARENESS);
+    encoding.writeVarUint8Array(encoder, update);
+    this.#send(encoder);
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.#open) return;
+    this.#link.close(code, reason);
+    this.#end();
+  }
+
+  #end(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#cancel?.();
+    this.#left();
+  }
+
+  #receive(message: Uint8Array): void {
+    if (!this.#open) return;
+    try {
+      this.#read(message);
+    } catch (error) {
+      this.close(CLOSE.badData, `a message cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #read(message: Uint8Array): void {
+    const decoder = decoding.createDecoder(message);
+    switch (decoding.readVarUint(decoder)) {
+      case MESSAGE_SYNC: {
+        const sync = readSyncMessage(decoder);
+        if (sync.type === 'step1') this.#do(0, () => this.#answer(sync.stateVector));
+        else this.#do(message.length, () => this.#apply(sync.update, sync.type));
+        return;
+      }
+      case MESSAGE_AWARENESS:
+        // Viewers look on; what they say of themselves would be somebody's live values.
+        if (this.#visitor.mayWrite)
+          this.#options.presence.receive(this.#name, decoding.readVarUint8Array(decoder), this);
+        return;
+      case MESSAGE_QUERY_AWARENESS:
+        this.sendAwareness(this.#options.presence.current(this.#name) ?? EMPTY_AWARENESS);
+        return;
+      default:
+        // A newer client's.
+        return;
+    }
+  }
+
+  #do(bytes: number, work: () => Promise<void>): void {
+    this.#arrived += bytes;
+    if (this.#arrived > ARRIVED_MAX) {
+      this.close(CLOSE.slow, 'more arrives than can be stored');
+      return;
+    }
+    this.#turn = this.#turn
+      .then(() => (this.#open ? work() : undefined))
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#arrived -= bytes;
+      });
+  }
+
+  /** Sync step 1 of ours. A viewer is not asked: it has nothing that we would take. */
+  async #askWhatWeLack(): Promise<void> {
+    if (!this.#visitor.mayWrite) return;
+    const { stateVector } = await this.#options.replica.stateVector(this.#name);
+    this.#sendSync({ type: 'step1', stateVector });
+  }
+
+  async #answer(stateVector: Uint8Array): Promise<void> {
+    // Commits made while the state is read are sent after it, even those that are in it: twice is harmless.
+    this.#live = false;
+    this.#since = [];
+    const { update } = await this.#options.replica.encodeState(this.#name, stateVector);
+    if (!this.#open) return;
+    this.#allowance = BUFFERED_MAX + this.#link.buffered() + update.length;
+    const parts = splitUpdate(update);
+    const last = parts.pop()!;
+    // Step 2 comes last: it is what makes a provider say that it is in sync.
+    for (const part of parts) this.#sendSync({ type: 'update', update: part });
+    this.#sendSync({ type: 'step2', update: last });
+    const since = this.#since;
+    this.#since = null;
+    this.#live = true;
+    for (const commit of since) this.committed(commit);
+  }
+
+  async #apply(update: Uint8Array, type: 'step2' | 'update'): Promise<void> {
+    this.#content += 1;
+    const count = this.#content;
+    if (!this.#visitor.mayWrite) {
+      if (update.length > EMPTY_UPDATE_BYTES) throw new FieldbookError('forbidden', 'This token may only read.');
+      return;
+    }
+    try {
+      await this.#options.replica.apply(this.#name, update, this);
+    } catch (error) {
+      if (!isFieldbookError(error, 'missing_dependency')) throw error;
+      this.#gaps += 1;
+      this.#gap = true;
+      if (this.#gaps > GAPS_MAX) throw error;
+      await this.#askWhatWeLack();
+      return;
+    }
+    // Only the answer to our step 1 proves that nothing older is still with the visitor.
+    if (type === 'step2') {
+      this.#gap = false;
+      this.#gaps = 0;
+    }
+    if (!this.#gap && this.#visitor.acks) this.#acknowledge(count);
+  }
+
+  #acknowledge(count: number): void {
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, MESSAGE_ACK);
+    encoding.writeVarUint(encoder, count);
+    this.#send(encoder);
+  }
+
+  #failed(thrown: unknown): void {
+    if (!this.#open) return;
+    const error = asFieldbookError(thrown);
+    this.#options.log.warn('room.closed', { name: this.#name, code: error.code, error: error.message });
+    this.close(closeCodeOf(error), error.code === 'internal' ? 'internal error' : error.message);
+  }
+
+  #sendSync(message: SyncMessage): void {
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, MESSAGE_SYNC);
+    writeSyncMessage(encoder, message);
+    this.#send(encoder);
+  }
+
+  #send(encoder: encoding.Encoder): void {
+    if (!this.#open) return;
+    if (this.#link.buffered() > this.#allowance) {
+      this.close(CLOSE.slow, 'too slow to follow; come again and catch up');
+      return;
+    }
+    this.#link.send(encoding.toUint8Array(encoder));
+  }
+
+  #keepAlive(): void {
+    this.#cancel = this.#options.timers.after(KEEP_ALIVE_MS, () => {
+      this.sendAwareness(EMPTY_AWARENESS);
+      if (this.#open) this.#keepAlive();
+    });
+  }
+}
+
+/** No structs and no deletions. */
+const EMPTY_UPDATE_BYTES = 2;
+
+/** Bad data and forbidden writes come back the same each time; trouble of ours may pass. */
+function closeCodeOf(error: FieldbookError): number {
+  switch (error.code) {
+    case 'forbidden':
+      return CLOSE.forbidden;
+    case 'update_malformed':
+    case 'update_too_large':
+    case 'update_forbidden_content':
+    case 'missing_dependency':
+    case 'record_malformed':
+    case 'record_too_large':
+    case 'record_immutable':
+      return CLOSE.badData;
+    case 'disk_full':
+    case 'storage_failed':
+    case 'document_quarantined':
+      return CLOSE.storage;
+    case 'store_closed':
+      return CLOSE.goingAway;
+    default:
+      return CLOSE.internal;
+  }
+}
