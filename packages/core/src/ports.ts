@@ -43,6 +43,8 @@ export interface KeyRange {
  * - Values returned are exactly `Uint8Array` (never a Node `Buffer`: Yjs refuses those) and belong to the caller.
  * - `range` reads a consistent snapshot taken when iteration starts.
  * - After `close` every call rejects with `store_closed`.
+ * - A batch that rejected was applied as a whole or not at all, and it may be unknown which. Reads show the state
+ *   without it until `recover` resolves; then they show what the disk holds. No batch may be written before that.
  */
 export interface Storage {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
@@ -50,6 +52,8 @@ export interface Storage {
   range(range: KeyRange): AsyncIterable<[key: Uint8Array, value: Uint8Array]>;
   keys(range: KeyRange): AsyncIterable<Uint8Array>;
   batch(operations: readonly BatchOperation[], options: { sync: boolean }): Promise<void>;
+  /** After a rejected batch: makes the storage writable again. Rejects (`disk_full`, …) while that is impossible. */
+  recover?(): Promise<void>;
   close(): Promise<void>;
 }
 

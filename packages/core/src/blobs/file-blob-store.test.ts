@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { isFieldbookError } from '../errors.ts';
-import { blobStoreContract, MemoryBlobStore, SeededRandom } from '../testing/index.ts';
+import { blobStoreContract } from '../testing/contracts/index.ts';
+import { MemoryBlobStore, SeededRandom } from '../testing/index.ts';
 import type { BlobFileSystem } from './file-blob-store.ts';
 import { FileBlobStore } from './file-blob-store.ts';
 
@@ -21,7 +22,9 @@ async function temporary(): Promise<{ root: string; teardown(): Promise<void> }>
   return { root, teardown: () => fs.rm(root, { recursive: true }) };
 }
 
-blobStoreContract('in memory', () => Promise.resolve({ blobs: new MemoryBlobStore(), teardown: () => Promise.resolve() }));
+blobStoreContract('in memory', () =>
+  Promise.resolve({ blobs: new MemoryBlobStore(), teardown: () => Promise.resolve() }),
+);
 blobStoreContract('files, portable SHA-256', async () => {
   const { root, teardown } = await temporary();
   return { blobs: new FileBlobStore({ fs: nodeFs, root, random }), teardown };
@@ -47,7 +50,10 @@ describe('file blob store', () => {
 
   it('[BLB-4] leaves nothing under the name when the disk fails half-way, and says that it is full', async () => {
     const { root, teardown } = await temporary();
-    for (const [code, expected] of [['ENOSPC', 'disk_full'], ['EIO', 'storage_failed']] as const) {
+    for (const [code, expected] of [
+      ['ENOSPC', 'disk_full'],
+      ['EIO', 'storage_failed'],
+    ] as const) {
       const failing: BlobFileSystem = {
         ...nodeFs,
         open: async (path, flags) => {

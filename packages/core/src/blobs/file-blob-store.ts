@@ -62,7 +62,7 @@ export class FileBlobStore implements BlobStore {
       const start = Math.min(Math.max(0, range?.start ?? 0), size);
       const end = Math.min(Math.max(start, range?.end ?? size), size);
       const bytes = new Uint8Array(end - start);
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
         if (bytesRead === 0) throw this.#corrupt(digest);
         done += bytesRead;
@@ -77,7 +77,10 @@ export class FileBlobStore implements BlobStore {
   async write(bytes: Uint8Array, expected?: BlobDigest): Promise<BlobDigest> {
     const digest = this.#digest(bytes);
     if (expected !== undefined && expected !== digest) {
-      throw new FieldbookError('blob_corrupt', `The bytes for blob ${expected} have another digest, ${digest}; nothing was stored.`);
+      throw new FieldbookError(
+        'blob_corrupt',
+        `The bytes for blob ${expected} have another digest, ${digest}; nothing was stored.`,
+      );
     }
     const stat = await this.stat(digest);
     if (stat !== undefined && stat.size === bytes.length) return digest;
@@ -123,7 +126,7 @@ export class FileBlobStore implements BlobStore {
   async #writeFile(path: string, bytes: Uint8Array): Promise<void> {
     const file = await this.#fs.open(path, 'wx');
     try {
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         done += (await file.write(bytes, done, bytes.length - done, done)).bytesWritten;
       }
       await file.sync();
@@ -152,7 +155,10 @@ export class FileBlobStore implements BlobStore {
   }
 
   #corrupt(digest: BlobDigest): FieldbookError {
-    return new FieldbookError('blob_corrupt', `Blob ${digest} has other bytes than its name says. Fetch it again from another replica, or run "fieldbook doctor".`);
+    return new FieldbookError(
+      'blob_corrupt',
+      `Blob ${digest} has other bytes than its name says. Fetch it again from another replica, or run "fieldbook doctor".`,
+    );
   }
 }
 
@@ -163,5 +169,7 @@ function diskError(error: unknown, digest?: BlobDigest): FieldbookError {
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new FieldbookError('disk_full', `${what} was not stored: the disk is full.`, { cause: error });
   }
-  return new FieldbookError('storage_failed', `${what} could not be read or written: ${message ?? String(error)}`, { cause: error });
+  return new FieldbookError('storage_failed', `${what} could not be read or written: ${message ?? String(error)}`, {
+    cause: error,
+  });
 }

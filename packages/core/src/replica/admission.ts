@@ -106,7 +106,10 @@ function ruleOf(schema: Schema, map: string): MapRule | undefined {
  */
 export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (client: number) => number): void {
   if (update.length > LIMITS.updateBytes) {
-    throw new FieldbookError('update_too_large', `An update of ${name} has ${update.length} bytes; the limit is ${LIMITS.updateBytes}.`);
+    throw new FieldbookError(
+      'update_too_large',
+      `An update of ${name} has ${update.length} bytes; the limit is ${LIMITS.updateBytes}.`,
+    );
   }
   const schema = schemaOf(name);
   let decoded: ReturnType<typeof Y.decodeUpdate>;
@@ -116,7 +119,10 @@ export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (
     throw new FieldbookError('update_malformed', `An update of ${name} cannot be decoded.`, { cause: error });
   }
   if (decoded.structs.length > LIMITS.updateStructs) {
-    throw new FieldbookError('update_too_large', `An update of ${name} has ${decoded.structs.length} parts; the limit is ${LIMITS.updateStructs}.`);
+    throw new FieldbookError(
+      'update_too_large',
+      `An update of ${name} has ${decoded.structs.length} parts; the limit is ${LIMITS.updateStructs}.`,
+    );
   }
   const next = new Map<number, number>();
   for (const struct of decoded.structs) {
@@ -132,7 +138,8 @@ export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (
     // Decoded structs name a top-level parent by its name; the declared type speaks of integrated ones.
     const parent = (struct as Y.Item).parent as unknown;
     if (content instanceof Y.ContentBinary) {
-      if (typeof parent === 'string' && ruleOf(schema, parent) === undefined) throw forbidden(name, `a map "${parent.slice(0, 40)}"`);
+      if (typeof parent === 'string' && ruleOf(schema, parent) === undefined)
+        throw forbidden(name, `a map "${parent.slice(0, 40)}"`);
     } else if (!(content instanceof Y.ContentDeleted)) {
       throw forbidden(name, `${content?.constructor.name ?? 'nothing'} where only byte records may be`);
     }
@@ -159,9 +166,17 @@ export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: 
   }
 }
 
-function inspectKey(name: DocumentName, map: string, rule: MapRule, key: string, item: Y.Item, transaction: Y.Transaction): void {
+function inspectKey(
+  name: DocumentName,
+  map: string,
+  rule: MapRule,
+  key: string,
+  item: Y.Item,
+  transaction: Y.Transaction,
+): void {
   if (rule.immutable) {
-    if (item.deleted) throw new FieldbookError('record_immutable', `An update of ${name} deletes a record of "${map}".`);
+    if (item.deleted)
+      throw new FieldbookError('record_immutable', `An update of ${name} deletes a record of "${map}".`);
     // The item to the left is what the key held before. One that was here must have had the same bytes; one that
     // arrives together with its successor, deleted and emptied, was compared where both were made.
     const before = item.left;
@@ -174,7 +189,10 @@ function inspectKey(name: DocumentName, map: string, rule: MapRule, key: string,
   const value = item.content instanceof Y.ContentBinary ? item.content.content : undefined;
   if (value === undefined) throw forbidden(name, 'a value that is not bytes');
   if (value.length > rule.limitBytes) {
-    throw new FieldbookError('record_too_large', `An update of ${name} holds a record of ${value.length} bytes; the limit is ${rule.limitBytes}.`);
+    throw new FieldbookError(
+      'record_too_large',
+      `An update of ${name} holds a record of ${value.length} bytes; the limit is ${rule.limitBytes}.`,
+    );
   }
   let fits: boolean;
   try {

@@ -91,7 +91,11 @@ class StoredReplica implements Replica {
     return read((await this.#load(name)).doc);
   }
 
-  async transact(name: DocumentName, change: (doc: Y.Doc) => void, also: readonly BatchOperation[] = []): Promise<Commit | undefined> {
+  async transact(
+    name: DocumentName,
+    change: (doc: Y.Doc) => void,
+    also: readonly BatchOperation[] = [],
+  ): Promise<Commit | undefined> {
     const open = await this.#load(name);
     this.#useOwnClientId(open);
     open.produced = undefined;
@@ -114,12 +118,17 @@ class StoredReplica implements Replica {
     try {
       Y.applyUpdate(open.doc, update, 'remote');
     } catch (error) {
-      open.refusal ??= new FieldbookError('update_malformed', `An update of ${name} cannot be applied.`, { cause: error });
+      open.refusal ??= new FieldbookError('update_malformed', `An update of ${name} cannot be applied.`, {
+        cause: error,
+      });
     } finally {
       open.inspecting = false;
     }
     if (open.refusal === undefined && (open.doc.store.pendingStructs !== null || open.doc.store.pendingDs !== null)) {
-      open.refusal = new FieldbookError('missing_dependency', `An update of ${name} needs changes that have not arrived.`);
+      open.refusal = new FieldbookError(
+        'missing_dependency',
+        `An update of ${name} needs changes that have not arrived.`,
+      );
     }
     const produced = takeProduced(open);
     if (open.refusal !== undefined) {
@@ -172,7 +181,9 @@ class StoredReplica implements Replica {
   async putPrivate(entries: readonly (readonly [key: string, value: Uint8Array | null])[]): Promise<void> {
     await this.#store.write((batch) => {
       for (const [key, value] of entries) {
-        batch.push(value === null ? { type: 'del', key: privateKey(key) } : { type: 'put', key: privateKey(key), value });
+        batch.push(
+          value === null ? { type: 'del', key: privateKey(key) } : { type: 'put', key: privateKey(key), value },
+        );
       }
     });
   }
@@ -225,13 +236,26 @@ class StoredReplica implements Replica {
       doc.transact(() => {
         for (const update of updates) Y.applyUpdate(doc, update);
       }, 'load');
-      if (doc.store.pendingStructs !== null || doc.store.pendingDs !== null) throw new Error('a stored update is missing');
+      if (doc.store.pendingStructs !== null || doc.store.pendingDs !== null)
+        throw new Error('a stored update is missing');
     } catch (error) {
       const reason = asFieldbookError(error).message;
       this.#store.quarantine(name, reason);
-      throw new FieldbookError('document_quarantined', `Document ${name} is damaged on disk and not served: ${reason}. Its bytes are kept; run "fieldbook doctor".`, { details: { name, reason } });
+      throw new FieldbookError(
+        'document_quarantined',
+        `Document ${name} is damaged on disk and not served: ${reason}. Its bytes are kept; run "fieldbook doctor".`,
+        { details: { name, reason } },
+      );
     }
-    const open: OpenDocument = { name, doc, pending: undefined, pendingCount: 0, produced: undefined, refusal: undefined, inspecting: false };
+    const open: OpenDocument = {
+      name,
+      doc,
+      pending: undefined,
+      pendingCount: 0,
+      produced: undefined,
+      refusal: undefined,
+      inspecting: false,
+    };
     doc.on('afterTransaction', (transaction: Y.Transaction) => {
       if (!open.inspecting || transaction.changed.size === 0) return;
       try {
@@ -256,7 +280,10 @@ class StoredReplica implements Replica {
     const { doc } = open;
     if (meta?.clientId === doc.clientID || open.pendingCount > 0) return;
     const trusted =
-      meta !== undefined && meta.clientId !== null && meta.epoch === this.#store.epoch && Y.getState(doc.store, meta.clientId) === meta.nextClock;
+      meta !== undefined &&
+      meta.clientId !== null &&
+      meta.epoch === this.#store.epoch &&
+      Y.getState(doc.store, meta.clientId) === meta.nextClock;
     if (trusted) doc.clientID = meta.clientId!;
     else if (Y.getState(doc.store, doc.clientID) > 0) doc.clientID = this.#freshClientId();
   }
@@ -266,7 +293,12 @@ class StoredReplica implements Replica {
     return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
   }
 
-  async #append(open: OpenDocument, update: Uint8Array | undefined, origin: unknown, also: readonly BatchOperation[]): Promise<Commit | undefined> {
+  async #append(
+    open: OpenDocument,
+    update: Uint8Array | undefined,
+    origin: unknown,
+    also: readonly BatchOperation[],
+  ): Promise<Commit | undefined> {
     if (update === undefined && also.length === 0) {
       // Nothing new, but what it repeats may still be on its way; the caller is about to acknowledge it.
       await open.pending;

@@ -23,7 +23,12 @@ async function memoryStorage(): Promise<FaultStorage> {
   await db.open();
   const storage = levelStorage(db as never);
   // Closing a memory-level database loses it; a replica is reopened on the same one here.
-  return new FaultStorage({ ...storage, range: (range) => storage.range(range), keys: (range) => storage.keys(range), close: () => Promise.resolve() });
+  return new FaultStorage({
+    ...storage,
+    range: (range) => storage.range(range),
+    keys: (range) => storage.keys(range),
+    close: () => Promise.resolve(),
+  });
 }
 
 /** What a power cut would leave of `storage`, as a new one. */
@@ -33,8 +38,10 @@ async function afterPowerCut(storage: FaultStorage): Promise<FaultStorage> {
   return fresh;
 }
 
-const open = (storage: Storage, guard?: RestoreGuard): Promise<Replica> => openReplica({ storage, device, random, ...(guard === undefined ? {} : { guard }) });
-const edits = (replica: Replica, name = BOOK): Promise<string[]> => replica.read(name, (doc) => [...new Book(doc).edits()].map(([key]) => key).sort());
+const open = (storage: Storage, guard?: RestoreGuard): Promise<Replica> =>
+  openReplica({ storage, device, random, ...(guard === undefined ? {} : { guard }) });
+const edits = (replica: Replica, name = BOOK): Promise<string[]> =>
+  replica.read(name, (doc) => [...new Book(doc).edits()].map(([key]) => key).sort());
 const addEdit = async (replica: Replica, edit = makeTestEdit()): Promise<string> => {
   await replica.transact(BOOK, (doc) => new Book(doc).addEdit(edit));
   return edit.id;
@@ -45,7 +52,9 @@ const codeOf = (work: Promise<unknown>): Promise<string | undefined> =>
     (error: unknown) => (isFieldbookError(error) ? error.code : `not ours: ${String(error)}`),
   );
 const clientIdsOf = (replica: Replica, name = BOOK): Promise<number[]> =>
-  replica.encodeState(name).then(({ update }) => [...Y.decodeStateVector(Y.encodeStateVectorFromUpdate(update)).keys()]);
+  replica
+    .encodeState(name)
+    .then(({ update }) => [...Y.decodeStateVector(Y.encodeStateVectorFromUpdate(update)).keys()]);
 
 describe('store', () => {
   it('[STO-2] an acknowledged change survives a power cut, and one batch holds update, feed and bookkeeping', async () => {
@@ -90,7 +99,9 @@ describe('store', () => {
     expect(await replica.changedSince(5, 10)).toEqual([{ seq: 6, name: RUN, generation: 0 }]);
     expect(await replica.changedSince(0, 1)).toHaveLength(1);
     expect(replica.lastSeq).toBe(6);
-    await replica.transact(RUN, () => {}, [{ type: 'put', key: new TextEncoder().encode('x/only'), value: new Uint8Array([1]) }]);
+    await replica.transact(RUN, () => {}, [
+      { type: 'put', key: new TextEncoder().encode('x/only'), value: new Uint8Array([1]) },
+    ]);
     expect(await replica.getPrivate('only')).toEqual(new Uint8Array([1]));
     expect(replica.lastSeq).toBe(6);
   });
@@ -179,7 +190,10 @@ describe('store', () => {
         }
         const damaged = damage(value!);
         if (damaged === undefined && which === 'd') continue;
-        await storage.batch([damaged === undefined ? { type: 'del', key: key! } : { type: 'put', key: key!, value: damaged }], { sync: true });
+        await storage.batch(
+          [damaged === undefined ? { type: 'del', key: key! } : { type: 'put', key: key!, value: damaged }],
+          { sync: true },
+        );
         const reopened = await open(storage);
         expect(await codeOf(reopened.read(BOOK, () => {}))).toBe('document_quarantined');
         expect(await codeOf(addEdit(reopened))).toBe('document_quarantined');
@@ -192,7 +206,9 @@ describe('store', () => {
 
   it('[STO-9] a store of a newer version is refused', async () => {
     const storage = await memoryStorage();
-    await storage.batch([{ type: 'put', key: new TextEncoder().encode('v'), value: new Uint8Array([9]) }], { sync: true });
+    await storage.batch([{ type: 'put', key: new TextEncoder().encode('v'), value: new Uint8Array([9]) }], {
+      sync: true,
+    });
     expect(await codeOf(open(storage))).toBe('store_version');
   });
 });
@@ -310,8 +326,12 @@ describe('replica', () => {
     const storage = await memoryStorage();
     const replica = await openReplica({ storage, device, random, cacheBytes: 2_000 });
     const names = Array.from({ length: 50 }, (_, index) => `run/r${index}` as DocumentName);
-    for (const name of names) await replica.transact(name, (doc) => doc.getMap('entries').set('x', encodeRecord({ k: 'x', name })));
-    for (const name of names) expect(await replica.read(name, (doc) => [...new RunDocument(doc).entries()].length + doc.getMap('entries').size)).toBe(1);
+    for (const name of names)
+      await replica.transact(name, (doc) => doc.getMap('entries').set('x', encodeRecord({ k: 'x', name })));
+    for (const name of names)
+      expect(
+        await replica.read(name, (doc) => [...new RunDocument(doc).entries()].length + doc.getMap('entries').size),
+      ).toBe(1);
     const listed: string[] = [];
     for await (const info of replica.list('run/')) listed.push(info.name);
     expect(listed).toEqual([...names].sort());
@@ -334,7 +354,12 @@ describe('admission', () => {
   const edit = makeTestEdit({ run: 'run-1' as RunId });
   const card = makeCard();
 
-  async function seeded(): Promise<{ replica: Replica; storage: FaultStorage; base: Uint8Array; snapshot: () => Promise<string> }> {
+  async function seeded(): Promise<{
+    replica: Replica;
+    storage: FaultStorage;
+    base: Uint8Array;
+    snapshot: () => Promise<string>;
+  }> {
     const storage = await memoryStorage();
     const replica = await open(storage);
     await replica.transact(BOOK, (doc) => {
@@ -349,17 +374,54 @@ describe('admission', () => {
     ['random bytes', 'update_malformed', () => new Uint8Array([7, 200, 200, 200, 1, 2, 3])],
     ['nothing at all', 'update_malformed', () => new Uint8Array(0)],
     ['too many bytes', 'update_too_large', () => new Uint8Array(LIMITS.updateBytes + 1)],
-    ['an overwritten edit', 'record_immutable', (base) => updateOf((doc) => doc.getMap('edits').set(edit.id, encodeEdit({ ...edit, value: 'forged' })), base)],
+    [
+      'an overwritten edit',
+      'record_immutable',
+      (base) => updateOf((doc) => doc.getMap('edits').set(edit.id, encodeEdit({ ...edit, value: 'forged' })), base),
+    ],
     ['a deleted edit', 'record_immutable', (base) => updateOf((doc) => doc.getMap('edits').delete(edit.id), base)],
-    ['an edit under another key', 'update_forbidden_content', () => updateOf((doc) => doc.getMap('edits').set('01kf9999999999999999999999', encodeEdit(edit)))],
-    ["a card under another device's key", 'update_forbidden_content', (base) => updateOf((doc) => doc.getMap('cards').set(cardKey(card), encodeCard({ ...card, device: testDevice(random) })), base)],
-    ['a broken record', 'record_malformed', () => updateOf((doc) => doc.getMap('edits').set('x', new Uint8Array([1, 99])))],
-    ['a value that is not bytes', 'update_forbidden_content', () => updateOf((doc) => doc.getMap('edits').set('x', { nested: true }))],
+    [
+      'an edit under another key',
+      'update_forbidden_content',
+      () => updateOf((doc) => doc.getMap('edits').set('01kf9999999999999999999999', encodeEdit(edit))),
+    ],
+    [
+      "a card under another device's key",
+      'update_forbidden_content',
+      (base) =>
+        updateOf(
+          (doc) => doc.getMap('cards').set(cardKey(card), encodeCard({ ...card, device: testDevice(random) })),
+          base,
+        ),
+    ],
+    [
+      'a broken record',
+      'record_malformed',
+      () => updateOf((doc) => doc.getMap('edits').set('x', new Uint8Array([1, 99]))),
+    ],
+    [
+      'a value that is not bytes',
+      'update_forbidden_content',
+      () => updateOf((doc) => doc.getMap('edits').set('x', { nested: true })),
+    ],
     ['a nested type', 'update_forbidden_content', () => updateOf((doc) => doc.getMap('cards').set('x', new Y.Map()))],
     ['text', 'update_forbidden_content', () => updateOf((doc) => doc.getText('cards').insert(0, 'hello'))],
-    ['list content in a map', 'update_forbidden_content', () => updateOf((doc) => doc.getArray('cards').push([new Uint8Array([1])]))],
-    ['a map of no known name', 'update_forbidden_content', () => updateOf((doc) => doc.getMap('secrets').set('x', encodeRecord({ k: 'x' })))],
-    ['an oversize record', 'record_too_large', () => updateOf((doc) => doc.getMap('cards').set('x', encodeRecord({ k: 'x', fill: 'y'.repeat(LIMITS.cardBytes) })))],
+    [
+      'list content in a map',
+      'update_forbidden_content',
+      () => updateOf((doc) => doc.getArray('cards').push([new Uint8Array([1])])),
+    ],
+    [
+      'a map of no known name',
+      'update_forbidden_content',
+      () => updateOf((doc) => doc.getMap('secrets').set('x', encodeRecord({ k: 'x' }))),
+    ],
+    [
+      'an oversize record',
+      'record_too_large',
+      () =>
+        updateOf((doc) => doc.getMap('cards').set('x', encodeRecord({ k: 'x', fill: 'y'.repeat(LIMITS.cardBytes) }))),
+    ],
   ];
 
   it.each(forgeries)('[ADM-1] refuses %s with %s and changes nothing', async (_what, code, forge) => {
@@ -376,7 +438,7 @@ describe('admission', () => {
   it("[ADM-2] refuses a forged GC struct under a victim's client id", async () => {
     const { replica } = await seeded();
     const [victim] = await clientIdsOf(replica);
-    const clock = (await replica.read(BOOK, (doc) => Y.getState(doc.store, victim!)));
+    const clock = await replica.read(BOOK, (doc) => Y.getState(doc.store, victim!));
     // One client, one struct: client id, clock, then info 0 (GC) and its length; no deletes.
     const { createEncoder, writeVarUint, writeUint8, toUint8Array } = await import('lib0/encoding');
     const encoder = createEncoder();
@@ -396,10 +458,14 @@ describe('admission', () => {
     for (let index = 0; index < 3; index++) new Book(source).putCard({ ...card, ordinal: index + 1 });
     const replica = await open(await memoryStorage());
     expect(await codeOf(replica.apply(BOOK, updates[1]!, 'peer'))).toBe('missing_dependency');
-    expect(await codeOf(replica.apply(BOOK, Y.mergeUpdates([updates[0]!, updates[2]!]), 'peer'))).toBe('missing_dependency');
+    expect(await codeOf(replica.apply(BOOK, Y.mergeUpdates([updates[0]!, updates[2]!]), 'peer'))).toBe(
+      'missing_dependency',
+    );
     expect(replica.lastSeq).toBe(0);
     for (const update of updates) expect(await codeOf(replica.apply(BOOK, update, 'peer'))).toBeUndefined();
-    expect(await replica.read(BOOK, (doc) => new Book(doc).card(cardKey(card)))).toEqual(encodeCard({ ...card, ordinal: 3 }));
+    expect(await replica.read(BOOK, (doc) => new Book(doc).card(cardKey(card)))).toEqual(
+      encodeCard({ ...card, ordinal: 3 }),
+    );
   });
 
   it('[ADM-4] lets records of newer kinds and maps of newer versions through', async () => {
@@ -413,7 +479,9 @@ describe('admission', () => {
     const { update: state } = await replica.encodeState(BOOK);
     const doc = new Y.Doc();
     Y.applyUpdate(doc, state);
-    expect([...doc.getMap('x-moods').keys(), ...doc.getMap('cards').keys()]).toEqual(expect.arrayContaining(['monday', 'comet']));
+    expect([...doc.getMap('x-moods').keys(), ...doc.getMap('cards').keys()]).toEqual(
+      expect.arrayContaining(['monday', 'comet']),
+    );
   });
 
   it('[ADM-5] the same edit made twice elsewhere with the same bytes is one edit', async () => {
@@ -435,12 +503,15 @@ describe('admission', () => {
     const codes = new Map<string, number>();
     for (let round = 0; round < 3_000; round++) {
       const bytes = storm.pick(samples).slice(0, storm.chance(0.2) ? storm.int(base.length) : undefined);
-      for (let flips = 1 + storm.int(3); flips > 0 && bytes.length > 0; flips--) bytes[storm.int(bytes.length)] = storm.int(256);
+      for (let flips = 1 + storm.int(3); flips > 0 && bytes.length > 0; flips--)
+        bytes[storm.int(bytes.length)] = storm.int(256);
       const code = (await codeOf(replica.apply(BOOK, bytes, 'storm'))) ?? 'admitted';
       codes.set(code, (codes.get(code) ?? 0) + 1);
     }
     expect([...codes.keys()].filter((code) => code.startsWith('not ours'))).toEqual([]);
-    expect([...codes.values()].reduce((sum, count) => sum + count, 0) - (codes.get('admitted') ?? 0)).toBeGreaterThan(1_000);
+    expect([...codes.values()].reduce((sum, count) => sum + count, 0) - (codes.get('admitted') ?? 0)).toBeGreaterThan(
+      1_000,
+    );
     expect(await replica.read(BOOK, (doc) => new Book(doc).edit(edit.id))).toEqual(encodeEdit(edit));
     expect(await replica.read(BOOK, (doc) => doc.store.pendingStructs ?? doc.store.pendingDs)).toBeNull();
   });

@@ -28,7 +28,11 @@ export interface Replica {
    * A local change in one Yjs transaction. `also` goes into the same atomic batch (ingest offsets and the like; keys
    * under the `x/` prefix). Resolves after fsync; undefined when the document did not change and `also` is empty.
    */
-  transact(name: DocumentName, change: (doc: Y.Doc) => void, also?: readonly BatchOperation[]): Promise<Commit | undefined>;
+  transact(
+    name: DocumentName,
+    change: (doc: Y.Doc) => void,
+    also?: readonly BatchOperation[],
+  ): Promise<Commit | undefined>;
 
   /**
    * A remote update. Rejects with `update_malformed`, `update_too_large`, `update_forbidden_content`, `record_*`,

@@ -4,7 +4,18 @@ import { base32 } from '../ids.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
 import { decodeRecord, encodeRecord } from '../record/index.ts';
 import { seal, unseal } from './checked.ts';
-import { feedKey, INFO_KEY, logKey, metaKey, prefixRange, privateKey, seqOf, snapshotKey, textAfter, VERSION_KEY } from './keys.ts';
+import {
+  feedKey,
+  INFO_KEY,
+  logKey,
+  metaKey,
+  prefixRange,
+  privateKey,
+  seqOf,
+  snapshotKey,
+  textAfter,
+  VERSION_KEY,
+} from './keys.ts';
 
 /** The layout of docs/formats/store.md. A higher one was written by a newer program and is refused. */
 const STORE_VERSION = 1;
@@ -76,7 +87,14 @@ export class DocumentStore {
   #running: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(storage: Storage, info: Info, metas: Map<DocumentName, DocumentMeta>, seq: number, renewed: boolean, log?: Log) {
+  private constructor(
+    storage: Storage,
+    info: Info,
+    metas: Map<DocumentName, DocumentMeta>,
+    seq: number,
+    renewed: boolean,
+    log?: Log,
+  ) {
     this.#storage = storage;
     this.#metas = metas;
     this.#seq = seq;
@@ -87,11 +105,19 @@ export class DocumentStore {
   }
 
   /** Opens or creates a store. Throws `store_version` for one written by a newer program, `store_corrupt` for a broken head. */
-  static async open(options: { storage: Storage; random: Random; guard?: RestoreGuard; log?: Log }): Promise<DocumentStore> {
+  static async open(options: {
+    storage: Storage;
+    random: Random;
+    guard?: RestoreGuard;
+    log?: Log;
+  }): Promise<DocumentStore> {
     const { storage, random, guard, log } = options;
     const [version, stored] = await storage.getMany([VERSION_KEY, INFO_KEY]);
     if (version !== undefined && version[0] !== STORE_VERSION) {
-      throw new FieldbookError('store_version', `The store has version ${version[0]}; this program reads version ${STORE_VERSION}. Use the newer Fieldbook that wrote it.`);
+      throw new FieldbookError(
+        'store_version',
+        `The store has version ${version[0]}; this program reads version ${STORE_VERSION}. Use the newer Fieldbook that wrote it.`,
+      );
     }
     let info: Info;
     let renewed = false;
@@ -99,10 +125,18 @@ export class DocumentStore {
       info = { id: base32(random.bytes(15)), epoch: 1, fingerprint: guard?.fingerprint ?? '', counter: 0 };
     } else {
       info = decodeInfo(unseal(stored, 'The head of the store'));
-      if (guard !== undefined && (info.fingerprint !== guard.fingerprint || (await guard.readCounter()) !== info.counter)) {
+      if (
+        guard !== undefined &&
+        (info.fingerprint !== guard.fingerprint || (await guard.readCounter()) !== info.counter)
+      ) {
         renewed = true;
         log?.warn('store.copy_detected', { id: info.id });
-        info = { id: base32(random.bytes(15)), epoch: info.epoch + 1, fingerprint: guard.fingerprint, counter: info.counter };
+        info = {
+          id: base32(random.bytes(15)),
+          epoch: info.epoch + 1,
+          fingerprint: guard.fingerprint,
+          counter: info.counter,
+        };
       }
     }
     info.counter += 1;
@@ -135,7 +169,8 @@ export class DocumentStore {
 
   /** In name order. */
   *metas(prefix = ''): Generator<DocumentMeta> {
-    for (const name of [...this.#metas.keys()].filter((key) => key.startsWith(prefix)).sort()) yield this.#metas.get(name)!;
+    for (const name of [...this.#metas.keys()].filter((key) => key.startsWith(prefix)).sort())
+      yield this.#metas.get(name)!;
   }
 
   /**
@@ -178,11 +213,15 @@ export class DocumentStore {
         updates.push(unseal(snapshot, 'Its snapshot'));
       }
       let count = 0;
-      for await (const [key, value] of this.#storage.range({ gt: logKey(name, meta.snapshotSeq), lte: logKey(name, meta.seq) })) {
+      for await (const [key, value] of this.#storage.range({
+        gt: logKey(name, meta.snapshotSeq),
+        lte: logKey(name, meta.seq),
+      })) {
         count += 1;
         updates.push(unseal(value, `Update ${seqOf(key)}`));
       }
-      if (count !== meta.logCount) throw new FieldbookError('store_corrupt', `${meta.logCount} updates were stored and ${count} are there.`);
+      if (count !== meta.logCount)
+        throw new FieldbookError('store_corrupt', `${meta.logCount} updates were stored and ${count} are there.`);
     } catch (error) {
       const { code, message } = asFieldbookError(error);
       if (code !== 'store_corrupt') throw error;
@@ -215,10 +254,14 @@ export class DocumentStore {
       fresh.logCount = now.logCount - meta.logCount;
       fresh.logBytes = now.logBytes - meta.logBytes;
       this.#metas.set(name, fresh);
-      batch.push({ type: 'put', key: snapshotKey(name, seq), value: seal(snapshot) }, { type: 'put', key: metaKey(name), value: seal(encodeMeta(fresh)) });
+      batch.push(
+        { type: 'put', key: snapshotKey(name, seq), value: seal(snapshot) },
+        { type: 'put', key: metaKey(name), value: seal(encodeMeta(fresh)) },
+      );
     });
     const dead: BatchOperation[] = [];
-    for await (const key of this.#storage.keys({ gte: logKey(name, 0), lte: logKey(name, seq) })) dead.push({ type: 'del', key });
+    for await (const key of this.#storage.keys({ gte: logKey(name, 0), lte: logKey(name, seq) }))
+      dead.push({ type: 'del', key });
     if (oldSnapshot > 0) dead.push({ type: 'del', key: snapshotKey(name, oldSnapshot) });
     await this.write((batch) => batch.push(...dead));
   }
@@ -226,7 +269,11 @@ export class DocumentStore {
   /** Documents whose last commit lies after `seq`, oldest first. */
   async changedSince(seq: number, limit: number): Promise<{ seq: number; name: DocumentName }[]> {
     const changed: { seq: number; name: DocumentName }[] = [];
-    for await (const [key, value] of this.#storage.range({ gt: feedKey(seq), lte: feedKey(Number.MAX_SAFE_INTEGER), limit })) {
+    for await (const [key, value] of this.#storage.range({
+      gt: feedKey(seq),
+      lte: feedKey(Number.MAX_SAFE_INTEGER),
+      limit,
+    })) {
       changed.push({ seq: seqOf(key), name: textAfter(value, 0) as DocumentName });
     }
     return changed;
@@ -348,9 +395,13 @@ function lastPerKey(batch: BatchOperation[]): BatchOperation[] {
 }
 
 function quarantinedError(name: DocumentName, reason: string): FieldbookError {
-  return new FieldbookError('document_quarantined', `Document ${name} is damaged on disk and not served: ${reason} Its bytes are kept; run "fieldbook doctor".`, {
-    details: { name, reason },
-  });
+  return new FieldbookError(
+    'document_quarantined',
+    `Document ${name} is damaged on disk and not served: ${reason} Its bytes are kept; run "fieldbook doctor".`,
+    {
+      details: { name, reason },
+    },
+  );
 }
 
 interface Info {
@@ -382,6 +433,18 @@ function readMeta(name: DocumentName, sealed: Uint8Array, log?: Log): DocumentMe
   } catch (error) {
     const reason = asFieldbookError(error).message;
     log?.error('store.document_quarantined', { name, reason });
-    return { name, seq: 0, generation: 0, clientId: null, nextClock: 0, epoch: 0, snapshotSeq: 0, snapshotBytes: 0, logCount: 0, logBytes: 0, quarantined: reason };
+    return {
+      name,
+      seq: 0,
+      generation: 0,
+      clientId: null,
+      nextClock: 0,
+      epoch: 0,
+      snapshotSeq: 0,
+      snapshotBytes: 0,
+      logCount: 0,
+      logBytes: 0,
+      quarantined: reason,
+    };
   }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { MemoryLevel } from 'memory-level';
-import { storageContract } from '../testing/index.ts';
+import { storageContract } from '../testing/contracts/index.ts';
 import { levelStorage } from './level-storage.ts';
 
 const encodings = { keyEncoding: 'view', valueEncoding: 'view' } as const;

@@ -69,11 +69,19 @@ function plain(bytes: Uint8Array | undefined): Uint8Array | undefined {
 /** LevelDB speaks in English sentences; a full disk is the one that callers treat differently. */
 function storageError(error: unknown): FieldbookError {
   if (error instanceof FieldbookError) return error;
-  const text = error instanceof Error ? `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}` : String(error);
+  const text =
+    error instanceof Error
+      ? `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`
+      : String(error);
   const code = (error as { code?: string }).code;
-  if (code === 'LEVEL_DATABASE_NOT_OPEN') return new FieldbookError('store_closed', 'The store is closed.', { cause: error });
+  if (code === 'LEVEL_DATABASE_NOT_OPEN')
+    return new FieldbookError('store_closed', 'The store is closed.', { cause: error });
   if (/ENOSPC|No space left|EDQUOT|quota/i.test(text)) {
-    return new FieldbookError('disk_full', 'The disk is full: nothing was stored. Free space and try again.', { cause: error });
+    return new FieldbookError('disk_full', 'The disk is full: nothing was stored. Free space and try again.', {
+      cause: error,
+    });
   }
-  return new FieldbookError('storage_failed', `The store could not be read or written: ${text.trim()}`, { cause: error });
+  return new FieldbookError('storage_failed', `The store could not be read or written: ${text.trim()}`, {
+    cause: error,
+  });
 }

@@ -2,13 +2,15 @@ import type { BatchOperation, Storage } from '../ports.ts';
 
 /**
  * A storage whose disk can be made to fail, hold, or lose what was not fsynced. Wraps any other; `durable` is what a
- * power cut at this moment would leave, as a list of operations for an empty storage.
+ * power cut at this moment would leave, as a list of operations for an empty storage (puts and deletes, one per key).
  */
 export class FaultStorage implements Storage {
   readonly #inner: Storage;
   readonly #durable = new Map<string, BatchOperation>();
   #unsynced: BatchOperation[] = [];
-  #failures: unknown[] = [];
+  #failures: { error: unknown; stored: boolean }[] = [];
+  /** Batches that were reported as failed and are on the disk all the same. */
+  #hidden: (readonly BatchOperation[])[] = [];
   #gate: Promise<void> | undefined;
   #open: () => void = () => {};
   batches = 0;
@@ -18,9 +20,12 @@ export class FaultStorage implements Storage {
     this.#inner = inner;
   }
 
-  /** The next `count` batches reject with `error` and write nothing. */
-  failNextBatches(count: number, error: unknown): void {
-    for (let index = 0; index < count; index++) this.#failures.push(error);
+  /**
+   * The next `count` batches reject with `error`. With `stored` their bytes are on the disk all the same, as after an
+   * fsync that failed too late, and can be read after `recover` or a power cut.
+   */
+  failNextBatches(count: number, error: unknown, stored = false): void {
+    for (let index = 0; index < count; index++) this.#failures.push({ error, stored });
   }
 
   /** Batches wait, unwritten, until `release`. */
@@ -40,18 +45,31 @@ export class FaultStorage implements Storage {
   async batch(operations: readonly BatchOperation[], options: { sync: boolean }): Promise<void> {
     await this.#gate;
     const failure = this.#failures.shift();
-    if (failure !== undefined) throw failure;
+    if (failure !== undefined) {
+      if (failure.stored) {
+        this.#hidden.push(operations);
+        this.#keep([...this.#unsynced.splice(0), ...operations]);
+      }
+      throw failure.error;
+    }
+    if (this.#hidden.length > 0) throw new Error('a batch was written after a failed one without recover');
     await this.#inner.batch(operations, options);
     this.batches += 1;
     this.#unsynced.push(...operations);
     if (!options.sync) return;
     this.syncs += 1;
-    for (const operation of this.#unsynced) {
-      const name = operation.key.join();
-      this.#durable.delete(name);
-      this.#durable.set(name, operation);
-    }
-    this.#unsynced = [];
+    this.#keep(this.#unsynced.splice(0));
+  }
+
+  async recover(): Promise<void> {
+    const failure = this.#failures.shift();
+    if (failure !== undefined) throw failure.error;
+    for (const operations of this.#hidden.splice(0)) await this.#inner.batch(operations, { sync: true });
+    await this.#inner.recover?.();
+  }
+
+  #keep(operations: readonly BatchOperation[]): void {
+    for (const operation of operations) this.#durable.set(operation.key.join(), operation);
   }
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {

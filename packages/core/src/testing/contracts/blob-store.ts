@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { isFieldbookError } from '../errors.ts';
-import type { BlobDigest, BlobStore } from '../ports.ts';
-import { SeededRandom } from './random.ts';
+import { isFieldbookError } from '../../errors.ts';
+import type { BlobDigest, BlobStore } from '../../ports.ts';
+import { SeededRandom } from '../random.ts';
 
 /** The contract of the BlobStore port. `setup` gives an empty store; called once per test. */
-export function blobStoreContract(name: string, setup: () => Promise<{ blobs: BlobStore; teardown(): Promise<void> }>): void {
+export function blobStoreContract(
+  name: string,
+  setup: () => Promise<{ blobs: BlobStore; teardown(): Promise<void> }>,
+): void {
   const use = async (run: (blobs: BlobStore) => Promise<void>): Promise<void> => {
     const { blobs, teardown } = await setup();
     try {

@@ -1,14 +1,17 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { describe, expect, it } from 'vitest';
-import { isFieldbookError } from '../errors.ts';
-import type { BatchOperation, Storage } from '../ports.ts';
-import { SeededRandom } from './random.ts';
+import { isFieldbookError } from '../../errors.ts';
+import type { BatchOperation, Storage } from '../../ports.ts';
+import { SeededRandom } from '../random.ts';
 
 const key = (...bytes: number[]): Uint8Array => new Uint8Array(bytes);
 const put = (at: Uint8Array, value: Uint8Array): BatchOperation => ({ type: 'put', key: at, value });
 
 /** The contract of the Storage port. `setup` gives an empty storage and what removes it; called once per test. */
-export function storageContract(name: string, setup: () => Promise<{ storage: Storage; teardown(): Promise<void> }>): void {
+export function storageContract(
+  name: string,
+  setup: () => Promise<{ storage: Storage; teardown(): Promise<void> }>,
+): void {
   const use = async (run: (storage: Storage) => Promise<void>): Promise<void> => {
     const { storage, teardown } = await setup();
     try {
@@ -29,14 +32,18 @@ export function storageContract(name: string, setup: () => Promise<{ storage: St
         expect(await storage.get(key(1))).toEqual(key(9, 8));
         expect(await storage.get(key(3))).toBeUndefined();
         expect(await storage.getMany([key(2), key(3), key(1)])).toEqual([key(), undefined, key(9, 8)]);
-        for await (const [k, v] of storage.range({})) expect([k.constructor, v.constructor]).toEqual([Uint8Array, Uint8Array]);
+        for await (const [k, v] of storage.range({}))
+          expect([k.constructor, v.constructor]).toEqual([Uint8Array, Uint8Array]);
       }));
 
     it('[STO-1] orders keys bytewise and honours every bound', () =>
       use(async (storage) => {
         const random = new SeededRandom(17);
         const keys = Array.from({ length: 300 }, () => random.bytes(1 + random.int(4)));
-        await storage.batch(keys.map((at) => put(at, at)), { sync: false });
+        await storage.batch(
+          keys.map((at) => put(at, at)),
+          { sync: false },
+        );
         const unique = [...new Map(keys.map((at) => [bytesToHex(at), at])).values()].sort(compareBytes);
         const read = async (range: Parameters<Storage['range']>[0]): Promise<string[]> => {
           const found: string[] = [];
@@ -68,9 +75,15 @@ export function storageContract(name: string, setup: () => Promise<{ storage: St
 
     it('[STO-1] applies a batch in order, and a range sees the state in which it began', () =>
       use(async (storage) => {
-        await storage.batch([put(key(1), key(1)), put(key(2), key(1)), { type: 'del', key: key(1) }, { type: 'del', key: key(7) }], { sync: true });
+        await storage.batch(
+          [put(key(1), key(1)), put(key(2), key(1)), { type: 'del', key: key(1) }, { type: 'del', key: key(7) }],
+          { sync: true },
+        );
         expect(await storage.getMany([key(1), key(2)])).toEqual([undefined, key(1)]);
-        await storage.batch(Array.from({ length: 2000 }, (_, index) => put(key(3, index >> 8, index & 255), key(0))), { sync: false });
+        await storage.batch(
+          Array.from({ length: 2000 }, (_, index) => put(key(3, index >> 8, index & 255), key(0))),
+          { sync: false },
+        );
         let seen = 0;
         for await (const at of storage.keys({ gte: key(3) })) {
           if (seen === 0) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Clock, Random } from '../ports.ts';
+import type { Clock, Random } from '../../ports.ts';
 
 /** The contracts of the Clock and Random ports, as far as a program can tell. */
 export function clockContract(name: string, clock: Clock): void {

@@ -1,0 +1,5 @@
+// Apart from the rest of testing because it imports vitest, which benchmarks and demos cannot.
+export * from './blob-store.ts';
+export * from './clock.ts';
+export * from './link.ts';
+export * from './storage.ts';
