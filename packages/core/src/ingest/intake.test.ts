@@ -103,9 +103,9 @@ function log(writer: JournalWriter, steps: number, from = 0): void {
 }
 
 /** Takes in what `writer` has beyond the intake's place, in pieces of random size. */
-function feed(intake: WriterIntake, writer: JournalWriter, random = new SeededRandom(3)): void {
+async function feed(intake: WriterIntake, writer: JournalWriter, random = new SeededRandom(3)): Promise<void> {
   const bytes = writer.bytes();
-  if (intake.reader === null) intake.openFile(0, bytes.subarray(0, 4096));
+  if (intake.reader === null) await intake.openFile(0, bytes.subarray(0, 4096));
   for (let at = intake.place.offset; at < bytes.length;) {
     const end = Math.min(bytes.length, at + 1 + random.int(4096));
     intake.push(bytes.subarray(at, end));
@@ -120,7 +120,7 @@ describe('taking in a journal', () => {
     const writer = journal();
     writer.json('ATTRS', { time: T0 + 5, set: { 'params/lr': 0.1, 'params/opt': 'adam', bad: { x: 1 } }, del: [] });
     log(writer, 3);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     const card = await world.card();
     expect(card).toMatchObject({
@@ -163,7 +163,7 @@ describe('taking in a journal', () => {
     const intake = await WriterIntake.open(world.context, WRITER);
     const writer = journal();
     log(writer, 10);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     log(writer, 10, 10);
     writer.json('CLOSE', {
@@ -174,7 +174,7 @@ describe('taking in a journal', () => {
       dropped: 0,
       points: 20,
     });
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     expect((await world.entries()).map(({ kind }) => kind).sort()).toEqual(['segment', 'writer']);
     expect(await world.points()).toHaveLength(20);
@@ -202,13 +202,13 @@ describe('taking in a journal', () => {
           const step = random.int(1000);
           writer.scalars(T0 + writer.sequence, step, [0, 5], [step / 7, random.pick([Number.NaN, -0, step])]);
         }
-        feed(intake, writer, random);
+        await feed(intake, writer, random);
         world.clock.advance(random.int(90_000));
         if (random.chance(0.7)) await intake.commit({ force: random.chance(0.3) });
         // A crash: what was in memory is gone.
         if (random.chance(0.4)) intake = await WriterIntake.open(world.context, WRITER);
       }
-      feed(intake, writer, random);
+      await feed(intake, writer, random);
       await intake.commit({ force: true });
       const ordinals = (await world.points()).map(([ordinal]) => ordinal).sort((a, b) => a - b);
       expect(ordinals, `seed ${seed}`).toEqual(Array.from({ length: writer.sequence - 2 }, (_, index) => index + 2));
@@ -255,7 +255,7 @@ describe('taking in a journal', () => {
         world.clock.advance(round % 5 === 4 ? POLICY.sealAge : 31_000);
         for (let attempt = 0; attempt < 2; attempt++) {
           try {
-            feed(intake, writer);
+            await feed(intake, writer);
             await intake.commit();
             break;
           } catch {
@@ -281,7 +281,7 @@ describe('taking in a journal', () => {
     const rows = POLICY.sealPoints + 500;
     for (let step = 0; step < rows; step++) writer.scalars(T0 + step, step, [0], [step]);
     const bytes = writer.bytes();
-    intake.openFile(0, bytes.subarray(0, 4096));
+    await intake.openFile(0, bytes.subarray(0, 4096));
     for (let at = 0; at < bytes.length; at += 100_000) {
       intake.push(bytes.subarray(at, at + 100_000));
       await intake.commit({ more: at + 100_000 < bytes.length });
@@ -304,7 +304,7 @@ describe('taking in a journal', () => {
     const hours = 72;
     for (let second = 0, step = 1; second < hours * 3600; second += 30, step++) {
       log(writer, 1, step);
-      feed(intake, writer);
+      await feed(intake, writer);
       await intake.commit();
       world.clock.advance(30_000);
     }
@@ -312,7 +312,7 @@ describe('taking in a journal', () => {
     expect(cards).toBeLessThan(200);
     const before = cards;
     writer.json('TAGS', { time: T0, add: ['best'], remove: ['baseline'] });
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     expect(cards).toBe(before + 1);
     expect((await world.card())?.tags).toEqual(['best']);
@@ -327,21 +327,21 @@ describe('taking in a journal', () => {
     let intake = await WriterIntake.open(world.context, WRITER);
     const writer = journal();
     log(writer, 2);
-    feed(intake, writer);
+    await feed(intake, writer);
     intake.judge('crashed');
     await intake.commit();
     expect(await world.card()).toMatchObject({ status: 'crashed', ended: T0 + 100 });
     expect(intake.done).toBe(true);
     intake = await WriterIntake.open(world.context, WRITER);
     log(writer, 2, 2);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     expect(await world.card()).toMatchObject({ status: 'running', ended: null });
     expect(await world.points()).toHaveLength(4);
     intake.judge('lost');
     await intake.commit();
     writer.json('CLOSE', { time: T0 + 5_000, status: 'finished' });
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     expect(await world.card()).toMatchObject({ status: 'finished', ended: T0 + 5_000 });
     intake.judge('crashed');
@@ -354,7 +354,7 @@ describe('taking in a journal', () => {
     let intake = await WriterIntake.open(world.context, WRITER);
     const writer = journal();
     log(writer, 5);
-    feed(intake, writer);
+    await feed(intake, writer);
     world.clock.advance(POLICY.sealAge);
     await intake.commit();
     const [digest] = [...(await world.entries())].flatMap((entry) => (entry.kind === 'segment' ? [entry.digest] : []));
@@ -367,12 +367,12 @@ describe('taking in a journal', () => {
     expect(await world.entries()).toEqual([]);
     expect(await world.blobs.stat(digest!)).toBeUndefined();
     log(writer, 5, 5);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit({ force: true });
     expect(intake.purged).toBe(true);
     expect(await world.entries()).toEqual([]);
     intake = await WriterIntake.open(world.context, WRITER);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit({ force: true });
     expect(await world.entries()).toEqual([]);
   });
@@ -382,12 +382,12 @@ describe('taking in a journal', () => {
     let intake = await WriterIntake.open(world.context, WRITER);
     const writer = journal();
     log(writer, 5);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit();
     await world.replica.transact(`run/${RUN}` as DocumentName, (doc) => new RunDocument(doc).clear());
     intake = await WriterIntake.open(world.context, WRITER);
     expect(intake.place).toEqual({ file: -1, offset: 0 });
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit({ force: true });
     expect(await world.points()).toHaveLength(5);
   });
@@ -400,7 +400,7 @@ describe('taking in a journal', () => {
     const bytes = writer.bytes();
     const { salvage } = await import('../journal/index.ts');
     bytes[bytes.length - 37 * 5 + 20]! ^= 0xff; // within the sixth record but last
-    intake.openFile(0, bytes.subarray(0, 4096));
+    await intake.openFile(0, bytes.subarray(0, 4096));
     expect(intake.push(bytes)).toBe('corrupt');
     const { offset, sequence, header } = intake.reader!;
     const found = salvage(bytes.subarray(offset), { offset, sequence, nonce: header!.nonce });
@@ -441,7 +441,7 @@ describe('taking in a journal', () => {
     for (let step = 0; step < 4; step++) writer.scalars(T0 + step, step, numbers, numbers);
     writer.declare([[5_000, 'a//b']]);
     writer.scalars(T0, 9, [5_000], [1]);
-    feed(intake, writer);
+    await feed(intake, writer);
     await intake.commit({ force: true });
     const card = await world.card();
     expect(card?.tags).toEqual(['ok']);

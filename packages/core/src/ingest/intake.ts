@@ -3,7 +3,7 @@ import { FieldbookError } from '../errors.ts';
 import type { DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
 import { bookName, monthOf, runDocumentName, utf8, WORKSPACE_DOCUMENT } from '../ids.ts';
 import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
-import { JournalReader } from '../journal/index.ts';
+import { decodeHeader, JournalReader } from '../journal/index.ts';
 import type { BatchOperation, BlobStore, Clock } from '../ports.ts';
 import { tailKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -146,32 +146,44 @@ export class WriterIntake {
   }
 
   /**
-   * Turns to a file. `head` are its first bytes (4 kB, or all there are). Going on in the file of the saved position throws
-   * `journal_corrupt` when it is another file than it was.
+   * Turns to a file. `head` are its first bytes (4 kB, or all there are); false while they are not a whole header. Throws
+   * `journal_corrupt` or `journal_version` when it is no journal of this writer, or not the file of the saved position any more.
    */
-  openFile(number: number, head: Uint8Array): void {
+  async openFile(number: number, head: Uint8Array): Promise<boolean> {
+    const header = decodeHeader(head);
+    if (header === undefined) return false;
+    const { state } = this;
     const position = this.#position;
-    this.#left = this.#readerPosition() ?? this.#left;
+    if (header.writer !== this.writer) {
+      throw new FieldbookError(
+        'journal_corrupt',
+        `A journal named after ${this.writer} is of the writer ${header.writer}.`,
+      );
+    }
     if (this.#reader === null && position !== null && position.file === number) {
       this.#reader = JournalReader.resume(head, position);
-      this.state.startFile(position.names);
+      state.startFile(position.names);
     } else {
+      if (header.first > state.next) {
+        if (state.next > 0) state.note(`${header.first - state.next} records before file ${number} are missing.`);
+        // Coverage must not span what is missing: another device may have it.
+        await this.#seal();
+        state.next = header.first;
+        state.coverFrom = header.first;
+      }
+      this.#left = this.#readerPosition() ?? this.#left;
       this.#reader = new JournalReader();
-      this.state.startFile();
+      state.startFile();
     }
     this.#file = number;
+    return true;
   }
 
   /** Takes in the bytes at `place`. */
   push(chunk: Uint8Array): JournalState {
     const reader = this.#reader!;
     const before = this.state.next;
-    const beforeHeader = reader.header;
     const result = reader.push(chunk, this.state);
-    const { header } = reader;
-    if (beforeHeader === undefined && header !== undefined && header.first > before && before > 0) {
-      this.state.note(`${header.first - before} records before file ${header.number} are missing.`);
-    }
     if (reader.header !== undefined) this.state.next = Math.max(before, reader.sequence);
     if (this.state.next > before) {
       this.#done = false;
@@ -202,17 +214,17 @@ export class WriterIntake {
 
   /**
    * Writes what is due. `more`: bytes are waiting to be read, so points are gathered for large segments. `force`: everything
-   * taken in is durable and on the card when this resolves.
+   * taken in is durable and on the card when this resolves. `seal`: unsealed points are sealed, to free their memory.
    */
-  async commit(options: { more?: boolean; force?: boolean } = {}): Promise<void> {
+  async commit(options: { more?: boolean; force?: boolean; seal?: boolean } = {}): Promise<void> {
     const { state } = this;
-    const { more = false, force = false } = options;
+    const { more = false, force = false, seal = false } = options;
     if (this.purged || state.run === null || state.project === null) return;
     if (await this.#context.isPurged(state.run, state.project)) return await this.#forget();
     const now = this.#context.clock.now();
     const unsealed = state.points.length;
     const ended = state.status !== 'running';
-    if (unsealed >= POLICY.backlogPoints) await this.#seal();
+    if (unsealed >= POLICY.backlogPoints || (seal && unsealed > 0)) await this.#seal();
     else if (more) return;
     else if (unsealed >= POLICY.sealPoints || (unsealed > 0 && (ended || isDue(this.#sealedAt, POLICY.sealAge, now)))) {
       await this.#seal();
