@@ -3,6 +3,7 @@ import { utf8 } from '../ids.ts';
 import type { DocumentName } from '../ids.ts';
 import { closeInWords, errorCodeOf, isTerminal } from '../links/index.ts';
 import type { Clock, Link, Random } from '../ports.ts';
+import { backoffMs } from './backoff.ts';
 import type { PeerMemory } from './peer-memory.ts';
 import type { SessionEnd, SessionOptions } from './session.ts';
 import { ReplicationSession } from './session.ts';
@@ -39,9 +40,6 @@ export interface PeerStatus {
   toPull: number;
 }
 
-const BACKOFF_FIRST_MS = 500;
-/** A relay that was down for a night is found again within this. */
-const BACKOFF_MAX_MS = 60_000;
 /** A connection that lasted this long was a good one: the next failure starts from the shortest wait. */
 const GOOD_AFTER_MS = 10_000;
 /** Counting further than this tells a person nothing more. */
@@ -241,12 +239,6 @@ export class ReplicationClient {
     this.#waiters.clear();
     this.#options.onChange?.();
   }
-}
-
-/** Doubling from half a second to a minute, of which between half and all is waited: peers that lost one relay together come back apart. */
-export function backoffMs(failures: number, random: number): number {
-  const full = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures, 20));
-  return Math.round(full * (0.5 + random / 2));
 }
 
 function refusalInWords(memory: PeerMemory | undefined): PeerStatus['problem'] {

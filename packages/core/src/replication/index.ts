@@ -1,5 +1,10 @@
+export { backoffMs } from './backoff.ts';
+export type { BlobPeer } from './blob-peer.ts';
+export { blobPeerOverHttp } from './blob-peer.ts';
+export type { BlobSyncOptions, BlobSyncStatus } from './blob-sync.ts';
+export { BlobSync } from './blob-sync.ts';
 export type { ClientOptions, PeerStatus } from './client.ts';
-export { backoffMs, ReplicationClient } from './client.ts';
+export { ReplicationClient } from './client.ts';
 export type { Refusal } from './peer-memory.ts';
 export { PeerMemories, PeerMemory } from './peer-memory.ts';
 export type { Frame, Hello, PeerRole } from './protocol.ts';

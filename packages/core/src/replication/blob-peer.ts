@@ -1,0 +1,76 @@
+import { FieldbookError } from '../errors.ts';
+import type { BlobDigest } from '../ports.ts';
+
+/** The blobs of another replica. Every call may be repeated; all reject with `peer_unreachable` when nobody answers. */
+export interface BlobPeer {
+  /** The replica behind it: what is known of its blobs is forgotten when another one answers. */
+  id(): Promise<string>;
+  /** Which of these (at most 1,000) it does not have. */
+  missing(digests: readonly BlobDigest[]): Promise<BlobDigest[]>;
+  /** The bytes, not yet verified; undefined when it does not have them. */
+  get(digest: BlobDigest): Promise<Uint8Array | undefined>;
+  /** Resolves when they are fsynced there. */
+  put(digest: BlobDigest, bytes: Uint8Array): Promise<void>;
+}
+
+/** The part of `fetch` that is needed. */
+export type Request = (
+  url: string,
+  init: { method: string; headers: Record<string, string>; body?: Uint8Array<ArrayBuffer> | string },
+) => Promise<{ status: number; arrayBuffer(): Promise<ArrayBuffer>; json(): Promise<unknown> }>;
+
+/** A program's blobs over its HTTP API. `url` is its origin; the token travels in a header. */
+export function blobPeerOverHttp(options: { url: string; token: string | null; request: Request }): BlobPeer {
+  const base = `${options.url.replace(/\/+$/, '')}/api/v1`;
+  const authorization: Record<string, string> =
+    options.token === null ? {} : { authorization: `Bearer ${options.token}` };
+  const ask = async (method: string, path: string, body?: Uint8Array | string) => {
+    const type = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
+    const headers = body === undefined ? authorization : { ...authorization, 'content-type': type };
+    try {
+      const init =
+        body === undefined ? { method, headers } : { method, headers, body: body as Uint8Array<ArrayBuffer> };
+      return await options.request(`${base}${path}`, init);
+    } catch (error) {
+      throw new FieldbookError('peer_unreachable', `Nobody answers at ${options.url}.`, { cause: error });
+    }
+  };
+  return {
+    async id() {
+      const response = await ask('GET', '/device');
+      if (response.status !== 200) throw await refusal(response);
+      const { replica } = (await response.json()) as { replica?: unknown };
+      if (typeof replica !== 'string')
+        throw new FieldbookError('peer_unreachable', `${options.url} is no Fieldbook program.`);
+      return replica;
+    },
+    async missing(digests) {
+      const response = await ask('POST', '/blobs/missing', JSON.stringify({ digests }));
+      if (response.status !== 200) throw await refusal(response);
+      return ((await response.json()) as { missing: BlobDigest[] }).missing;
+    },
+    async get(digest) {
+      const response = await ask('GET', `/blobs/${digest}`);
+      if (response.status === 404) return undefined;
+      if (response.status !== 200) throw await refusal(response);
+      return new Uint8Array(await response.arrayBuffer());
+    },
+    async put(digest, bytes) {
+      const response = await ask('PUT', `/blobs/${digest}`, bytes);
+      if (response.status !== 200) throw await refusal(response);
+    },
+  };
+}
+
+async function refusal(response: { status: number; json(): Promise<unknown> }): Promise<FieldbookError> {
+  const body = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
+  const code =
+    response.status === 401
+      ? 'unauthorized'
+      : response.status === 403
+        ? 'forbidden'
+        : response.status === 507
+          ? 'disk_full'
+          : 'peer_unreachable';
+  return new FieldbookError(code, body?.error?.message ?? `The other side answered ${response.status}.`);
+}
