@@ -5,9 +5,18 @@ import { VitePWA } from 'vite-plugin-pwa';
 /** `FIELDBOOK_URL` names the agent or relay that the development server talks to. */
 const server = process.env['FIELDBOOK_URL'] ?? 'http://127.0.0.1:4270';
 
+const core = new URL('../core/src', import.meta.url).pathname;
+
 export default defineConfig({
   root: import.meta.dirname,
-  resolve: { conditions: ['source', 'module', 'browser', 'development|production'], dedupe: ['yjs', 'lib0', 'y-protocols'] },
+  resolve: {
+    // Core from its sources by path: the condition `source` would also pick other packages' sources.
+    alias: [
+      { find: /^@fieldbook\/core$/, replacement: `${core}/index.ts` },
+      { find: /^@fieldbook\/core\/(.+)$/, replacement: `${core}/$1/index.ts` },
+    ],
+    dedupe: ['yjs', 'lib0', 'y-protocols'],
+  },
   plugins: [
     svelte(),
     VitePWA({

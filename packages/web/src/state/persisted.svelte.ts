@@ -6,7 +6,7 @@ export class Persisted<T> {
   constructor(key: string, usual: T) {
     this.#key = `fieldbook/${key}`;
     this.#value = read(this.#key) ?? usual;
-    addEventListener('storage', (event) => {
+    addEventListener('storage', (event: StorageEvent) => {
       if (event.key === this.#key) this.#value = read<T>(this.#key) ?? usual;
     });
   }

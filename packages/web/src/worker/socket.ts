@@ -31,7 +31,7 @@ export function countingSocket(onOpen: () => void, onContent: (count: number) =>
       onOpen();
     }
 
-    override send(data: string | ArrayBufferLike | Blob | ArrayBufferView<ArrayBuffer>): void {
+    override send(data: string | Blob | BufferSource): void {
       const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : null;
       if (bytes !== null && carriesContent(bytes)) onContent((this.#count += 1));
       super.send(data);

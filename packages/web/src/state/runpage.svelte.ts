@@ -1,0 +1,56 @@
+import type { RunId } from '@fieldbook/core';
+import type { Change } from '@fieldbook/core/fold';
+import type { RegisterField } from '@fieldbook/core/record';
+import type { RunDetail } from '../worker/api.ts';
+import { actions } from './actions.svelte.ts';
+import { client } from './client.svelte.ts';
+
+/** One run on its page: its detail, followed, and what can be done to it. */
+export class RunPage {
+  readonly id: RunId;
+  detail = $state.raw<RunDetail | undefined>(undefined);
+  /** The first answer has come. */
+  answered = $state(false);
+  readonly #stop: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(id: RunId) {
+    this.id = id;
+    this.#stop = client.follow((change) => {
+      if (!change.runs.includes(id) && this.detail !== undefined) return;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => void this.read(), 30);
+    });
+    void this.read();
+  }
+
+  close(): void {
+    this.#stop();
+    clearTimeout(this.#timer);
+  }
+
+  async read(): Promise<void> {
+    this.detail = await client.worker.run(this.id);
+    this.answered = true;
+  }
+
+  async change(what: string, change: Change): Promise<void> {
+    const project = this.detail?.state.project;
+    if (project !== undefined) await actions.change(what, project, [this.id], [change]);
+  }
+
+  rename(name: string): Promise<void> {
+    return this.change(name === '' ? 'Took the name away' : `Renamed to ${name}`, { field: 'name', op: 'set', value: name === '' ? null : name });
+  }
+
+  turn(field: 'star' | 'archived' | 'trashed'): Promise<void> {
+    const on = this.detail?.state[field] !== true;
+    const words = { star: ['Starred', 'Took the star off'], archived: ['Archived', 'Took out of the archive'], trashed: ['Moved to the trash', 'Restored'] } as const;
+    return this.change(words[field][on ? 0 : 1], { field, op: 'set', value: on });
+  }
+
+  /** Settles a conflict: an edit that names all sides as seen. */
+  settle(field: RegisterField, value: string | boolean | null): Promise<void> {
+    return this.change(`Settled the ${field}`, { field, op: 'set', value });
+  }
+}
