@@ -11,9 +11,13 @@ import sys
 import time
 import unicodedata
 import zlib
-from typing import Any
 
 from .redaction import redact_argv
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 HOME = "FIELDBOOK_HOME"
 MODE = "FIELDBOOK_MODE"

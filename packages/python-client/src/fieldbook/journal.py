@@ -12,7 +12,11 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 MAGIC = b"FBJ1"
 MAJOR = 1

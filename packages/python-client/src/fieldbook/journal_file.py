@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
-from typing import Any, Callable
+from collections.abc import Callable, Mapping
 
 from . import journal, lock
 from .console import warn_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class JournalFile:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import threading
-import traceback
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any
 
 from . import environment, hooks, journal, values
 from .console import warn_once
 from .version import VERSION
 from .writer import Writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 #: The end of a traceback says most; a journal is not a place for megabytes of recursion.
 TRACEBACK_LIMIT = 64 * 1024
@@ -249,6 +252,9 @@ class Run:
     # -- life -------------------------------------------------------------------------------------------------------
 
     def _begin(self, params: list[tuple[str, Any]]) -> None:
+        # 5 ms that `import fieldbook` does not cost; here and not at the end, when a failing process may not import.
+        import traceback  # noqa: F401
+
         if not self._disabled:
             self._writer.open()
             environment.announce(self.id, self._writer.id, self.project)
@@ -316,6 +322,8 @@ class Run:
                 return self._close("finished", 0)
             status = code if isinstance(code, int) else 1
             return self._close("failed", status, error=f"SystemExit: {str(code)[:1000]}")
+        import traceback
+
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         summary = "".join(traceback.format_exception_only(type(error), error)).strip()
         self._close("failed", 1, error=summary[:2000], trace=text[-TRACEBACK_LIMIT:])

@@ -11,11 +11,15 @@ import json
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from .console import warn_once
 from .journal import PATH_LIMIT
 from .redaction import redact_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 #: A string parameter: a path, a command, a short prompt. Longer texts are cut, with one warning.
 TEXT_LIMIT = 4096

@@ -20,10 +20,9 @@ import os
 import struct
 import zlib
 from _thread import RLock
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import write
 from time import time
-from typing import TYPE_CHECKING, Any, Callable
 
 from . import journal
 from .console import warn, warn_once
@@ -31,7 +30,10 @@ from .journal_file import JournalFile
 from .pending import Gap, Item, Shape
 from .values import check_path, number_of, on_device, snapshot, step_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .background import Background
 
 ROTATE_BYTES = 16 * 1024 * 1024
