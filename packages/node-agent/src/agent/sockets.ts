@@ -1,19 +1,32 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DocumentName, Log } from '@fieldbook/core';
-import { asFieldbookError, parseDocumentName } from '@fieldbook/core';
+import type { Log } from '@fieldbook/core';
+import { asFieldbookError } from '@fieldbook/core';
+import { API_PREFIX } from '@fieldbook/core/api';
+import type { SocketLike } from '@fieldbook/core/links';
+import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
+import { ReplicationServer, SUBPROTOCOL } from '@fieldbook/core/replication';
+import { ACK_SUBPROTOCOL, RoomServer } from '@fieldbook/core/rooms';
+import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { Machine } from '../machine/machine.ts';
+import { timers } from '../machine/ports.ts';
 import type { Services } from '../machine/services.ts';
+import { VERSION } from '../version.ts';
 import type { AccessRules } from './access.ts';
 import { accessOf, presentedToken } from './access.ts';
 import { splitUrl } from './binding.ts';
-import { Rooms } from './rooms.ts';
 
 export interface Sockets {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   close(): Promise<void>;
 }
+
+/** The largest message that anybody sends; the replica refuses updates long before this. */
+const FRAME_BYTES = 32 * 1024 * 1024;
+/** Closed sockets get this long to say goodbye. */
+const GOODBYE_MS = 1_000;
+const ROOMS = '/rooms/';
 
 /**
  * WebSocket upgrades: rooms and replication. A refusal is an accepted connection that is closed with a 44xx code and a
@@ -25,53 +38,75 @@ export function createSockets(options: {
   services: Services;
   log: Log;
 }): Sockets {
-  const rooms = new Rooms(options.machine.replica, options.log);
-  const server = new WebSocketServer({
-    handleProtocols: chooseProtocol,
-    noServer: true,
-    maxPayload: 32 * 1024 * 1024,
-    perMessageDeflate: false,
+  const { machine, services, log, rules } = options;
+  const { replica, membership } = machine;
+  const { presence } = services;
+  const rooms = new RoomServer({ replica, timers, presence, log });
+  const replication = new ReplicationServer({
+    replica,
+    memories: services.relays.memories,
+    timers,
+    log,
+    presence,
+    workspace: membership.view,
+    program: `fieldbook/${VERSION}`,
   });
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: FRAME_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: chooseProtocol,
+  });
+
+  const accept = async (request: IncomingMessage, websocket: WebSocket): Promise<void> => {
+    const { path } = splitUrl(request.url ?? '/');
+    accessOf(rules, {
+      method: 'GET',
+      headers: request.headers,
+      remoteAddress: request.socket.remoteAddress ?? '',
+      token: presentedToken(request.headers),
+      upgrade: true,
+    });
+    const link = linkOverSocket(websocket as unknown as SocketLike);
+    if (path === `${API_PREFIX}/replicate`) {
+      // Somebody shares this workspace now: its id must not be exchanged for a relay's any more.
+      await membership.adopt(membership.info.id, membership.info.name);
+      replication.accept(link, 'member');
+    } else if (path.startsWith(ROOMS)) {
+      rooms.enter(link, {
+        name: decodeURIComponent(path.slice(ROOMS.length)),
+        mayWrite: true,
+        acks: websocket.protocol === ACK_SUBPROTOCOL,
+      });
+    } else {
+      link.close(CLOSE.notFound, `There is no socket at ${path}.`);
+    }
+  };
+
   return {
     upgrade: (request, socket, head) => {
       server.handleUpgrade(request, socket, head, (websocket) => {
-        websocket.on('error', (error) => options.log.debug('socket.error', { error: error.message }));
-        const { path } = splitUrl(request.url ?? '/');
-        try {
-          accessOf(options.rules, {
-            method: 'GET',
-            headers: request.headers,
-            remoteAddress: request.socket.remoteAddress ?? '',
-            token: presentedToken(request.headers),
-            upgrade: true,
-          });
-        } catch (error) {
+        websocket.on('error', (error) => log.debug('socket.error', { error: error.message }));
+        accept(request, websocket).catch((error: unknown) => {
           const { code, message } = asFieldbookError(error);
-          websocket.close(code === 'unauthorized' ? 4401 : 4403, message.slice(0, 120));
-          return;
-        }
-        if (path.startsWith('/rooms/')) {
-          try {
-            const name = decodeURIComponent(path.slice('/rooms/'.length));
-            parseDocumentName(name);
-            rooms.join(name as DocumentName, websocket);
-          } catch (error) {
-            websocket.close(4404, asFieldbookError(error).message.slice(0, 120));
-          }
-          return;
-        }
-        websocket.close(4404, `There is no socket at ${path.slice(0, 80)}.`);
+          websocket.close(code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(message));
+        });
       });
     },
     close: async () => {
       rooms.close();
-      for (const client of server.clients) client.terminate();
+      replication.close();
       server.close();
+      await Promise.race([
+        Promise.all([...server.clients].map((client) => new Promise((resolve) => client.once('close', resolve)))),
+        new Promise((resolve) => setTimeout(resolve, GOODBYE_MS)),
+      ]);
+      for (const client of server.clients) client.terminate();
     },
   };
 }
 
 /** The better of what both speak; never a token, which a server must not repeat. */
 function chooseProtocol(offered: ReadonlySet<string>): string | false {
-  return ['fieldbook.ack', 'fieldbook.v1'].find((protocol) => offered.has(protocol)) ?? false;
+  return [ACK_SUBPROTOCOL, SUBPROTOCOL].find((protocol) => offered.has(protocol)) ?? false;
 }

@@ -22,7 +22,7 @@ export async function openDirect(home: Home, env: Readonly<Record<string, string
     await machine.close();
   };
   try {
-    await services.drain();
+    await services.ingest.drain();
   } catch (error) {
     await close();
     throw error;

@@ -5,7 +5,7 @@ export function formatNumber(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return Object.is(value, -0) ? '-0' : String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '∞' : '-∞';
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4)
+  if (size >= 1e5 || size < 1e-4)
     return value
       .toExponential(3)
       .replace(/\.?0+e/, 'e')

@@ -1,31 +1,79 @@
-import type { Api, LiveValues, SyncState } from '@fieldbook/core/api';
-import { FieldbookError } from '@fieldbook/core';
+import type { DocumentName } from '@fieldbook/core';
+import { bookName, monthOf } from '@fieldbook/core';
+import type { Api } from '@fieldbook/core/api';
+import { LiveBoard } from '@fieldbook/core/api';
+import { Presence } from '@fieldbook/core/rooms';
+import type { Ingest, LiveMetrics } from '../ingest/index.ts';
+import { startIngest } from '../ingest/index.ts';
+import { copyDemo } from './demo.ts';
 import type { Machine } from './machine.ts';
+import { clock, random, timers } from './ports.ts';
+import { Relays } from './relays.ts';
 
 /** What works on a machine besides answering: ingest, replication, live values. */
 export interface Services {
   api: Api;
-  /** Resolves when everything in the journals is taken in and durable. */
-  drain(): Promise<void>;
+  presence: Presence;
+  relays: Relays;
+  ingest: Ingest;
   close(): Promise<void>;
 }
 
-export async function openServices(machine: Machine, _options: { watch: boolean }): Promise<Services> {
-  const live = new Set<(values: LiveValues) => void>();
-  const state = async (): Promise<SyncState> => ({ lastSeq: machine.replica.lastSeq, peers: [], settled: true });
-  const drain = async (): Promise<void> => undefined;
-  const later = (): never => {
-    throw new FieldbookError('not_supported', 'Not yet.');
-  };
+/** `watch`: go on taking journals in and exchanging with relays (an agent), or only when asked to (a command). */
+export async function openServices(machine: Machine, { watch }: { watch: boolean }): Promise<Services> {
+  const { replica, device, log, home, config } = machine;
+  const presence = new Presence(clock);
+  const live = new LiveBoard({ presence, clock, timers, random, log });
+  const relays = await Relays.open(machine, presence);
+  const ingest = await startIngest({
+    replica,
+    blobs: machine.blobs,
+    home,
+    directories: config.journals,
+    clock,
+    timers,
+    device: device.id,
+    log,
+    watch,
+    onLive: (values) => void say(machine, live, values),
+  });
+  if (watch) relays.start();
   const api = machine.api({
-    sync: { state, holders: async () => [], onChange: () => () => undefined },
-    live: {
-      onLive: (listener) => {
-        live.add(listener);
-        return () => live.delete(listener);
+    sync: relays,
+    live,
+    blobs: relays.fetching(machine.blobs),
+    actions: {
+      join: (request) => relays.join(request),
+      leave: (request) => relays.leave(request),
+      demo: async () => {
+        const loaded = await copyDemo(home);
+        await ingest.drain();
+        return loaded;
+      },
+      drain: async () => {
+        await ingest.drain();
+        relays.start();
       },
     },
-    actions: { join: later, leave: later, demo: later, drain },
   });
-  return { api, drain, close: async () => api.close() };
+  return {
+    api,
+    presence,
+    relays,
+    ingest,
+    close: async () => {
+      api.close();
+      await ingest.close();
+      live.close();
+      await relays.close();
+    },
+  };
+}
+
+/** Live values go to the room of the book that holds the run's card, where everybody looks who looks at the project. */
+async function say(machine: Machine, live: LiveBoard, { run, project, at, metrics }: LiveMetrics): Promise<void> {
+  const state = await machine.library.run(project, run).catch(() => undefined);
+  if (state === undefined) return;
+  const document: DocumentName = bookName(project, monthOf(state.created));
+  live.say(document, run, { at, metrics });
 }

@@ -31,6 +31,19 @@ export class Membership {
     return this.#info;
   }
 
+  /** The same as it is at the time of reading, for whoever holds on to it. */
+  get view(): { id: string; name: string | null } {
+    const read = (): WorkspaceInfo => this.#info;
+    return {
+      get id() {
+        return read().id;
+      },
+      get name() {
+        return read().name;
+      },
+    };
+  }
+
   /** Makes a relay's workspace this machine's. Throws `workspace_mismatch` when it already shares another one. */
   async adopt(id: WorkspaceId, name: string | null): Promise<void> {
     if (!this.#info.private && this.#info.id !== id) {

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { facts, table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+import { displayWidth } from './width.ts';
+
+const terminal = (override: Partial<Terminal> = {}): Terminal => ({
+  out: () => undefined,
+  err: () => undefined,
+  interactive: false,
+  progress: false,
+  colour: false,
+  columns: 40,
+  stdinIsTerminal: false,
+  readStdin: async () => '',
+  ...override,
+});
+
+const COLUMNS = [
+  { title: 'RUN', text: (row: { run: string; name: string; n: string }) => row.run },
+  { title: 'NAME', shrink: true, text: (row: { name: string }) => row.name },
+  { title: 'N', right: true, text: (row: { n: string }) => row.n },
+];
+const ROWS = [
+  { run: 'r1', name: '漢字 and a name that goes on and on and on', n: '5' },
+  { run: 'run-2', name: 'short', n: '1200' },
+];
+
+describe('tables', () => {
+  it('aligns columns by what they take on the screen', () => {
+    expect(table(terminal(), COLUMNS, [ROWS[1]!, { run: 'r1', name: '漢字', n: '5' }])).toBe(
+      'RUN    NAME      N\nrun-2  short  1200\nr1     漢字      5\n',
+    );
+  });
+
+  it('cuts what may be cut to fit a terminal, and nothing in a pipe', () => {
+    const narrow = table(terminal({ interactive: true }), COLUMNS, ROWS).split('\n');
+    expect(Math.max(...narrow.map(displayWidth))).toBe(40);
+    expect(narrow[1]).toContain('…');
+    expect(table(terminal(), COLUMNS, ROWS)).toContain(ROWS[0]!.name);
+  });
+
+  it('leaves facts out that are not known', () => {
+    expect(
+      facts(terminal(), [
+        ['a', '1'],
+        ['long', null],
+        ['bcd', '2'],
+      ]),
+    ).toBe('a    1\nbcd  2\n');
+  });
+});

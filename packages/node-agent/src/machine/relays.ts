@@ -1,0 +1,244 @@
+import type { BlobStore, DocumentName, Link } from '@fieldbook/core';
+import { FieldbookError } from '@fieldbook/core';
+import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
+import type { SocketLike } from '@fieldbook/core/links';
+import { linkWhenOpen } from '@fieldbook/core/links';
+import { PeerMemories, ReplicationClient, SUBPROTOCOL } from '@fieldbook/core/replication';
+import type { Presence } from '@fieldbook/core/rooms';
+import { VERSION } from '../version.ts';
+import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
+import type { Machine } from './machine.ts';
+import { clock, random, timers } from './ports.ts';
+import { RelayHttp } from './relay-http.ts';
+
+interface Relay {
+  http: RelayHttp;
+  client: ReplicationClient;
+}
+
+/** A join answers once the relay has let us in, or said why not. */
+const JOIN_MS = 20_000;
+const HANDSHAKE_MS = 15_000;
+/** One frame; a relay splits what is larger. */
+const FRAME_BYTES = 32 * 1024 * 1024;
+
+/** The relays that this machine exchanges with. */
+export class Relays implements SyncSource {
+  readonly memories: PeerMemories;
+  readonly #machine: Machine;
+  readonly #presence: Presence;
+  readonly #relays = new Map<string, Relay>();
+  readonly #listeners = new Set<() => void>();
+  #started = false;
+
+  private constructor(machine: Machine, presence: Presence) {
+    this.#machine = machine;
+    this.#presence = presence;
+    this.memories = new PeerMemories(machine.replica);
+  }
+
+  /** The configured relays, not yet connected. */
+  static async open(machine: Machine, presence: Presence): Promise<Relays> {
+    const relays = new Relays(machine, presence);
+    const tokens = await readRelayTokens(machine.home);
+    for (const { url } of machine.config.relays) relays.#add(url, tokens[url] ?? null);
+    return relays;
+  }
+
+  /** Connects, and stays so. */
+  start(): void {
+    this.#started = true;
+    for (const { client } of this.#relays.values()) client.start();
+  }
+
+  async state(): Promise<SyncState> {
+    const peers = await Promise.all([...this.#relays.values()].map((relay) => this.#peerState(relay)));
+    const settled =
+      [...this.#relays.values()].every(({ client }) => client.settled) &&
+      peers.every(({ pendingBlobs }) => pendingBlobs === 0);
+    return { lastSeq: this.#machine.replica.lastSeq, peers, settled };
+  }
+
+  async holders(document: DocumentName): Promise<readonly string[]> {
+    const urls: string[] = [];
+    for (const [url, { client }] of this.#relays) if (await client.holds(document)) urls.push(url);
+    return urls;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** See `ApiActions.join`. Nothing is kept unless the relay let us in. */
+  async join(asked: { url: string; token: string | null }): Promise<PeerState> {
+    const url = normalUrl(asked.url);
+    const token = asked.token ?? (await readRelayTokens(this.#machine.home))[url] ?? null;
+    const workspace = await new RelayHttp(url, token).workspace();
+    await this.#machine.membership.adopt(workspace.id, workspace.name);
+    await keepRelayToken(this.#machine.home, url, token);
+    await this.#keepUrls((urls) => urls.add(url));
+    await this.#remove(url);
+    const relay = this.#add(url, token);
+    relay.client.start();
+    this.#started = true;
+    return this.#whenConnected(relay);
+  }
+
+  /** See `ApiActions.leave`. */
+  async leave({ url: asked }: { url: string | null }): Promise<boolean> {
+    const url = asked === null ? this.#only() : normalUrl(asked);
+    if (url === null || !this.#relays.has(url)) return false;
+    await this.#remove(url);
+    await this.#keepUrls((urls) => urls.delete(url));
+    await keepRelayToken(this.#machine.home, url, null);
+    this.#changed();
+    return true;
+  }
+
+  /** `blobs`, whose reads ask the relays for what is not here and keep it. */
+  fetching(blobs: BlobStore): BlobStore {
+    const read: BlobStore['read'] = async (digest, range) => {
+      const here = await blobs.read(digest, range);
+      if (here !== undefined) return here;
+      for (const { http } of this.#relays.values()) {
+        try {
+          const bytes = await http.get(digest);
+          if (bytes === undefined) continue;
+          await blobs.write(bytes, digest);
+          return await blobs.read(digest, range);
+        } catch (error) {
+          // Offline is normal: the reader says where the bytes are.
+          this.#machine.log.info('blob.fetch_failed', { url: http.url, digest, error: String(error) });
+        }
+      }
+      return undefined;
+    };
+    return {
+      read,
+      stat: (digest) => blobs.stat(digest),
+      write: (bytes, expected) => blobs.write(bytes, expected),
+      remove: (digest) => blobs.remove(digest),
+      list: () => blobs.list(),
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#relays.keys()].map((url) => this.#remove(url)));
+  }
+
+  #add(url: string, token: string | null): Relay {
+    const { replica, membership, log } = this.#machine;
+    const client = new ReplicationClient({
+      url,
+      replica,
+      memories: this.memories,
+      timers,
+      clock,
+      random,
+      log,
+      workspace: membership.view,
+      program: `fieldbook/${VERSION}`,
+      presence: this.#presence,
+      dial: () => dial(url, token),
+      onChange: () => this.#changed(),
+    });
+    const relay = { http: new RelayHttp(url, token), client };
+    this.#relays.set(url, relay);
+    if (this.#started) client.start();
+    return relay;
+  }
+
+  async #remove(url: string): Promise<void> {
+    const relay = this.#relays.get(url);
+    this.#relays.delete(url);
+    await relay?.client.stop();
+  }
+
+  async #peerState({ client }: Relay): Promise<PeerState> {
+    const { url, connected, since, problem, pushedThrough, pulledThrough, toPush, toPull } = await client.status();
+    return {
+      url,
+      name: this.#machine.membership.info.name,
+      connected,
+      since,
+      problem,
+      pushedThrough,
+      pulledThrough,
+      pendingDocuments: toPush + toPull,
+      pendingBlobs: 0,
+      pendingBytes: 0,
+    };
+  }
+
+  async #whenConnected(relay: Relay): Promise<PeerState> {
+    const deadline = clock.now() + JOIN_MS;
+    for (;;) {
+      const state = await this.#peerState(relay);
+      if (state.connected || clock.now() > deadline) return state;
+      const { stopped, problem } = await relay.client.status();
+      if (stopped && problem !== null) throw new FieldbookError(problem.code as 'unauthorized', problem.message);
+      await this.#nextChange(deadline - clock.now());
+    }
+  }
+
+  #nextChange(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stop();
+        cancel();
+        resolve();
+      };
+      const stop = this.onChange(done);
+      const cancel = timers.after(Math.max(0, ms), done);
+    });
+  }
+
+  #only(): string | null {
+    const urls = [...this.#relays.keys()];
+    if (urls.length > 1)
+      throw new FieldbookError('ambiguous', `Several relays are joined; say which: ${urls.join(', ')}.`);
+    return urls[0] ?? null;
+  }
+
+  async #keepUrls(change: (urls: Set<string>) => void): Promise<void> {
+    const urls = new Set((await readConfig(this.#machine.home)).relays.map(({ url }) => url));
+    change(urls);
+    await changeConfig(this.#machine.home, { relays: [...urls].map((url) => ({ url })) });
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** One spelling for one relay. Throws `invalid_argument`. */
+export function normalUrl(text: string): string {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new FieldbookError('invalid_argument', `${text.slice(0, 200)} is not an address.`);
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new FieldbookError('invalid_argument', 'A relay’s address starts with https:// or http://.');
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw new FieldbookError(
+      'invalid_argument',
+      'A relay’s address has no user, query or fragment; the token is given apart.',
+    );
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+async function dial(url: string, token: string | null): Promise<Link> {
+  const { WebSocket } = await import('ws');
+  const address = `${url.replace(/^http/, 'ws')}/api/v1/replicate`;
+  const socket = new WebSocket(address, [SUBPROTOCOL], {
+    headers: token === null ? {} : { authorization: `Bearer ${token}` },
+    handshakeTimeout: HANDSHAKE_MS,
+    maxPayload: FRAME_BYTES,
+    perMessageDeflate: false,
+  });
+  return linkWhenOpen(socket as unknown as SocketLike);
+}
