@@ -92,8 +92,8 @@ def size_of(folder):
 def main(system, folder, scale):
     dice = random.Random(1)
     result = {}
-    for case, (keys, calls) in CASES.items():
-        calls = max(50, calls // scale // FEWER.get(system, 1))
+    for case, (keys, full) in CASES.items():
+        calls = max(50, full // scale // FEWER.get(system, 1))
         names = [f"train/metric_{index}" for index in range(keys)]
         dictionaries = [{name: dice.random() for name in names} for _ in range(calls + WARM_UP)]
         place = os.path.join(folder, str(keys))
