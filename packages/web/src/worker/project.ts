@@ -6,6 +6,7 @@ import { parseCardKey } from '@fieldbook/core/record';
 import type { Row, Window, WindowRequest, View } from './api.ts';
 import { cellOf, parseColumn } from './columns.ts';
 import type { ParsedColumn } from './columns.ts';
+import type { Found } from './table.ts';
 import { drawerOf, ProjectTable } from './table.ts';
 
 /** Facts of every run that lists need without folding it again. */
@@ -37,7 +38,7 @@ export class Project {
   readonly #homes = new Map<RunId, DocumentName>();
   readonly #onChange: (runs: readonly RunId[]) => void;
   #lastGood = '';
-  #selected: { key: string; ids: readonly RunId[]; all: number; error: Window['error'] } | null = null;
+  #selected: (Found & { key: string }) | null = null;
 
   constructor(id: ProjectId, title: string, onChange: (runs: readonly RunId[]) => void) {
     this.id = id;
@@ -97,7 +98,7 @@ export class Project {
   }
 
   /** Ids of a view in its order. With a query that cannot be read: those of the last one that could, and the error. */
-  select(view: View, now: number): { ids: readonly RunId[]; all: number; error: Window['error'] } {
+  select(view: View, now: number): Found {
     const key = JSON.stringify([view.drawer, view.query, view.sort]);
     if (this.#selected?.key === key) return this.#selected;
     let found = this.table.select(view, now);
@@ -108,7 +109,8 @@ export class Project {
   }
 
   window(request: WindowRequest, now: number, isUnsaved: (run: RunId) => boolean): Window {
-    const { ids, all, error } = this.select(request, now);
+    const { ids, error } = this.select(request, now);
+    const all = this.#inDrawer(request.drawer);
     const first = Math.max(0, Math.min(request.first, ids.length));
     const rows = this.rows(ids.slice(first, first + request.count), request.columns, now, isUnsaved);
     return { total: ids.length, all, first, rows, error, loading: this.loading };
@@ -136,6 +138,12 @@ export class Project {
       line.updated = Math.max(line.updated, updated);
     }
     return line;
+  }
+
+  #inDrawer(wanted: View['drawer']): number {
+    let count = 0;
+    for (const { drawer } of this.#summaries.values()) if (drawer === wanted) count += 1;
+    return count;
   }
 
   #changed(name: DocumentName, book: Book, cards: ReadonlySet<string>, edits: ReadonlySet<string>): void {

@@ -1,70 +1,112 @@
-import type { RunId } from '@fieldbook/core';
+import { isFieldbookError } from '@fieldbook/core';
+import type { FieldbookError, RunId } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
+import type { Node, Path, Query, QuerySchema, SortKey } from '@fieldbook/core/query';
+import { columnId, completions, parseQuery, pathsOf, resolvePath, RunTable, tokens, topTerms } from '@fieldbook/core/query';
 import type { ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, View } from './api.ts';
-import { AGGREGATES, attributeColumn, cellOf, metricColumn, parseColumn } from './columns.ts';
+import { AGGREGATES } from './columns.ts';
 
-/** TEMPORARY until @fieldbook/core/query lands: the same face, words only. */
+export interface Found {
+  /** In the view's order. */
+  ids: readonly RunId[];
+  error: QueryProblem | null;
+}
+
+/**
+ * The query engine as the page sees it: core's columns and queries, with the drawer of the table (runs, archive,
+ * trash) laid over whatever the person asks.
+ */
 export class ProjectTable {
-  readonly #states = new Map<RunId, RunState>();
+  readonly #table = new RunTable();
+
   upsert(state: RunState): void {
-    this.#states.set(state.id, state);
+    this.#table.upsert(state);
   }
+
   remove(id: RunId): void {
-    this.#states.delete(id);
+    this.#table.remove(id);
   }
-  select(view: View, now: number): { ids: RunId[]; all: number; error: QueryProblem | null } {
-    const inDrawer = [...this.#states.values()].filter((state) => drawerOf(state) === view.drawer);
-    const words = view.query.toLowerCase().split(/\s+/).filter((word) => word !== '');
-    const found = inDrawer.filter((state) => words.every((word) => `${state.name} ${state.tags.join(' ')} ${state.notes}`.toLowerCase().includes(word)));
-    const keys = [...view.sort].map((key) => ({ ...key, parsed: parseColumn(key.column) })).filter((key) => key.parsed !== undefined);
-    const plain = (state: RunState, index: number): number | string | undefined => {
-      const cell = cellOf(state, keys[index]!.parsed!, now);
-      if (typeof cell === 'number' || typeof cell === 'string') return cell;
-      return cell === undefined || cell === null ? undefined : typeof cell === 'object' && 'time' in cell ? cell.time : String(cell);
-    };
-    found.sort((a, b) => {
-      for (let index = 0; index < keys.length; index++) {
-        const x = plain(a, index);
-        const y = plain(b, index);
-        if (x === y) continue;
-        if (x === undefined) return 1;
-        if (y === undefined) return -1;
-        return (x < y ? -1 : 1) * (keys[index]!.descending ? -1 : 1);
-      }
-      return b.created - a.created;
-    });
-    return { ids: found.map((state) => state.id), all: inDrawer.length, error: null };
-  }
-  columns(): ColumnInfo[] {
-    const infos = new Map<string, ColumnInfo & { first: unknown }>();
-    const note = (id: string, value: unknown): void => {
-      const parsed = parseColumn(id)!;
-      const info = infos.get(id);
-      if (info === undefined) infos.set(id, { ...parsed, numeric: typeof value === 'number', filled: 1, varies: false, first: value });
-      else {
-        info.filled += 1;
-        if (info.first !== value) info.varies = true;
-      }
-    };
-    for (const state of this.#states.values()) {
-      for (const [path, value] of state.attributes) note(attributeColumn(path), value);
-      for (const [path, value] of state.metrics) for (const aggregate of AGGREGATES) note(metricColumn(path, aggregate), value[aggregate]);
+
+  select(view: View, now: number): Found {
+    try {
+      const query = inDrawer(parseQuery(view.query), view.drawer);
+      const { rows } = this.#table.select({ query, sort: view.sort as readonly SortKey[], now });
+      return { ids: Array.from(rows, (row) => this.#table.id(row)!), error: null };
+    } catch (error) {
+      if (!isFieldbookError(error)) throw error;
+      return { ids: [], error: problemOf(error) };
     }
-    return [...infos.values()];
   }
-  read(_text: string): QueryReading {
-    return { error: null, tokens: [], chips: [] };
+
+  columns(): ColumnInfo[] {
+    const known: readonly string[] = AGGREGATES;
+    return this.#table
+      .columns()
+      .filter(({ aggregate }) => aggregate === null || known.includes(aggregate))
+      .map(({ id, source, path, aggregate, kinds, filled, varies }) => ({ id, source, path, aggregate: aggregate as ColumnInfo['aggregate'], numeric: kinds.length === 1 && kinds[0] === 'number', filled, varies }));
   }
-  complete(_text: string, _cursor: number): Completion[] {
-    return [];
+
+  read(text: string): QueryReading {
+    const reading = { tokens: tokens(text).map(({ start, end, kind }) => ({ start, end, kind })) };
+    try {
+      const chips = topTerms(parseQuery(text)).map(({ start, end }) => ({ start, end, text: text.slice(start, end) }));
+      return { ...reading, error: null, chips };
+    } catch (error) {
+      if (!isFieldbookError(error)) throw error;
+      return { ...reading, error: problemOf(error), chips: [] };
+    }
   }
+
+  complete(text: string, cursor: number, now: number): Completion[] {
+    return completions(text, cursor, this.#schema(now));
+  }
+
   tags(): string[] {
-    const counts = new Map<string, number>();
-    for (const state of this.#states.values()) for (const tag of state.tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
-    return [...counts].sort((a, b) => b[1] - a[1]).map(([tag]) => tag);
+    return this.#table.tags().map(([tag]) => tag);
+  }
+
+  #schema(now: number): QuerySchema {
+    const columns = this.#table.columns();
+    const stats = (path: Path) => {
+      const reference = resolvePath(path, this.#table);
+      return reference === undefined ? undefined : this.#table.stats(columnId(reference), { now });
+    };
+    return {
+      attributes: columns.filter(({ source }) => source === 'attribute'),
+      metrics: columns.filter(({ source, aggregate }) => source === 'metric' && aggregate === 'last'),
+      values: (path) => {
+        const reference = resolvePath(path, this.#table);
+        if (reference?.source === 'field' && reference.field === 'tags') return this.#table.tags().map(([value, runs]) => ({ value, runs }));
+        return stats(path)?.values ?? [];
+      },
+      kinds: (path) => stats(path)?.kinds ?? [],
+    };
   }
 }
 
 export function drawerOf(state: Pick<RunState, 'trashed' | 'archived'>): Drawer {
   return state.trashed ? 'trash' : state.archived ? 'archive' : 'runs';
+}
+
+/** The query within a drawer. Who asks for `archived` or `trashed` by name gets what they ask for. */
+export function inDrawer(query: Query, drawer: Drawer): Query {
+  const asked = new Set(pathsOf(query).map(({ text, quoted, scope }) => (quoted || scope !== 'any' ? '' : text)));
+  const terms: Node[] = [];
+  if (!asked.has('trashed')) terms.push(flag('trashed', drawer === 'trash'));
+  if (!asked.has('archived') && drawer !== 'trash') terms.push(flag('archived', drawer === 'archive'));
+  if (query.root !== null) terms.push(query.root);
+  const [only, ...more] = terms;
+  if (only === undefined) return query;
+  return { text: query.text, root: more.length === 0 ? only : { kind: 'and', terms, start: 0, end: query.text.length } };
+}
+
+function flag(text: string, on: boolean): Node {
+  const span = { start: 0, end: 0 };
+  const node: Node = { kind: 'flag', path: { text, quoted: false, scope: 'any', ...span }, ...span };
+  return on ? node : { kind: 'not', term: node, ...span };
+}
+
+function problemOf(error: FieldbookError): QueryProblem {
+  const { position, length, expected } = error.details as { position?: number; length?: number; expected?: readonly string[] };
+  return { message: error.message, position: position ?? 0, length: length ?? 1, expected: expected ?? [] };
 }

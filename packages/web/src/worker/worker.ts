@@ -126,7 +126,7 @@ class Worker implements FieldbookWorker {
   }
 
   async complete(id: ProjectId, text: string, cursor: number) {
-    return this.#library.project(id)?.table.complete(text, cursor) ?? [];
+    return this.#library.project(id)?.table.complete(text, cursor, Date.now()) ?? [];
   }
 
   async tags(id: ProjectId) {

@@ -1,0 +1,52 @@
+import type { AttributePath, RunId } from '@fieldbook/core';
+import { foldRun } from '@fieldbook/core/fold';
+import { parseQuery } from '@fieldbook/core/query';
+import { makeCard, makeTestEdit } from '@fieldbook/core/testing';
+import { describe, expect, it } from 'vitest';
+import { inDrawer, ProjectTable } from './table.ts';
+
+const NOW = 1_768_500_000_000;
+
+function tableOf(): ProjectTable {
+  const table = new ProjectTable();
+  const add = (id: string, lr: number, ...fields: ('archived' | 'trashed')[]): void => {
+    const run = id as RunId;
+    const card = makeCard({ run, attributes: new Map([['params/lr' as AttributePath, lr]]), tags: lr < 0.1 ? ['small'] : [] });
+    table.upsert(foldRun(run, card.project, [card], fields.map((field) => makeTestEdit({ run, field, value: true }))));
+  };
+  add('a', 0.1);
+  add('b', 0.01);
+  add('c', 0.2, 'archived');
+  add('d', 0.3, 'trashed');
+  add('e', 0.4, 'archived', 'trashed');
+  return table;
+}
+
+const ids = (drawer: 'runs' | 'archive' | 'trash', query = ''): readonly string[] => tableOf().select({ drawer, query, sort: [{ column: 'a:params/lr', descending: false }] }, NOW).ids;
+
+describe('the table of a project', () => {
+  it('[WEB-5] shows each run in one drawer, and what is asked for by name wherever it lies', () => {
+    expect(ids('runs')).toEqual(['b', 'a']);
+    expect(ids('archive')).toEqual(['c']);
+    expect(ids('trash')).toEqual(['d', 'e']);
+    expect(ids('runs', 'params/lr > 0.05')).toEqual(['a']);
+    expect(ids('runs', 'trashed')).toEqual(['d']);
+    expect(ids('runs', 'archived or not archived')).toEqual(['b', 'a', 'c']);
+    expect(inDrawer(parseQuery('a or b'), 'runs').root).toMatchObject({ kind: 'and', terms: [{ kind: 'not' }, { kind: 'not' }, { kind: 'or' }] });
+  });
+
+  it('says where a query goes wrong and what could stand there', () => {
+    const { error } = tableOf().select({ drawer: 'runs', query: 'params/lr <', sort: [] }, NOW);
+    expect(error).toMatchObject({ position: 11 });
+    expect(error!.message).not.toBe('');
+  });
+
+  it('takes a query apart into chips and completes it from the data', () => {
+    const table = tableOf();
+    expect(table.read('tags has small and params/lr < 1').chips.map(({ text }) => text)).toEqual(['tags has small', 'params/lr < 1']);
+    expect(table.complete('params', 6, NOW).map(({ text }) => text)).toContain('params/lr');
+    expect(table.complete('tags has ', 9, NOW).map(({ text }) => text)).toContain('"small"');
+    expect(table.tags()).toEqual(['small']);
+    expect(table.columns().find(({ id }) => id === 'a:params/lr')).toMatchObject({ numeric: true, filled: 5, varies: true });
+  });
+});
