@@ -15,6 +15,9 @@ import fieldbook
 from fieldbook import journal_reader
 from support import Home, close, locked, meta, points, run_file, run_script, start
 
+#: Read here: the fixture of every test clears the variables.
+KILLS = 200 if os.environ.get("FIELDBOOK_LONG") == "1" else 20
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/locks")
 
 
@@ -272,8 +275,7 @@ while True:
         sys.stdout.write(f"{step}\\n"); sys.stdout.flush()
 """
     dice = random.Random(9)
-    kills = 200 if os.environ.get("FIELDBOOK_LONG") == "1" else 20
-    for round_ in range(kills):
+    for round_ in range(KILLS):
         run_id = f"kill-{round_}"
         process = start(script, home, FIELDBOOK_RUN_ID=run_id)
         assert process.stdout is not None
