@@ -49,6 +49,10 @@ export const LIMITS = {
   queryLength: 8 * 1024,
   /** Parentheses and `not`s in a query; bounds the parser's recursion. */
   queryDepth: 64,
+  /** Characters of one regular expression in a query. */
+  patternLength: 512,
+  /** Instructions that a regular expression compiles to; a character costs at most as many steps. */
+  patternSize: 1_000,
   /** How far ahead of our own clock a remote edit's clock may pull ours: a day covers every time-zone mistake, a year-2100 clock does not poison the workspace. */
   clockAheadMs: 24 * 60 * 60 * 1000,
 } as const;

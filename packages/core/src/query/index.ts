@@ -1,0 +1,13 @@
+export * from './ast.ts';
+export { AGGREGATES, type Aggregate, type Cell, type ValueKind } from './columns.ts';
+export * from './complete.ts';
+export { FIELD_NAMES, FIELDS, fieldNamed, fieldOf, kindOfField, type FieldKind, type FieldName } from './fields.ts';
+export type { AggregateRequest, Group, Summary } from './group.ts';
+export type { TimeFrame } from './literal.ts';
+export { compareNatural } from './natural.ts';
+export { parseQuery, tokens, type Token, type TokenKind } from './parse.ts';
+export { printPath, printQuery } from './print.ts';
+export { columnId, resolveColumn, resolvePath, type Known, type Reference } from './reference.ts';
+export type { SortKey } from './sort.ts';
+export type { ColumnInfo, ColumnStats } from './stats.ts';
+export * from './table.ts';

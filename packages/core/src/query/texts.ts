@@ -1,0 +1,269 @@
+import type { Bitset } from './bitset.ts';
+import { naturalKey } from './natural.ts';
+import { PAGE, PAGE_BITS } from './numbers.ts';
+
+const IN_PAGE = PAGE - 1;
+
+/**
+ * Texts by row, each distinct one kept once: a row holds its number, so that a test runs once per distinct text.
+ * Texts that no row holds any more are forgotten and their numbers used again.
+ */
+export class TextColumn {
+  readonly #pages: (Uint32Array | undefined)[] = [];
+  /** By number; 0 stands for "no text". */
+  readonly #texts: (string | undefined)[] = [undefined];
+  readonly #lower: (string | undefined)[] = [undefined];
+  readonly #numbers = new Map<string, number>();
+  readonly #free: number[] = [];
+  #holders = new Uint32Array(16);
+  /** Numbers in natural order of their texts, as of the last time somebody asked; and those that changed since. */
+  #order: number[] = [];
+  #changed = new Set<number>();
+  #ranks: Uint32Array | null = null;
+  readonly #keyOf: (text: string) => string;
+  filled = 0;
+
+  /** `keyOf` gives the texts whose code-unit order is the column's order. */
+  constructor(keyOf: (text: string) => string = naturalKey) {
+    this.#keyOf = keyOf;
+  }
+
+  get(row: number): string | undefined {
+    return this.#texts[this.code(row)];
+  }
+
+  /** The number of the row's text; 0 for none. */
+  code(row: number): number {
+    return this.#pages[row >>> PAGE_BITS]?.[row & IN_PAGE] ?? 0;
+  }
+
+  text(code: number): string | undefined {
+    return this.#texts[code];
+  }
+
+  /** The number of a text; undefined when no row holds it. */
+  codeOf(text: string): number | undefined {
+    return this.#numbers.get(text);
+  }
+
+  /** Greatest number in use, plus one. */
+  get codes(): number {
+    return this.#texts.length;
+  }
+
+  get distinct(): number {
+    return this.#numbers.size;
+  }
+
+  /** How many rows hold the text of a number. */
+  holders(code: number): number {
+    return this.#holders[code] ?? 0;
+  }
+
+  set(row: number, text: string): void {
+    const index = row >>> PAGE_BITS;
+    const page = (this.#pages[index] ??= new Uint32Array(PAGE));
+    const before = page[row & IN_PAGE]!;
+    if (before !== 0 && this.#texts[before] === text) return;
+    const code = this.#take(text);
+    if (before === 0) this.filled += 1;
+    else this.#release(before);
+    page[row & IN_PAGE] = code;
+  }
+
+  clear(row: number): void {
+    const page = this.#pages[row >>> PAGE_BITS];
+    const code = page?.[row & IN_PAGE] ?? 0;
+    if (page === undefined || code === 0) return;
+    page[row & IN_PAGE] = 0;
+    this.filled -= 1;
+    this.#release(code);
+  }
+
+  /** Adds the rows whose text passes the test; it is run once per distinct text. */
+  mark(test: (text: string, code: number) => boolean, into: Bitset): void {
+    const passes = new Uint8Array(this.#texts.length);
+    let any = false;
+    for (let code = 1; code < passes.length; code++) {
+      const text = this.#texts[code];
+      if (text !== undefined && test(text, code)) {
+        passes[code] = 1;
+        any = true;
+      }
+    }
+    if (any) this.#markCodes(passes, into);
+  }
+
+  /** Adds the rows that hold exactly this text. */
+  markEqual(text: string, into: Bitset): void {
+    const code = this.#numbers.get(text);
+    if (code === undefined) return;
+    const passes = new Uint8Array(this.#texts.length);
+    passes[code] = 1;
+    this.#markCodes(passes, into);
+  }
+
+  /** Adds the rows whose text contains `part` (in lower case), whatever its case. */
+  markContaining(part: string, into: Bitset): void {
+    this.mark((_, code) => this.lower(code).includes(part), into);
+  }
+
+  present(into: Bitset): void {
+    this.#markCodes(new Uint8Array(this.#texts.length).fill(1, 1), into);
+  }
+
+  /** The text of a number in lower case; kept, since every keystroke of a search asks for all of them. */
+  lower(code: number): string {
+    return (this.#lower[code] ??= this.#texts[code]!.toLowerCase());
+  }
+
+  /** By number, the place of its text in natural order. */
+  ranks(): Uint32Array {
+    if (this.#ranks === null) {
+      this.#order = this.#sorted();
+      this.#changed.clear();
+      this.#ranks = new Uint32Array(this.#texts.length);
+      for (let rank = 0; rank < this.#order.length; rank++) this.#ranks[this.#order[rank]!] = rank;
+    }
+    return this.#ranks;
+  }
+
+  /** Numbers in natural order of their texts. */
+  order(): readonly number[] {
+    this.ranks();
+    return this.#order;
+  }
+
+  /** Sorts what changed and merges it in: a new run does not sort 100,000 names again. */
+  #sorted(): number[] {
+    const keys = new Map<number, string>();
+    const keyOf = (code: number): string => {
+      let key = keys.get(code);
+      if (key === undefined) keys.set(code, (key = this.#keyOf(this.#texts[code]!)));
+      return key;
+    };
+    const fresh = [...this.#changed].filter((code) => this.#texts[code] !== undefined);
+    const pairs = fresh.map((code) => ({ code, key: keyOf(code) }));
+    pairs.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const kept = this.#order.filter((code) => !this.#changed.has(code));
+    if (kept.length === 0) return pairs.map(({ code }) => code);
+    const merged: number[] = [];
+    let from = 0;
+    for (const { code, key } of pairs) {
+      let low = from;
+      let high = kept.length;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if (keyOf(kept[middle]!) < key) low = middle + 1;
+        else high = middle;
+      }
+      for (; from < low; from++) merged.push(kept[from]!);
+      merged.push(code);
+    }
+    for (; from < kept.length; from++) merged.push(kept[from]!);
+    return merged;
+  }
+
+  #markCodes(passes: Uint8Array, into: Bitset): void {
+    const words = into.words;
+    this.#pages.forEach((page, index) => {
+      if (page === undefined) return;
+      const firstWord = index << (PAGE_BITS - 5);
+      const count = Math.min(PAGE >>> 5, words.length - firstWord);
+      for (let word = 0; word < count; word++) {
+        let bits = 0;
+        const base = word << 5;
+        for (let bit = 0; bit < 32; bit++) bits |= passes[page[base + bit]!]! << bit;
+        words[firstWord + word]! |= bits;
+      }
+    });
+  }
+
+  #take(text: string): number {
+    let code = this.#numbers.get(text);
+    if (code === undefined) {
+      code = this.#free.pop() ?? this.#texts.length;
+      this.#texts[code] = text;
+      this.#lower[code] = undefined;
+      this.#numbers.set(text, code);
+      if (code >= this.#holders.length) {
+        const grown = new Uint32Array(this.#holders.length * 2);
+        grown.set(this.#holders);
+        this.#holders = grown;
+      }
+      this.#changed.add(code);
+      this.#ranks = null;
+    }
+    this.#holders[code]! += 1;
+    return code;
+  }
+
+  #release(code: number): void {
+    this.#holders[code]! -= 1;
+    if (this.#holders[code] !== 0) return;
+    this.#numbers.delete(this.#texts[code]!);
+    this.#texts[code] = undefined;
+    this.#lower[code] = undefined;
+    this.#free.push(code);
+    this.#changed.add(code);
+    this.#ranks = null;
+  }
+}
+
+/** Lists order by their first elements, then the next; a list comes before a longer one that begins with it. */
+export function listKey(json: string): string {
+  return naturalKey((JSON.parse(json) as string[]).join('\u0001'));
+}
+
+/** Lists of texts by row, as tags are: each distinct list kept once. */
+export class ListColumn {
+  /** The lists' JSON. */
+  readonly texts = new TextColumn(listKey);
+  readonly #lists = new Map<string, readonly string[]>();
+
+  get filled(): number {
+    return this.texts.filled;
+  }
+
+  get(row: number): readonly string[] | undefined {
+    const text = this.texts.get(row);
+    return text === undefined ? undefined : this.list(text);
+  }
+
+  /** The list of a JSON text that a row holds. */
+  list(text: string): readonly string[] {
+    let list = this.#lists.get(text);
+    if (list === undefined) {
+      // Forgotten lists leave their entries behind; starting over costs one parse each.
+      if (this.#lists.size > 2 * this.texts.distinct + 1_000) this.#lists.clear();
+      list = JSON.parse(text) as readonly string[];
+      this.#lists.set(text, list);
+    }
+    return list;
+  }
+
+  set(row: number, list: readonly string[]): void {
+    this.texts.set(row, JSON.stringify(list));
+  }
+
+  clear(row: number): void {
+    this.texts.clear(row);
+  }
+
+  /** Adds the rows that have an element which passes. */
+  markAny(test: (element: string) => boolean, into: Bitset): void {
+    this.texts.mark((text) => this.list(text).some(test), into);
+  }
+
+  /** Every element with the number of rows that have it. */
+  elements(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (let code = 1; code < this.texts.codes; code++) {
+      const text = this.texts.text(code);
+      if (text === undefined) continue;
+      for (const element of new Set(this.list(text)))
+        counts.set(element, (counts.get(element) ?? 0) + this.texts.holders(code));
+    }
+    return counts;
+  }
+}
