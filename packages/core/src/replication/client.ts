@@ -2,7 +2,7 @@ import { asFieldbookError, isFieldbookError } from '../errors.ts';
 import { utf8 } from '../ids.ts';
 import type { DocumentName } from '../ids.ts';
 import { closeInWords, errorCodeOf, isTerminal } from '../links/index.ts';
-import type { Clock, Link, Random } from '../ports.ts';
+import type { Link, Random } from '../ports.ts';
 import { backoffMs } from './backoff.ts';
 import type { PeerMemory } from './peer-memory.ts';
 import type { SessionEnd, SessionOptions } from './session.ts';
@@ -11,7 +11,6 @@ import { ReplicationSession } from './session.ts';
 export interface ClientOptions extends Omit<SessionOptions, 'link' | 'grants' | 'onChange'> {
   /** Names this peer in the store and in statuses: its URL, without a token. */
   url: string;
-  clock: Clock;
   random: Random;
   /** Opens a connection. Rejects with `peer_unreachable` when nobody answers. */
   dial(): Promise<Link>;

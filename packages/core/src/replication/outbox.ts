@@ -88,6 +88,11 @@ export class Outbox {
     return this.#mode === 'live' && this.#outstanding.size === 0;
   }
 
+  /** Documents that the other side was told of and has not acknowledged. */
+  get outstanding(): number {
+    return this.#outstanding.size;
+  }
+
   stop(): void {
     this.#mode = 'stopped';
     this.#outstanding.clear();

@@ -36,8 +36,9 @@ interface Connection {
 
 function connect(a: Side, b: Side, override: Partial<SessionOptions> = {}): Connection {
   const pair = linkPair();
-  const timers = new FakeTimers(new FakeClock());
-  const common = { timers, log: silent, workspace: { id: 'w', name: null }, program: 'test/1' };
+  const clock = new FakeClock();
+  const timers = new FakeTimers(clock);
+  const common = { timers, clock, log: silent, workspace: { id: 'w', name: null }, program: 'test/1' };
   return {
     pair,
     timers,

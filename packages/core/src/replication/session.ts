@@ -1,7 +1,7 @@
 import { asFieldbookError, FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { CLOSE } from '../links/index.ts';
-import type { Link, Log, Timers } from '../ports.ts';
+import type { Clock, Link, Log, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { Presence } from '../rooms/presence.ts';
 import { Channels } from './channels.ts';
@@ -17,6 +17,7 @@ export interface SessionOptions {
   memories: PeerMemories;
   link: Link;
   timers: Timers;
+  clock: Clock;
   log: Log;
   workspace: { id: string; name: string | null };
   /** `fieldbook/0.1.0` */
@@ -65,6 +66,7 @@ export class ReplicationSession {
   #resolveEnded!: (end: SessionEnd) => void;
   #heard = true;
   #silentMs = 0;
+  #since: number | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -106,6 +108,16 @@ export class ReplicationSession {
 
   get connected(): boolean {
     return this.#state.at === 'exchanging';
+  }
+
+  /** ms since the epoch when both sides had greeted; null before. */
+  get since(): number | null {
+    return this.#since;
+  }
+
+  /** Documents here that the other side was told of and has not acknowledged. */
+  get outstanding(): number {
+    return this.#state.at === 'exchanging' ? this.#state.outbox.outstanding : 0;
   }
 
   /** True when the other side takes nothing from us. */
@@ -211,6 +223,7 @@ export class ReplicationSession {
       outbox: new Outbox(half),
     } as const;
     this.#state = state;
+    this.#since = this.#options.clock.now();
     this.#send({ kind: 'resume', seq: memory.pulled });
     for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
       this.#send({ kind: 'ephemeral', name, bytes });

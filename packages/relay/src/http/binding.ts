@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { FieldbookError } from '@fieldbook/core';
+import type { Access, Api, ApiRequest, ApiResponse } from '@fieldbook/core/api';
+
+/** An API request from a Node one. Throws `too_large` before reading more than the route takes. */
+export async function readRequest(request: IncomingMessage, api: Api, access: Access): Promise<ApiRequest> {
+  const { path, query } = splitUrl(request.url ?? '/');
+  const method = request.method ?? 'GET';
+  const headers: Record<string, string | undefined> = {};
+  for (const [name, value] of Object.entries(request.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  return { method, path, query, headers, body: await readBody(request, api.bodyLimit(method, path)), access };
+}
+
+/** The path as on the wire, and the decoded query. */
+export function splitUrl(url: string): { path: string; query: [string, string][] } {
+  const mark = url.indexOf('?');
+  if (mark === -1) return { path: url, query: [] };
+  return { path: url.slice(0, mark), query: [...new URLSearchParams(url.slice(mark + 1))] };
+}
+
+async function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
+  const tooLarge = (): FieldbookError =>
+    new FieldbookError('too_large', limit === 0 ? 'This takes no body.' : `The body may have at most ${limit} bytes.`, {
+      details: { limit },
+    });
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge();
+    chunks.push(chunk);
+  }
+  if (size === 0) return null;
+  const all = Buffer.concat(chunks);
+  return new Uint8Array(all.buffer, all.byteOffset, all.byteLength);
+}
+
+/** Writes an answer, waiting for a slow reader, and lets go of a stream when the reader has left. */
+export async function writeResponse(response: ServerResponse, answer: ApiResponse, headOnly: boolean): Promise<void> {
+  const { body } = answer;
+  if (body === null || body instanceof Uint8Array) {
+    const length = body === null ? {} : { 'content-length': String(body.length) };
+    response.writeHead(answer.status, { ...length, ...answer.headers });
+    response.end(headOnly || body === null ? undefined : body);
+    return;
+  }
+  response.writeHead(answer.status, answer.headers);
+  const chunks = body[Symbol.asyncIterator]();
+  const left = (): void => void chunks.return?.();
+  response.once('close', left);
+  try {
+    for (let chunk = await chunks.next(); chunk.done !== true; chunk = await chunks.next()) {
+      if (!response.write(chunk.value)) await drained(response);
+      if (response.destroyed) break;
+    }
+  } finally {
+    response.off('close', left);
+    await chunks.return?.();
+    response.end();
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.once('drain', done);
+    response.once('close', done);
+  });
+}

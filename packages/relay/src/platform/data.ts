@@ -1,0 +1,99 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import type { BlobStore, DeviceId } from '@fieldbook/core';
+import { base32, FieldbookError, parseDeviceId } from '@fieldbook/core';
+import { FileBlobStore } from '@fieldbook/core/blobs';
+import type { LevelHandle, RestoreGuard } from '@fieldbook/core/store';
+import { createAtomically, readIfThere, writeAtomically } from './files.ts';
+import { random } from './ports.ts';
+
+/** What lies where in a relay's data directory. */
+export interface DataDirectory {
+  root: string;
+  store: string;
+  blobs: string;
+  /** One file per access token; the only part that `token` commands touch while the server runs. */
+  tokens: string;
+  device: string;
+  guard: string;
+}
+
+/** Creates what is missing; for the owner only. */
+export async function openDirectory(root: string): Promise<DataDirectory> {
+  const data = {
+    root,
+    store: join(root, 'store'),
+    blobs: join(root, 'blobs'),
+    tokens: join(root, 'tokens'),
+    device: join(root, 'device.json'),
+    guard: join(root, 'guard'),
+  };
+  for (const path of [data.root, data.store, data.blobs, data.tokens])
+    await fs.mkdir(path, { recursive: true, mode: 0o700 });
+  return data;
+}
+
+/** Throws `store_locked` while another relay has it. */
+export async function openLevel(path: string): Promise<LevelHandle> {
+  const db = new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
+  try {
+    await db.open();
+  } catch (error) {
+    const cause = (error as { cause?: { code?: string; message?: string } }).cause;
+    if (cause?.code === 'LEVEL_LOCKED') {
+      throw new FieldbookError('store_locked', `Another fieldbook-relay is using ${path}.`, { cause: error });
+    }
+    throw new FieldbookError(
+      'storage_failed',
+      `The store at ${path} cannot be opened: ${cause?.message ?? String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return db as unknown as LevelHandle;
+}
+
+/** Blobs hashed by OpenSSL, five times as fast as the portable SHA-256. */
+export function openBlobs(root: string): BlobStore {
+  const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest());
+  return new FileBlobStore({ fs, root, random, sha256 });
+}
+
+/** This relay as a device: the id of an Ed25519 key made at the first start. */
+export async function loadDevice(path: string): Promise<{ id: DeviceId; publicKey: Uint8Array; created: number }> {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  // The last 32 bytes of the SPKI encoding are the key itself (RFC 8410).
+  const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
+  const fresh = {
+    created: Date.now(),
+    publicKey: raw.toString('base64'),
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+  };
+  await createAtomically(path, `${JSON.stringify(fresh, null, 2)}\n`);
+  const kept = JSON.parse((await readIfThere(path)) ?? '{}') as Partial<typeof fresh>;
+  const key = new Uint8Array(Buffer.from(kept.publicKey ?? '', 'base64'));
+  if (key.length !== 32) throw new FieldbookError('config_invalid', `${path} does not hold this relay's key.`);
+  const digest = createHash('sha256').update(key).digest();
+  const id = parseDeviceId(`d${base32(new Uint8Array(digest.subarray(0, 15)))}`);
+  return { id, publicKey: key, created: Number(kept.created ?? 0) };
+}
+
+/** Tells this store from a copy of it: the machine, the inode of the guard file and its birth, and a count kept beside the store. */
+export async function restoreGuard(path: string): Promise<RestoreGuard> {
+  await createAtomically(path, 'This file tells the store beside it from a copy of it. Do not copy or restore it.\n');
+  const { ino, birthtimeMs } = await fs.stat(path);
+  const machine = (await readIfThere('/etc/machine-id').catch(() => undefined))?.trim() || hostname();
+  const counter = `${path}.count`;
+  return {
+    fingerprint: createHash('sha256').update(`${machine}\n${ino}\n${birthtimeMs}`).digest('hex').slice(0, 32),
+    readCounter: async () => {
+      const count = Number((await readIfThere(counter)) ?? 'none');
+      return Number.isSafeInteger(count) ? count : undefined;
+    },
+    writeCounter: (count) => writeAtomically(counter, `${count}\n`),
+  };
+}

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import { link, open, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** The file's text, or undefined when there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Replaces a file at once and durably: a reader sees the old text or the new, also after a power cut. */
+export async function writeAtomically(path: string, text: string): Promise<void> {
+  const temporary = await writeTemporary(path, text);
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Creates a file for the owner only, unless there is one; false when there is. Never leaves a partial one. */
+export async function createAtomically(path: string, text: string): Promise<boolean> {
+  const temporary = await writeTemporary(path, text);
+  try {
+    // Unlike rename, link refuses to replace: of two that come at the same time one wins.
+    await link(temporary, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await unlink(temporary);
+  }
+  await syncDirectory(dirname(path));
+  return true;
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function writeTemporary(path: string, text: string): Promise<string> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return temporary;
+}

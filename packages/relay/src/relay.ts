@@ -1,0 +1,135 @@
+import { fileURLToPath } from 'node:url';
+import type { Log } from '@fieldbook/core';
+import { HybridClock, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { createApi } from '@fieldbook/core/api';
+import { Workspace } from '@fieldbook/core/documents';
+import { Author } from '@fieldbook/core/fold';
+import { Library } from '@fieldbook/core/library';
+import { openReplica } from '@fieldbook/core/replica';
+import { PeerMemories, ReplicationServer } from '@fieldbook/core/replication';
+import { liveSource, Presence, RoomServer } from '@fieldbook/core/rooms';
+import { SeriesReader } from '@fieldbook/core/series';
+import { levelStorage } from '@fieldbook/core/store';
+import { closeServer, createHttpServer, listen } from './http/server.ts';
+import { StaticSite } from './http/static.ts';
+import { loadDevice, openBlobs, openDirectory, openLevel, restoreGuard } from './platform/data.ts';
+import { clock, gzipBytes, random, timers } from './platform/ports.ts';
+import { createSockets } from './sockets.ts';
+import { RelaySync } from './sync-source.ts';
+import { Tokens } from './tokens.ts';
+import { VERSION } from './version.ts';
+import { workspaceName, workspaceOf } from './workspace.ts';
+
+export interface RelayOptions {
+  /** Everything of the relay lies here. */
+  data: string;
+  host: string;
+  /** 0 for any free one. */
+  port: number;
+  log: Log;
+  /** Names that requests may use; any without. */
+  hosts?: readonly string[];
+  /** Origins of pages, besides the relay's own, that may connect. */
+  origins?: readonly string[];
+  /** Where the built web UI lies. */
+  web?: string;
+}
+
+export interface Relay {
+  url: string;
+  port: number;
+  workspace: string;
+  /** Takes no more, flushes, closes the store. */
+  close(): Promise<void>;
+}
+
+/** Where the build of `@fieldbook/web` lies in this repository. */
+const WEB_DIST = fileURLToPath(new URL('../../web/dist', import.meta.url));
+
+/** Starts a relay. Throws `store_locked`, `store_version`, `port_in_use`. */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const { log } = options;
+  const data = await openDirectory(options.data);
+  const device = await loadDevice(data.device);
+  const tokens = await Tokens.open(data.tokens);
+  const storage = levelStorage(await openLevel(data.store));
+  const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(data.guard), log });
+  const library = await Library.open(replica, log);
+  const blobs = openBlobs(data.blobs);
+  const workspace = { id: await workspaceOf(replica), name: await workspaceName(replica) };
+  const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
+  const presence = new Presence(clock);
+  const sync = new RelaySync(replica);
+  const replication = new ReplicationServer({
+    replica,
+    memories: new PeerMemories(replica),
+    timers,
+    clock,
+    log,
+    workspace,
+    program: `fieldbook-relay/${VERSION}`,
+    presence,
+    onChange: () => sync.changed(),
+  });
+  sync.replication = replication;
+  const rooms = new RoomServer({ replica, timers, presence, log });
+  const rules = { tokens, hosts: options.hosts ?? [], origins: options.origins ?? [] };
+  const sockets = createSockets({ rules, rooms, replication, log });
+  const api = createApi({
+    program: { name: 'fieldbook-relay', version: VERSION },
+    role: 'relay',
+    replica,
+    library,
+    author,
+    series: new SeriesReader(blobs),
+    blobs,
+    clock,
+    timers,
+    log,
+    gzip: gzipBytes,
+    workspace: async () => ({ ...workspace, private: false }),
+    sync,
+    live: liveSource(presence),
+  });
+  const site = new StaticSite(options.web ?? WEB_DIST);
+  const server = createHttpServer({ api, site, rules, log, upgrade: (...upgrade) => sockets.upgrade(...upgrade) });
+
+  const stop = async (): Promise<void> => {
+    tokens.close();
+    const served = closeServer(server);
+    await sockets.close();
+    api.close();
+    await served;
+    library.close();
+    await replica.flush();
+    await replica.close();
+  };
+  try {
+    await replica.transact(WORKSPACE_DOCUMENT, (doc) => {
+      const { id, publicKey, created } = device;
+      new Workspace(doc).putDevice({
+        kind: 'device',
+        device: id,
+        role: 'relay',
+        name: 'relay',
+        publicKey,
+        created,
+        extra: {},
+      });
+    });
+    const port = await listen(server, options.port, options.host);
+    tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
+    const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
+    log.info('relay.started', {
+      url,
+      pid: process.pid,
+      version: VERSION,
+      workspace: workspace.id,
+      tokens: tokens.list().length,
+    });
+    return { url, port, workspace: workspace.id, close: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,125 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Log } from '@fieldbook/core';
+import { asFieldbookError, LIMITS } from '@fieldbook/core';
+import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
+import type { ReplicationServer } from '@fieldbook/core/replication';
+import { SUBPROTOCOL } from '@fieldbook/core/replication';
+import type { RoomServer } from '@fieldbook/core/rooms';
+import { ACK_SUBPROTOCOL } from '@fieldbook/core/rooms';
+import type { WebSocket } from 'ws';
+import { WebSocketServer } from 'ws';
+import type { AccessRules } from './http/access.ts';
+import { offeredProtocols, tokenOf } from './http/access.ts';
+import { splitUrl } from './http/binding.ts';
+import type { Token } from './tokens.ts';
+
+export interface Sockets {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  close(): Promise<void>;
+}
+
+export interface SocketOptions {
+  rules: AccessRules;
+  rooms: RoomServer;
+  replication: ReplicationServer;
+  log: Log;
+}
+
+/** The largest update and the frame around it. */
+const MESSAGE_BYTES = LIMITS.updateBytes + 64 * 1024;
+/** A socket that does not answer a ping until the next one is gone. */
+const PING_MS = 25_000;
+/** Connections get this long to say goodbye. */
+const GOODBYE_MS = 1_000;
+
+/**
+ * WebSockets: rooms at `/rooms/<document>`, replication at `/api/v1/replicate`. A refusal is an accepted connection
+ * that is closed with a 44xx code and a reason, because browsers hide the HTTP status of a refused upgrade.
+ */
+export function createSockets(options: SocketOptions): Sockets {
+  const { rules, log } = options;
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: chooseProtocol,
+  });
+  const holders = new Map<WebSocket, Token>();
+  const answered = new WeakSet<WebSocket>();
+
+  const accepted = (socket: WebSocket, request: IncomingMessage): void => {
+    socket.on('error', (error) => log.debug('socket.error', { error: error.message }));
+    try {
+      const token = tokenOf(rules, request.headers);
+      holders.set(socket, token);
+      answered.add(socket);
+      socket.on('pong', () => answered.add(socket));
+      socket.on('close', () => holders.delete(socket));
+      route(options, socket, request, token);
+    } catch (thrown) {
+      const error = asFieldbookError(thrown);
+      log.info('socket.refused', { code: error.code, address: request.socket.remoteAddress });
+      socket.close(error.code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(error.message));
+    }
+  };
+
+  rules.tokens.onRevoked(({ id }) => {
+    log.info('token.revoked', { id });
+    for (const [socket, token] of holders)
+      if (token.id === id) socket.close(CLOSE.unauthorized, 'the token was revoked');
+  });
+  const pings = setInterval(() => {
+    for (const socket of server.clients) {
+      if (answered.delete(socket)) socket.ping();
+      else socket.terminate();
+    }
+  }, PING_MS);
+
+  return {
+    upgrade: (request, socket, head) =>
+      server.handleUpgrade(request, socket, head, (websocket) => accepted(websocket, request)),
+    close: async () => {
+      clearInterval(pings);
+      options.replication.close();
+      options.rooms.close();
+      await Promise.race([allClosed(server), new Promise((resolve) => setTimeout(resolve, GOODBYE_MS).unref())]);
+      for (const socket of server.clients) socket.terminate();
+      server.close();
+    },
+  };
+}
+
+function route({ rooms, replication }: SocketOptions, socket: WebSocket, request: IncomingMessage, token: Token): void {
+  const { path } = splitUrl(request.url ?? '/');
+  if (path === '/api/v1/replicate') {
+    replication.accept(linkOverSocket(socket), token.role);
+    return;
+  }
+  if (path.startsWith('/rooms/')) {
+    rooms.enter(linkOverSocket(socket), {
+      name: decode(path.slice('/rooms/'.length)),
+      mayWrite: token.role === 'member',
+      acks: offeredProtocols(request.headers).includes(ACK_SUBPROTOCOL),
+    });
+    return;
+  }
+  socket.close(CLOSE.notFound, clipReason(`there is no socket at ${path}`));
+}
+
+/** Never the token: what a server chooses is repeated in the answer. */
+function chooseProtocol(offered: ReadonlySet<string>): string | false {
+  return [SUBPROTOCOL, ACK_SUBPROTOCOL].find((protocol) => offered.has(protocol)) ?? false;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+async function allClosed(server: WebSocketServer): Promise<void> {
+  await Promise.all([...server.clients].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+}

@@ -1,0 +1,63 @@
+import type { PeerState, SyncSource } from '@fieldbook/core/api';
+import type { Replica } from '@fieldbook/core/replica';
+import type { ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
+
+/** The sync state that a relay shows: the machines that are connected to it now. */
+export class RelaySync implements SyncSource {
+  readonly #replica: Replica;
+  readonly #listeners = new Set<() => void>();
+  replication: ReplicationServer | undefined;
+
+  constructor(replica: Replica) {
+    this.#replica = replica;
+  }
+
+  changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async state(): Promise<{ lastSeq: number; peers: PeerState[]; settled: boolean }> {
+    const sessions = this.#connected();
+    const peers = await Promise.all(sessions.map((session) => this.#peer(session)));
+    return { lastSeq: this.#replica.lastSeq, peers, settled: sessions.every((session) => session.settled) };
+  }
+
+  async holders(document: Parameters<SyncSource['holders']>[0]): Promise<string[]> {
+    const info = await this.#replica.info(document);
+    if (info === undefined) return [];
+    return this.#connected()
+      .filter((session) => session.memory!.holds(document, info.seq))
+      .map(addressOf);
+  }
+
+  #connected(): ReplicationSession[] {
+    return [...(this.replication?.sessions ?? [])].filter((session) => session.connected);
+  }
+
+  async #peer(session: ReplicationSession): Promise<PeerState> {
+    const memory = session.memory!;
+    const refused = [...memory.refusedHere, ...memory.refusedThere][0];
+    return {
+      url: addressOf(session),
+      name: session.hello!.device,
+      connected: true,
+      since: session.since,
+      problem: refused === undefined ? null : { code: refused[1].code, message: `${refused[0]}: ${refused[1].reason}` },
+      pushedThrough: memory.pushed,
+      pulledThrough: memory.pulled,
+      pendingDocuments: session.waiting + session.outstanding,
+      pendingBlobs: 0,
+      pendingBytes: 0,
+    };
+  }
+}
+
+/** Machines dial the relay and have no address of their own. */
+function addressOf(session: ReplicationSession): string {
+  return `replica:${session.hello!.replica}`;
+}
