@@ -31,6 +31,8 @@ export const LIMITS = {
   entryBytes: 1024 * 1024,
   /** Edits that an edit may name as seen. Concurrent heads are a handful; observed adds of one tag likewise. */
   baseCount: 64,
+  /** A key of a map in a document. Ours are ids and slashes, 140 at most; newer versions have room. */
+  keyBytes: 1024,
   /** Nesting of a record's value; ours need 4. Bounds the decoder's recursion. */
   valueDepth: 16,
   /** Elements of all arrays and objects of one record together; bounds allocation before the size is known. */

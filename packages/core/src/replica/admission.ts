@@ -3,6 +3,7 @@ import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import type { DirectoryRecord } from '../record/index.ts';
 import {
   cardKey,
   decodeCard,
@@ -13,11 +14,15 @@ import {
   segmentKey,
   writerKey,
 } from '../record/index.ts';
+import type { UpdateScan } from './update-scan.ts';
+import { scanUpdate } from './update-scan.ts';
 
 /** What a document kind may hold: flat top-level maps of byte records. */
 interface MapRule {
-  /** A value under an existing key is refused unless it is the same bytes; deletes are refused. */
+  /** A value under an existing key is refused unless it is the same bytes. */
   immutable: boolean;
+  /** Whether a key may go. What everybody needs for finding everything else may not. */
+  deletable: boolean;
   limitBytes: number;
   /** Throws `record_*` when `bytes` is malformed; returns false when it does not belong under `key`. */
   fits(key: string, bytes: Uint8Array): boolean;
@@ -28,6 +33,7 @@ type Schema = Readonly<Record<string, MapRule>>;
 const BOOK: Schema = {
   cards: {
     immutable: false,
+    deletable: false,
     limitBytes: LIMITS.cardBytes,
     fits: (key, bytes) => {
       const card = decodeCard(bytes);
@@ -36,6 +42,7 @@ const BOOK: Schema = {
   },
   edits: {
     immutable: true,
+    deletable: false,
     limitBytes: LIMITS.editBytes,
     fits: (key, bytes) => {
       const edit = decodeEdit(bytes);
@@ -47,6 +54,7 @@ const BOOK: Schema = {
 const RUN: Schema = {
   entries: {
     immutable: false,
+    deletable: true,
     limitBytes: LIMITS.entryBytes,
     fits: (key, bytes) => {
       const entry = decodeEntry(bytes);
@@ -64,25 +72,36 @@ const RUN: Schema = {
   },
 };
 
-const directory = (immutable: boolean, kind: string): MapRule => ({
+const directory = (kind: DirectoryRecord['kind'], immutable: boolean, keyFits: (key: string) => boolean): MapRule => ({
   immutable,
+  deletable: false,
   limitBytes: LIMITS.editBytes,
   fits: (key, bytes) => {
     const record = decodeDirectoryRecord(bytes);
-    return record === undefined || (record.kind === kind && (record.kind !== 'device' || record.device === key));
+    if (record === undefined) return true;
+    return record.kind === kind && keyFits(key) && (record.kind !== 'device' || record.device === key);
   },
 });
 
 const WORKSPACE: Schema = {
-  books: directory(false, 'book'),
-  devices: directory(false, 'device'),
-  names: directory(true, 'workspace-name'),
+  books: directory('book', false, isBookKey),
+  devices: directory('device', false, () => true),
+  names: directory('workspace-name', true, () => true),
 };
+
+function isBookKey(key: string): boolean {
+  try {
+    return parseDocumentName(`book/${key}`).kind === 'book';
+  } catch {
+    return false;
+  }
+}
 
 /** Maps whose name begins so may be added by newer versions; their values must be well-formed records. */
 const NEWER = /^x-[a-z0-9-]{1,32}$/;
 const NEWER_RULE: MapRule = {
   immutable: false,
+  deletable: true,
   limitBytes: LIMITS.entryBytes,
   fits: (_key, bytes) => {
     decodeRecord(bytes, LIMITS.entryBytes);
@@ -100,50 +119,26 @@ function ruleOf(schema: Schema, map: string): MapRule | undefined {
 }
 
 /**
- * What can be said of a remote update before it touches a document: size, decodability, and that it holds nothing
- * but byte values in maps that the document may have. Throws `update_too_large`, `update_malformed`,
- * `update_forbidden_content`, `missing_dependency`.
+ * What can be said of a remote update before it touches a document: its size, that it can be decoded, that it holds
+ * nothing but byte records in maps that the document may have, and that everything it builds on is here. `stateOf` says
+ * how far the document has each client. Throws `update_too_large`, `update_malformed`, `update_forbidden_content`,
+ * `missing_dependency`.
  */
-export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (client: number) => number): void {
+export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (client: number) => number): UpdateScan {
   if (update.length > LIMITS.updateBytes) {
-    throw new FieldbookError(
-      'update_too_large',
-      `An update of ${name} has ${update.length} bytes; the limit is ${LIMITS.updateBytes}.`,
-    );
+    const message = `An update of ${name} has ${update.length} bytes; the limit is ${LIMITS.updateBytes}.`;
+    throw new FieldbookError('update_too_large', message);
   }
+  const scan = scanUpdate(update, { structs: LIMITS.updateStructs, keyBytes: LIMITS.keyBytes });
   const schema = schemaOf(name);
-  let decoded: ReturnType<typeof Y.decodeUpdate>;
-  try {
-    decoded = Y.decodeUpdate(update);
-  } catch (error) {
-    throw new FieldbookError('update_malformed', `An update of ${name} cannot be decoded.`, { cause: error });
+  for (const map of scan.maps) {
+    if (ruleOf(schema, map) === undefined) throw forbidden(name, `a map "${map.slice(0, 40)}"`);
   }
-  if (decoded.structs.length > LIMITS.updateStructs) {
-    throw new FieldbookError(
-      'update_too_large',
-      `An update of ${name} has ${decoded.structs.length} parts; the limit is ${LIMITS.updateStructs}.`,
-    );
+  for (const [client, { start }] of scan.spans) if (start > stateOf(client)) throw missing(name);
+  for (const [client, clock] of scan.needs) {
+    if (clock >= Math.max(stateOf(client), scan.spans.get(client)?.end ?? 0)) throw missing(name);
   }
-  const next = new Map<number, number>();
-  for (const struct of decoded.structs) {
-    const { client, clock } = struct.id;
-    const expected = next.get(client);
-    if (struct instanceof Y.Skip || clock > (expected ?? stateOf(client))) {
-      throw new FieldbookError('missing_dependency', `An update of ${name} needs changes that have not arrived.`);
-    }
-    next.set(client, clock + struct.length);
-    // In flat maps of bytes Yjs itself never makes one; a forged one hides its victim's later changes.
-    if (struct instanceof Y.GC) throw forbidden(name, 'a GC struct');
-    const { content } = struct as Y.Item;
-    // Decoded structs name a top-level parent by its name; the declared type speaks of integrated ones.
-    const parent = (struct as Y.Item).parent as unknown;
-    if (content instanceof Y.ContentBinary) {
-      if (typeof parent === 'string' && ruleOf(schema, parent) === undefined)
-        throw forbidden(name, `a map "${parent.slice(0, 40)}"`);
-    } else if (!(content instanceof Y.ContentDeleted)) {
-      throw forbidden(name, `${content?.constructor.name ?? 'nothing'} where only byte records may be`);
-    }
-  }
+  return scan;
 }
 
 /**
@@ -174,17 +169,19 @@ function inspectKey(
   item: Y.Item,
   transaction: Y.Transaction,
 ): void {
+  const before = liveBefore(item, transaction);
+  if (before !== undefined && item.deleted && !rule.deletable) {
+    throw new FieldbookError('record_immutable', `An update of ${name} deletes a record of "${map}".`);
+  }
   if (rule.immutable) {
-    if (item.deleted)
-      throw new FieldbookError('record_immutable', `An update of ${name} deletes a record of "${map}".`);
-    // The item to the left is what the key held before. One that was here must have had the same bytes; one that
-    // arrives together with its successor, deleted and emptied, was compared where both were made.
-    const before = item.left;
-    const wasHere = before !== null && before.id.clock < (transaction.beforeState.get(before.id.client) ?? 0);
-    if (before !== null && (wasHere || before.content instanceof Y.ContentBinary) && !sameBytes(before, item)) {
+    // What lost against it, in this very update or concurrently, must have said the same. One that arrives emptied was
+    // compared where both were made.
+    const lost = item.left?.content instanceof Y.ContentBinary ? item.left : undefined;
+    if ([before, lost].some((other) => other !== undefined && other !== item && !sameBytes(other, item))) {
       throw new FieldbookError('record_immutable', `An update of ${name} changes a record of "${map}".`);
     }
   }
+  // Without a live one before it, a deleted item is history whose successor is still to come.
   if (item.deleted) return;
   const value = item.content instanceof Y.ContentBinary ? item.content.content : undefined;
   if (value === undefined) throw forbidden(name, 'a value that is not bytes');
@@ -204,6 +201,13 @@ function inspectKey(
   if (!fits) throw forbidden(name, `a record of "${map}" under a key that is not its own`);
 }
 
+/** What the key held before the transaction. `item` is the last of the key's history, which grows to the right. */
+function liveBefore(item: Y.Item, { beforeState, deleteSet }: Y.Transaction): Y.Item | undefined {
+  let old: Y.Item | null = item;
+  while (old !== null && old.id.clock >= (beforeState.get(old.id.client) ?? 0)) old = old.left;
+  return old !== null && (!old.deleted || Y.isDeleted(deleteSet, old.id)) ? old : undefined;
+}
+
 function sameBytes(before: Y.Item, item: Y.Item): boolean {
   if (!(before.content instanceof Y.ContentBinary) || !(item.content instanceof Y.ContentBinary)) return false;
   const a = before.content.content;
@@ -214,6 +218,10 @@ function sameBytes(before: Y.Item, item: Y.Item): boolean {
 function mapNameOf(doc: Y.Doc, type: unknown): string | undefined {
   for (const [name, shared] of doc.share) if (shared === type) return name;
   return undefined;
+}
+
+function missing(name: DocumentName): FieldbookError {
+  return new FieldbookError('missing_dependency', `An update of ${name} needs changes that have not arrived.`);
 }
 
 function forbidden(name: DocumentName, what: string): FieldbookError {

@@ -1,13 +1,12 @@
 import * as Y from 'yjs';
-import { asFieldbookError, FieldbookError } from '../errors.ts';
+import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
-import { privateKey } from '../store/keys.ts';
-import type { RestoreGuard } from '../store/index.ts';
+import type { DocumentMeta, RestoreGuard } from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
-import { inspectTransaction, inspectUpdate } from './admission.ts';
+import { OpenDocument } from './open-document.ts';
 import type { Commit, DocumentInfo, EncodedState, FeedEntry, Replica } from './replica.ts';
 
 export interface ReplicaOptions {
@@ -18,33 +17,30 @@ export interface ReplicaOptions {
   log?: Log;
   /** Documents kept in memory after use, by stored bytes. */
   cacheBytes?: number;
+  /** Local changes are not judged as remote ones are: only for tests that play a program with a fault. */
+  trusting?: boolean;
 }
 
 /** Opens the replica in a storage, creating it when it is empty. Throws `store_version`, `store_corrupt`. */
 export async function openReplica(options: ReplicaOptions): Promise<Replica> {
-  const store = await DocumentStore.open(options);
-  return new StoredReplica(store, options);
+  let replica: StoredReplica | undefined;
+  const store = await DocumentStore.open({
+    ...options,
+    surfaced: (meta, updates) => replica?.surfaced(meta, updates),
+  });
+  replica = new StoredReplica(store, options);
+  return replica;
 }
 
-/** A log of this many updates is rewritten as a snapshot: loading stays under a few ms of decoding. */
+/** A log of this many updates is rewritten as a snapshot when it has also grown a quarter as large as that … */
 const COMPACT_COUNT = 500;
+/** … or at this many whatever their size: each costs some 20 µs when the document is opened … */
+const COMPACT_COUNT_MAX = 10_000;
 /** … or when it is this much larger than the snapshot it follows. */
 const COMPACT_RATIO = 4;
 const COMPACT_MIN_BYTES = 1024 * 1024;
 const CACHE_BYTES = 256 * 1024 * 1024;
 const CACHE_DOCUMENTS = 1_000;
-
-interface OpenDocument {
-  name: DocumentName;
-  doc: Y.Doc;
-  /** The last append on its way to the disk; settles when everything before it has. */
-  pending: Promise<unknown> | undefined;
-  pendingCount: number;
-  /** The update that the transaction in progress made. */
-  produced: Uint8Array | undefined;
-  refusal: FieldbookError | undefined;
-  inspecting: boolean;
-}
 
 class StoredReplica implements Replica {
   readonly device: DeviceId;
@@ -52,10 +48,13 @@ class StoredReplica implements Replica {
   readonly #random: Random;
   readonly #log: Log | undefined;
   readonly #cacheBytes: number;
+  readonly #trusting: boolean;
+  /** Least recently used first. */
   readonly #open = new Map<DocumentName, OpenDocument>();
-  readonly #opening = new Map<DocumentName, Promise<OpenDocument>>();
+  readonly #opening = new Map<DocumentName, Promise<void>>();
   readonly #listeners = new Set<(commit: Commit) => void>();
-  readonly #compacting = new Set<DocumentName>();
+  readonly #compacting = new Map<DocumentName, Promise<void>>();
+  #closed = false;
 
   constructor(store: DocumentStore, options: ReplicaOptions) {
     this.#store = store;
@@ -63,6 +62,7 @@ class StoredReplica implements Replica {
     this.#random = options.random;
     this.#log = options.log;
     this.#cacheBytes = options.cacheBytes ?? CACHE_BYTES;
+    this.#trusting = options.trusting ?? false;
   }
 
   get id(): string {
@@ -74,7 +74,7 @@ class StoredReplica implements Replica {
   }
 
   async *list(prefix = ''): AsyncGenerator<DocumentInfo> {
-    for (const { name } of this.#store.metas(prefix)) {
+    for (const name of this.#store.names(prefix)) {
       const info = await this.info(name);
       if (info !== undefined) yield info;
     }
@@ -87,8 +87,17 @@ class StoredReplica implements Replica {
     return { name, seq, generation, size: snapshotBytes + logBytes, quarantined: quarantined !== null };
   }
 
-  async read<T>(name: DocumentName, read: (doc: Y.Doc) => T): Promise<T> {
-    return read((await this.#load(name)).doc);
+  read<T>(name: DocumentName, read: (doc: Y.Doc) => T): Promise<T> {
+    return this.#with(name, (open) => {
+      try {
+        return read(open.doc);
+      } finally {
+        if (open.wasTouched()) {
+          this.#discard(open);
+          this.#log?.error('replica.changed_by_reader', { name });
+        }
+      }
+    });
   }
 
   async transact(
@@ -96,68 +105,39 @@ class StoredReplica implements Replica {
     change: (doc: Y.Doc) => void,
     also: readonly BatchOperation[] = [],
   ): Promise<Commit | undefined> {
-    const open = await this.#load(name);
-    this.#useOwnClientId(open);
-    open.produced = undefined;
-    try {
-      open.doc.transact(() => change(open.doc), 'local');
-    } catch (error) {
-      // Yjs keeps what was done before the throw; memory must not be ahead of the disk.
-      if (takeProduced(open) !== undefined) this.#discard(open);
-      throw error;
+    for (const { key } of also) {
+      if (key[0] !== 0x78 || key[1] !== 0x2f) {
+        throw new FieldbookError('invalid_argument', 'A key written beside a document begins with "x/".');
+      }
     }
-    return this.#append(open, takeProduced(open), 'local', also);
+    return this.#with(name, (open) => {
+      if (open.epoch !== this.#store.epoch) this.#renewClientId(open);
+      return this.#changed(open, () => open.change(change, !this.#trusting), 'local', also);
+    });
   }
 
   async apply(name: DocumentName, update: Uint8Array, origin: unknown): Promise<Commit | undefined> {
-    const open = await this.#load(name);
-    inspectUpdate(name, update, (client) => Y.getState(open.doc.store, client));
-    open.produced = undefined;
-    open.refusal = undefined;
-    open.inspecting = true;
-    try {
-      Y.applyUpdate(open.doc, update, 'remote');
-    } catch (error) {
-      open.refusal ??= new FieldbookError('update_malformed', `An update of ${name} cannot be applied.`, {
-        cause: error,
-      });
-    } finally {
-      open.inspecting = false;
-    }
-    if (open.refusal === undefined && (open.doc.store.pendingStructs !== null || open.doc.store.pendingDs !== null)) {
-      open.refusal = new FieldbookError(
-        'missing_dependency',
-        `An update of ${name} needs changes that have not arrived.`,
-      );
-    }
-    const produced = takeProduced(open);
-    if (open.refusal !== undefined) {
-      this.#discard(open);
-      throw open.refusal;
-    }
-    return this.#append(open, produced, origin, []);
+    return this.#with(name, (open) => {
+      if (this.#sizeOf(name) + update.length > LIMITS.documentBytes) {
+        const message = `Document ${name} would have more than ${LIMITS.documentBytes} bytes.`;
+        throw new FieldbookError('update_too_large', message);
+      }
+      const renew = (): number => {
+        this.#log?.warn('replica.client_id_seen_ahead', { name, clientId: open.doc.clientID });
+        return this.#freshClientId(open);
+      };
+      return this.#changed(open, () => open.apply(update, renew), origin, []);
+    });
   }
 
   async encodeState(name: DocumentName, stateVector?: Uint8Array): Promise<EncodedState> {
-    const open = await this.#load(name);
-    const update = Y.encodeStateAsUpdate(open.doc, stateVector);
-    return { update, ...(await this.#settled(open)) };
+    const { value, seq, generation } = await this.#committed(name, (doc) => encodeState(doc, stateVector));
+    return { update: value, seq, generation };
   }
 
   async stateVector(name: DocumentName): Promise<{ stateVector: Uint8Array; seq: number; generation: number }> {
-    const open = await this.#load(name);
-    const stateVector = Y.encodeStateVector(open.doc);
-    return { stateVector, ...(await this.#settled(open)) };
-  }
-
-  /**
-   * What was encoded holds changes that may still be on their way to the disk; it may leave only when they are
-   * there. Says the seq that everything encoded is at or before.
-   */
-  async #settled(open: OpenDocument): Promise<{ seq: number; generation: number }> {
-    await open.pending;
-    const meta = this.#store.meta(open.name);
-    return { seq: meta?.seq ?? 0, generation: meta?.generation ?? 0 };
+    const { value, seq, generation } = await this.#committed(name, (doc) => Y.encodeStateVector(doc));
+    return { stateVector: value, seq, generation };
   }
 
   async changedSince(seq: number, limit: number): Promise<FeedEntry[]> {
@@ -170,6 +150,32 @@ class StoredReplica implements Replica {
     return () => this.#listeners.delete(listener);
   }
 
+  async noteClientIdSeen(name: DocumentName, stateVector: Uint8Array): Promise<boolean> {
+    let theirs: Map<number, number>;
+    try {
+      theirs = Y.decodeStateVector(stateVector);
+    } catch (error) {
+      throw new FieldbookError('update_malformed', 'A state vector cannot be decoded.', { cause: error });
+    }
+    if (this.#store.meta(name) === undefined) return false;
+    const ahead = await this.#with(name, (open) => {
+      const { clientID } = open.doc;
+      if ((theirs.get(clientID) ?? 0) <= open.stateOf(clientID)) return false;
+      this.#log?.warn('replica.client_id_seen_ahead', { name, clientId: clientID });
+      this.#renewClientId(open);
+      return true;
+    });
+    if (ahead) await this.#store.forgetClientId(name);
+    return ahead;
+  }
+
+  async noteFeedSeen(seq: number): Promise<boolean> {
+    if (seq <= this.#store.lastSeq) return false;
+    this.#log?.error('replica.rolled_back', { theirs: seq, ours: this.#store.lastSeq });
+    await this.#store.renew();
+    return true;
+  }
+
   getPrivate(key: string): Promise<Uint8Array | undefined> {
     return this.#store.getPrivate(key);
   }
@@ -178,119 +184,135 @@ class StoredReplica implements Replica {
     return this.#store.listPrivate(prefix);
   }
 
-  async putPrivate(entries: readonly (readonly [key: string, value: Uint8Array | null])[]): Promise<void> {
-    await this.#store.write((batch) => {
-      for (const [key, value] of entries) {
-        batch.push(
-          value === null ? { type: 'del', key: privateKey(key) } : { type: 'put', key: privateKey(key), value },
-        );
-      }
-    });
+  putPrivate(entries: readonly (readonly [key: string, value: Uint8Array | null])[]): Promise<void> {
+    return this.#store.putPrivate(entries);
   }
 
-  async flush(): Promise<void> {
-    await this.#store.flush();
+  flush(): Promise<void> {
+    return this.#store.flush();
   }
 
-  async compact(name: DocumentName): Promise<void> {
-    const open = await this.#load(name);
-    if (open.doc.store.pendingStructs !== null || open.doc.store.pendingDs !== null) return;
-    const seq = this.#store.meta(name)?.seq;
-    if (seq === undefined || open.pendingCount > 0) return;
-    await this.#store.compact(name, seq, Y.encodeStateAsUpdate(open.doc));
+  compact(name: DocumentName): Promise<void> {
+    let running = this.#compacting.get(name);
+    if (running === undefined) {
+      running = this.#compact(name).finally(() => this.#compacting.delete(name));
+      this.#compacting.set(name, running);
+    }
+    return running;
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#store.close();
-    for (const open of this.#open.values()) open.doc.destroy();
+    for (const open of this.#open.values()) open.destroy();
     this.#open.clear();
     this.#listeners.clear();
   }
 
-  // --- one document in memory
-
-  async #load(name: DocumentName): Promise<OpenDocument> {
+  /** A failed write turned out to be on disk. Memory does not have it; peers and listeners are told as of any commit. */
+  surfaced(meta: DocumentMeta, updates: readonly Uint8Array[]): void {
+    const { name, seq, generation } = meta;
     const open = this.#open.get(name);
-    if (open !== undefined) {
-      // Most recently used last.
-      this.#open.delete(name);
-      this.#open.set(name, open);
-      return open;
-    }
-    let opening = this.#opening.get(name);
-    if (opening === undefined) {
-      opening = this.#loadFresh(name).finally(() => this.#opening.delete(name));
-      this.#opening.set(name, opening);
-    }
-    return opening;
+    if (open !== undefined) this.#discard(open);
+    for (const update of updates) this.#announce({ name, seq, generation, update, origin: 'surfaced' });
   }
 
-  async #loadFresh(name: DocumentName): Promise<OpenDocument> {
-    parseDocumentName(name);
-    // A document that was thrown away may still have commits under way, and they belong to what is loaded.
-    await this.#store.flush();
-    const updates = await this.#store.load(name);
-    const doc = new Y.Doc();
-    try {
-      // One transaction for all of them: merging is super-linear, and one by one costs a transaction each.
-      doc.transact(() => {
-        for (const update of updates) Y.applyUpdate(doc, update);
-      }, 'load');
-      if (doc.store.pendingStructs !== null || doc.store.pendingDs !== null)
-        throw new Error('a stored update is missing');
-    } catch (error) {
-      const reason = asFieldbookError(error).message;
-      this.#store.quarantine(name, reason);
-      throw new FieldbookError(
-        'document_quarantined',
-        `Document ${name} is damaged on disk and not served: ${reason}. Its bytes are kept; run "fieldbook doctor".`,
-        { details: { name, reason } },
-      );
-    }
-    const open: OpenDocument = {
-      name,
-      doc,
-      pending: undefined,
-      pendingCount: 0,
-      produced: undefined,
-      refusal: undefined,
-      inspecting: false,
-    };
-    doc.on('afterTransaction', (transaction: Y.Transaction) => {
-      if (!open.inspecting || transaction.changed.size === 0) return;
-      try {
-        inspectTransaction(name, doc, transaction);
-      } catch (error) {
-        open.refusal = asFieldbookError(error, 'update_malformed');
+  // --- documents in memory
+
+  /**
+   * Runs `work` on the document as memory has it now. Between a promise that gives a document and the code behind it
+   * others may run and spoil it, so the check and the work are one synchronous piece.
+   */
+  async #with<T>(name: DocumentName, work: (open: OpenDocument) => T): Promise<Awaited<T>> {
+    for (;;) {
+      if (this.#closed) throw new FieldbookError('store_closed', 'The replica is closed.');
+      const open = this.#open.get(name);
+      if (open !== undefined) {
+        this.#open.delete(name);
+        this.#open.set(name, open);
+        return await work(open);
       }
-    });
-    doc.on('update', (update: Uint8Array) => {
-      open.produced = open.produced === undefined ? update : Y.mergeUpdates([open.produced, update]);
-    });
-    // A new document would otherwise write under a client id of Yjs's own choice.
-    doc.clientID = this.#freshClientId();
+      let opening = this.#opening.get(name);
+      if (opening === undefined) {
+        opening = this.#load(name).finally(() => this.#opening.delete(name));
+        this.#opening.set(name, opening);
+      }
+      await opening;
+    }
+  }
+
+  async #load(name: DocumentName): Promise<void> {
+    parseDocumentName(name);
+    const parts = await this.#store.load(name);
+    const meta = this.#store.meta(name);
+    let open: OpenDocument;
+    try {
+      open = new OpenDocument(name, parts, this.#store.epoch);
+    } catch (error) {
+      throw this.#store.quarantine(name, error instanceof Error ? error.message : String(error));
+    }
+    // The client id of this device in this document, when nothing speaks against using it again.
+    const own = meta?.epoch === this.#store.epoch ? meta.clientId : null;
+    open.doc.clientID = own !== null && open.stateOf(own) === meta?.nextClock ? own : this.#freshClientId(open);
+    if (this.#closed) return open.destroy();
     this.#open.set(name, open);
     this.#evict();
-    return open;
   }
 
-  /** The client id of this device in this document, when nothing speaks against using it again. */
-  #useOwnClientId(open: OpenDocument): void {
-    const meta = this.#store.meta(open.name);
-    const { doc } = open;
-    if (meta?.clientId === doc.clientID || open.pendingCount > 0) return;
-    const trusted =
-      meta !== undefined &&
-      meta.clientId !== null &&
-      meta.epoch === this.#store.epoch &&
-      Y.getState(doc.store, meta.clientId) === meta.nextClock;
-    if (trusted) doc.clientID = meta.clientId!;
-    else if (Y.getState(doc.store, doc.clientID) > 0) doc.clientID = this.#freshClientId();
+  #renewClientId(open: OpenDocument): void {
+    open.doc.clientID = this.#freshClientId(open);
+    open.epoch = this.#store.epoch;
   }
 
-  #freshClientId(): number {
-    const bytes = this.#random.bytes(4);
-    return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  #freshClientId(open: OpenDocument): number {
+    for (;;) {
+      const bytes = this.#random.bytes(4);
+      const id = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+      if (open.stateOf(id) === 0) return id;
+    }
+  }
+
+  /** Forgets a document in memory; the next use loads what the disk has. */
+  #discard(open: OpenDocument): void {
+    if (this.#open.get(open.name) === open) this.#open.delete(open.name);
+    open.destroy();
+  }
+
+  #evict(): void {
+    let bytes = 0;
+    for (const name of this.#open.keys()) bytes += this.#sizeOf(name);
+    let left = this.#open.size;
+    for (const open of this.#open.values()) {
+      // The last one was just asked for.
+      if (left === 1 || (bytes <= this.#cacheBytes && this.#open.size <= CACHE_DOCUMENTS)) return;
+      left -= 1;
+      if (open.underWay > 0) continue;
+      bytes -= this.#sizeOf(open.name);
+      this.#discard(open);
+    }
+  }
+
+  #sizeOf(name: DocumentName): number {
+    const meta = this.#store.meta(name);
+    return meta === undefined ? 0 : meta.snapshotBytes + meta.logBytes;
+  }
+
+  // --- from memory to disk
+
+  #changed(
+    open: OpenDocument,
+    change: () => Uint8Array | undefined,
+    origin: unknown,
+    also: readonly BatchOperation[],
+  ): Promise<Commit | undefined> {
+    let update: Uint8Array | undefined;
+    try {
+      update = change();
+    } catch (error) {
+      if (open.spoilt) this.#discard(open);
+      throw error;
+    }
+    return this.#append(open, update, origin, also);
   }
 
   async #append(
@@ -305,31 +327,30 @@ class StoredReplica implements Replica {
       return undefined;
     }
     const { name, doc } = open;
-    const meta = this.#store.meta(name);
-    const own = origin === 'local' ? doc.clientID : (meta?.clientId ?? null);
-    const generation = meta?.generation ?? 0;
     let commit: Commit | undefined;
-    const appended = this.#store.append(
-      { name, update: update ?? null, clientId: own, nextClock: own === null ? 0 : Y.getState(doc.store, own), also },
-      (seq) => {
-        if (update === undefined) return;
-        commit = { name, seq, generation, update, origin };
+    const appended = this.#store.append({
+      name,
+      update: update ?? null,
+      clientId: doc.clientID,
+      nextClock: open.stateOf(doc.clientID),
+      also,
+      committed: ({ seq, generation }) => {
+        commit = { name, seq, generation, update: update!, origin };
         this.#announce(commit);
       },
-    );
-    open.pendingCount += 1;
-    const settled = appended.finally(() => {
-      open.pendingCount -= 1;
-      if (open.pending === settled) open.pending = undefined;
+      // Before anybody can build on what the disk does not have.
+      failed: () => {
+        if (update !== undefined) this.#discard(open);
+      },
     });
-    open.pending = settled;
-    try {
-      await settled;
-    } catch (error) {
-      this.#discard(open);
-      throw error;
-    }
-    if (update !== undefined) this.#compactLater(open);
+    open.underWay += 1;
+    const settled = appended.finally(() => {
+      open.underWay -= 1;
+      if (open.pending === settled) open.pending = undefined;
+    }) as Promise<DocumentMeta>;
+    if (update !== undefined) open.pending = settled;
+    await settled;
+    if (update !== undefined) this.#compactLater(name);
     return commit;
   }
 
@@ -343,46 +364,61 @@ class StoredReplica implements Replica {
     }
   }
 
-  /** Forgets a document in memory; the next use loads what the disk has. */
-  #discard(open: OpenDocument): void {
-    if (this.#open.get(open.name) !== open) return;
-    this.#open.delete(open.name);
-    open.doc.destroy();
-  }
-
-  #evict(): void {
-    let bytes = 0;
-    for (const { name } of this.#open.values()) bytes += this.#sizeOf(name);
-    for (const open of this.#open.values()) {
-      if (bytes <= this.#cacheBytes && this.#open.size <= CACHE_DOCUMENTS) return;
-      if (open.pendingCount > 0 || this.#compacting.has(open.name)) continue;
-      bytes -= this.#sizeOf(open.name);
-      this.#discard(open);
+  /**
+   * What `encode` makes of the document, once all of it is on disk. `seq` is the last commit that it holds; a later one
+   * that came meanwhile is not in it.
+   */
+  async #committed<T>(
+    name: DocumentName,
+    encode: (doc: Y.Doc) => T,
+  ): Promise<{ value: T; seq: number; generation: number; meta: DocumentMeta | undefined }> {
+    for (;;) {
+      const { value, pending, known } = await this.#with(name, (open) => ({
+        value: encode(open.doc),
+        // In an object, so that awaiting the document does not await the disk.
+        pending: { promise: open.pending },
+        known: this.#store.meta(name),
+      }));
+      let meta = known;
+      if (pending.promise !== undefined) {
+        try {
+          meta = await pending.promise;
+        } catch {
+          // What was encoded holds something that is not on disk. The document was thrown away: once more.
+          continue;
+        }
+      }
+      return { value, seq: meta?.seq ?? 0, generation: meta?.generation ?? 0, meta };
     }
   }
 
-  #sizeOf(name: DocumentName): number {
-    const meta = this.#store.meta(name);
-    return meta === undefined ? 0 : meta.snapshotBytes + meta.logBytes;
+  // --- compaction
+
+  async #compact(name: DocumentName): Promise<void> {
+    if ((this.#store.meta(name)?.logCount ?? 0) === 0) return;
+    const { value, meta } = await this.#committed(name, (doc) => Y.encodeStateAsUpdate(doc));
+    if (meta !== undefined) await this.#store.compact(name, meta, value);
   }
 
-  #compactLater(open: OpenDocument): void {
-    const meta = this.#store.meta(open.name);
-    if (meta === undefined || this.#compacting.has(open.name)) return;
-    const large = meta.logBytes > COMPACT_MIN_BYTES && meta.logBytes > COMPACT_RATIO * meta.snapshotBytes;
-    if (meta.logCount <= COMPACT_COUNT && !large) return;
-    this.#compacting.add(open.name);
-    void this.compact(open.name)
-      .catch((error: unknown) => this.#log?.warn('replica.compact_failed', { name: open.name, error: String(error) }))
-      .finally(() => this.#compacting.delete(open.name));
+  #compactLater(name: DocumentName): void {
+    const meta = this.#store.meta(name);
+    if (meta === undefined || this.#closed || this.#compacting.has(name)) return;
+    const { logCount, logBytes, snapshotBytes } = meta;
+    const many = logCount > COMPACT_COUNT && (logBytes * 4 > snapshotBytes || logCount > COMPACT_COUNT_MAX);
+    const large = logBytes > COMPACT_MIN_BYTES && logBytes > COMPACT_RATIO * snapshotBytes;
+    if (!many && !large) return;
+    void this.compact(name).catch((error: unknown) => {
+      if (!isFieldbookError(error, 'store_closed')) {
+        this.#log?.warn('replica.compact_failed', { name, error: String(error) });
+      }
+    });
   }
 }
 
-function takeProduced(open: OpenDocument): Uint8Array | undefined {
-  const { produced } = open;
-  open.produced = undefined;
-  if (produced !== undefined && produced.length > LIMITS.documentBytes) {
-    throw new FieldbookError('update_too_large', `A change of ${open.name} has ${produced.length} bytes.`);
+function encodeState(doc: Y.Doc, stateVector: Uint8Array | undefined): Uint8Array {
+  try {
+    return Y.encodeStateAsUpdate(doc, stateVector);
+  } catch (error) {
+    throw new FieldbookError('update_malformed', 'A state vector cannot be decoded.', { cause: error });
   }
-  return produced;
 }

@@ -10,7 +10,8 @@ import type { BatchOperation } from '../ports.ts';
  * - A change is visible in memory at once, but `onCommit` listeners, `encodeState` and the promises of `transact` and
  *   `apply` speak only of state that is fsynced. Whatever leaves the machine comes from those.
  * - Commits have one total order per replica: the feed sequence `seq`, starting at 1, never reused.
- * - A rejected `apply` leaves memory and disk as if it had never been called.
+ * - A rejected `apply` leaves memory and disk as if it had never been called. After `disk_full` and `storage_failed` a
+ *   change may turn out to be on disk all the same; it is then announced as a commit of its own.
  */
 export interface Replica {
   /** Minted when the store was created; names this replica to its peers. Changes when the store proves to be a copy. */
@@ -25,7 +26,7 @@ export interface Replica {
   read<T>(name: DocumentName, read: (doc: Y.Doc) => T): Promise<T>;
 
   /**
-   * A local change in one Yjs transaction. `also` goes into the same atomic batch (ingest offsets and the like; keys
+   * A local change in one Yjs transaction; what admission would refuse is refused here, too. `also` goes into the same atomic batch (ingest offsets and the like; keys
    * under the `x/` prefix). Resolves after fsync; undefined when the document did not change and `also` is empty.
    */
   transact(
@@ -52,6 +53,17 @@ export interface Replica {
   changedSince(seq: number, limit: number): Promise<FeedEntry[]>;
   /** Called in seq order after each fsync; a listener that throws is logged and does not stop others. Returns the way to stop. */
   onCommit(listener: (commit: Commit) => void): () => void;
+
+  /**
+   * A peer said how far it has this document. When it has our client id further than we do, this store was restored or
+   * copied and the guard did not see it: later changes here get another client id. Resolves to whether that was so.
+   */
+  noteClientIdSeen(name: DocumentName, stateVector: Uint8Array): Promise<boolean>;
+  /**
+   * A peer holds our feed through `seq`. When that is more than we ever committed, this store was put back to an earlier
+   * state: `id` and all client ids are renewed. Resolves to whether that was so; connections must then begin anew.
+   */
+  noteFeedSeen(seq: number): Promise<boolean>;
 
   /** Small private values beside the documents (cursors, settings, ingest state), under the `x/` prefix. */
   getPrivate(key: string): Promise<Uint8Array | undefined>;
@@ -84,7 +96,7 @@ export interface FeedEntry {
 
 export interface Commit extends FeedEntry {
   update: Uint8Array;
-  /** What `apply` was given; `'local'` for `transact`. */
+  /** What `apply` was given; `'local'` for `transact`; `'surfaced'` for a write that failed and was on disk all the same. */
   origin: unknown;
 }
 

@@ -1,57 +1,15 @@
-import { asFieldbookError, FieldbookError } from '../errors.ts';
+import { asFieldbookError, FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
-import { base32 } from '../ids.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
-import { decodeRecord, encodeRecord } from '../record/index.ts';
-import { seal, unseal } from './checked.ts';
-import {
-  feedKey,
-  INFO_KEY,
-  logKey,
-  metaKey,
-  prefixRange,
-  privateKey,
-  seqOf,
-  snapshotKey,
-  textAfter,
-  VERSION_KEY,
-} from './keys.ts';
-
-/** The layout of docs/formats/store.md. A higher one was written by a newer program and is refused. */
-const STORE_VERSION = 1;
-/** One batch is one fsync; larger ones gain nothing and hold their bytes in memory twice. */
-const BATCH_BYTES = 8 * 1024 * 1024;
-
-/**
- * Evidence that this store is the one that was closed last and not a copy or a backup of it.
- * `fingerprint` names the place (machine, directory); `readCounter`/`writeCounter` keep a number outside the store
- * that must equal the one inside. Any difference renews the replica id and every Yjs client id: reusing one after a
- * restore is silent, permanent divergence.
- */
-export interface RestoreGuard {
-  fingerprint: string;
-  readCounter(): Promise<number | undefined>;
-  writeCounter(count: number): Promise<void>;
-}
-
-/** What the store knows of a document without reading it. */
-export interface DocumentMeta {
-  name: DocumentName;
-  /** Seq of the last commit. */
-  seq: number;
-  generation: number;
-  /** The Yjs client id of this device in this document and the clock it will use next; valid for `epoch`. */
-  clientId: number | null;
-  nextClock: number;
-  epoch: number;
-  /** The snapshot that holds everything up to this seq; 0 for none. */
-  snapshotSeq: number;
-  snapshotBytes: number;
-  logCount: number;
-  logBytes: number;
-  /** Why the document is not served, in words. */
-  quarantined: string | null;
-}
+import { seal } from './checked.ts';
+import type { Work } from './commit-queue.ts';
+import { CommitQueue } from './commit-queue.ts';
+import type { HeadOptions } from './head.ts';
+import { mintReplicaId, openHead } from './head.ts';
+import * as keys from './keys.ts';
+import type { DocumentMeta, StoreInfo } from './meta.ts';
+import { decodeMeta, emptyMeta, encodeInfo, encodeMeta } from './meta.ts';
+import { readParts, readUpdates } from './parts.ts';
 
 export interface Append {
   name: DocumentName;
@@ -60,391 +18,365 @@ export interface Append {
   clientId: number | null;
   nextClock: number;
   also: readonly BatchOperation[];
+  /** After fsync, in seq order over all appends, before the promise resolves. Must not throw. */
+  committed?(meta: DocumentMeta): void;
+  /** At once when the write failed, before anything else runs. Must not throw. */
+  failed?(): void;
 }
 
-interface Work {
-  /** Builds the operations against the metas as they are when its turn comes. */
-  build(batch: BatchOperation[]): void;
-  bytes: number;
-  done(): void;
-  failed(error: FieldbookError): void;
+export interface DocumentStoreOptions extends HeadOptions {
+  /** Updates whose write was reported as failed turned out to be on disk: they were committed after all, under `seq`. */
+  surfaced?(meta: DocumentMeta, updates: Uint8Array[]): void;
 }
 
 /**
- * Updates of all documents on one Storage, in the order of their commits. One batch at a time is on its way to the
- * disk; what arrives meanwhile goes into the next one, so fsyncs are shared and acknowledged in order.
+ * Updates of all documents on one Storage, in the order of their commits: a log and at times a snapshot per document,
+ * a feed of what changed last, and small private values beside them.
  */
 export class DocumentStore {
-  readonly id: string;
-  /** Raised when the store proved to be a copy; client ids of lower epochs are not used again. */
-  readonly epoch: number;
-  readonly renewed: boolean;
   readonly #storage: Storage;
+  readonly #random: Random;
   readonly #log: Log | undefined;
+  readonly #surfaced: DocumentStoreOptions['surfaced'];
+  readonly #queue: CommitQueue;
+  /** As the queue will leave them: a commit under way shows its seq. */
   readonly #metas: Map<DocumentName, DocumentMeta>;
+  /** Appends not yet ended, by document. */
+  readonly #underWay = new Map<DocumentName, number>();
+  /** Documents of failed batches, until the disk was asked what it holds. */
+  readonly #doubtful = new Set<DocumentName>();
+  readonly #locks = new Map<DocumentName, Promise<void>>();
+  #info: StoreInfo;
+  /** The last seq given out, and the last that is on disk. */
   #seq: number;
-  #queue: Work[] = [];
-  #running: Promise<void> | undefined;
-  #closed = false;
+  #committed: number;
 
   private constructor(
-    storage: Storage,
-    info: Info,
+    options: DocumentStoreOptions,
+    info: StoreInfo,
     metas: Map<DocumentName, DocumentMeta>,
     seq: number,
-    renewed: boolean,
-    log?: Log,
   ) {
-    this.#storage = storage;
+    this.#storage = options.storage;
+    this.#random = options.random;
+    this.#log = options.log;
+    this.#surfaced = options.surfaced;
+    this.#queue = new CommitQueue(options.storage, () => this.#recovered(), options.log);
     this.#metas = metas;
+    this.#info = info;
     this.#seq = seq;
-    this.#log = log;
-    this.id = info.id;
-    this.epoch = info.epoch;
-    this.renewed = renewed;
+    this.#committed = seq;
   }
 
   /** Opens or creates a store. Throws `store_version` for one written by a newer program, `store_corrupt` for a broken head. */
-  static async open(options: {
-    storage: Storage;
-    random: Random;
-    guard?: RestoreGuard;
-    log?: Log;
-  }): Promise<DocumentStore> {
-    const { storage, random, guard, log } = options;
-    const [version, stored] = await storage.getMany([VERSION_KEY, INFO_KEY]);
-    if (version !== undefined && version[0] !== STORE_VERSION) {
-      throw new FieldbookError(
-        'store_version',
-        `The store has version ${version[0]}; this program reads version ${STORE_VERSION}. Use the newer Fieldbook that wrote it.`,
-      );
-    }
-    let info: Info;
-    let renewed = false;
-    if (stored === undefined) {
-      info = { id: base32(random.bytes(15)), epoch: 1, fingerprint: guard?.fingerprint ?? '', counter: 0 };
-    } else {
-      info = decodeInfo(unseal(stored, 'The head of the store'));
-      if (
-        guard !== undefined &&
-        (info.fingerprint !== guard.fingerprint || (await guard.readCounter()) !== info.counter)
-      ) {
-        renewed = true;
-        log?.warn('store.copy_detected', { id: info.id });
-        info = {
-          id: base32(random.bytes(15)),
-          epoch: info.epoch + 1,
-          fingerprint: guard.fingerprint,
-          counter: info.counter,
-        };
-      }
-    }
-    info.counter += 1;
-    // Inside first: a crash between the two renews ids needlessly, the other order could miss a restore.
-    await storage.batch(
-      [
-        { type: 'put', key: VERSION_KEY, value: new Uint8Array([STORE_VERSION]) },
-        { type: 'put', key: INFO_KEY, value: seal(encodeInfo(info)) },
-      ],
-      { sync: true },
-    );
-    await guard?.writeCounter(info.counter);
-    const metas = new Map<DocumentName, DocumentMeta>();
-    for await (const [key, value] of storage.range(prefixRange('d/'))) {
-      const name = textAfter(key, 2) as DocumentName;
-      metas.set(name, readMeta(name, value, log));
-    }
-    let seq = 0;
-    for await (const key of storage.keys({ ...prefixRange('f/'), reverse: true, limit: 1 })) seq = seqOf(key);
-    return new DocumentStore(storage, info, metas, seq, renewed, log);
+  static async open(options: DocumentStoreOptions): Promise<DocumentStore> {
+    const { info, metas, seq } = await openHead(options);
+    return new DocumentStore(options, info, metas, seq);
   }
 
+  /** Names this store to its peers; another one from when it proved to be a copy. */
+  get id(): string {
+    return this.#info.id;
+  }
+
+  /** Raised with `id`; client ids of lower epochs are not used again. */
+  get epoch(): number {
+    return this.#info.epoch;
+  }
+
+  /** The last seq that is on disk. */
   get lastSeq(): number {
-    return this.#seq;
+    return this.#committed;
   }
 
   meta(name: DocumentName): DocumentMeta | undefined {
     return this.#metas.get(name);
   }
 
-  /** In name order. */
-  *metas(prefix = ''): Generator<DocumentMeta> {
-    for (const name of [...this.#metas.keys()].filter((key) => key.startsWith(prefix)).sort())
-      yield this.#metas.get(name)!;
+  /** Names of documents, in order. */
+  names(prefix = ''): DocumentName[] {
+    return [...this.#metas.keys()].filter((key) => key.startsWith(prefix)).sort();
+  }
+
+  /** This store is a copy or was put back to an earlier state: another id, and no client id is used again. */
+  async renew(): Promise<void> {
+    const before = this.#info;
+    const info = { ...before, id: mintReplicaId(this.#random), epoch: before.epoch + 1 };
+    // At once in memory: nothing more may be made under the old client ids.
+    this.#info = info;
+    await this.#queue.write((batch) =>
+      batch.push({ type: 'put', key: keys.INFO_KEY, value: encodeInfo({ ...this.#info }) }),
+    );
+  }
+
+  /** The client id of this document is not used again after a restart, either. */
+  async forgetClientId(name: DocumentName): Promise<void> {
+    await this.#queue.write((batch) => {
+      const meta = this.#metas.get(name);
+      if (meta === undefined || meta.quarantined !== null) return;
+      const next = { ...meta, clientId: null, nextClock: 0 };
+      this.#metas.set(name, next);
+      batch.push({ type: 'put', key: keys.metaKey(name), value: encodeMeta(next) });
+    });
   }
 
   /**
    * Appends in one atomic, fsynced batch: the update, its feed entry (that of the document's previous commit goes),
-   * the bookkeeping and `also`. `committed` runs after fsync, in seq order over all appends, before the promise
-   * resolves. Rejects with `disk_full` or `storage_failed`, and then every append queued behind it is rejected too.
+   * the bookkeeping and `also`. Resolves with the document's entry as of this commit. Rejects with `disk_full` or
+   * `storage_failed`, and then every append queued behind it is rejected too.
    */
-  append(append: Append, committed?: (seq: number) => void): Promise<number> {
+  append(append: Append): Promise<DocumentMeta | undefined> {
+    const { name, update } = append;
+    this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1);
+    const ended = (): void => {
+      const left = this.#underWay.get(name)! - 1;
+      if (left === 0) this.#underWay.delete(name);
+      else this.#underWay.set(name, left);
+    };
     return new Promise((resolve, reject) => {
+      let built = false;
       let before: DocumentMeta | undefined;
-      let seq = 0;
-      this.#enqueue({
-        bytes: append.update?.length ?? 0,
+      let after: DocumentMeta | undefined;
+      this.#queue.push({
+        bytes: (update?.length ?? 0) + append.also.length * 64,
         build: (batch) => {
-          before = this.#metas.get(append.name);
-          seq = this.#buildAppend(append, before, batch);
+          before = after = this.#metas.get(name);
+          batch.push(...append.also);
+          if (update === null) return;
+          after = this.#buildCommit(append, update, before, batch);
+          built = true;
         },
         done: () => {
-          committed?.(seq);
-          resolve(seq);
+          ended();
+          if (built) {
+            this.#committed = after!.seq;
+            append.committed?.(after!);
+          }
+          resolve(after);
         },
         failed: (error) => {
-          if (seq !== 0) this.#restore(append.name, before);
+          ended();
+          if (built) this.#takeBack(name, before);
+          append.failed?.();
           reject(error);
         },
       });
     });
   }
 
-  /** Snapshot and log of a document, oldest first. Throws `document_quarantined`, after noting it, when a part is damaged. */
-  async load(name: DocumentName): Promise<Uint8Array[]> {
-    const meta = this.#metas.get(name);
-    if (meta === undefined) return [];
-    if (meta.quarantined !== null) throw quarantinedError(name, meta.quarantined);
-    const updates: Uint8Array[] = [];
-    try {
-      if (meta.snapshotSeq > 0) {
-        const snapshot = await this.#storage.get(snapshotKey(name, meta.snapshotSeq));
-        if (snapshot === undefined) throw new FieldbookError('store_corrupt', 'Its snapshot is missing.');
-        updates.push(unseal(snapshot, 'Its snapshot'));
+  /**
+   * Snapshot and log of a document, oldest first. Throws `document_quarantined`, after noting it, when a part is
+   * damaged: with an update missing, keys that were there would silently be gone.
+   */
+  load(name: DocumentName): Promise<Uint8Array[]> {
+    return this.#exclusive(name, async () => {
+      if (this.#underWay.has(name)) await this.#queue.flush();
+      const meta = this.#metas.get(name);
+      if (meta === undefined) return [];
+      if (meta.quarantined !== null) throw quarantinedError(name, meta.quarantined);
+      try {
+        return await readParts(this.#storage, meta);
+      } catch (error) {
+        const { code, message } = asFieldbookError(error);
+        if (code !== 'store_corrupt') throw error;
+        throw this.quarantine(name, message);
       }
-      let count = 0;
-      for await (const [key, value] of this.#storage.range({
-        gt: logKey(name, meta.snapshotSeq),
-        lte: logKey(name, meta.seq),
-      })) {
-        count += 1;
-        updates.push(unseal(value, `Update ${seqOf(key)}`));
-      }
-      if (count !== meta.logCount)
-        throw new FieldbookError('store_corrupt', `${meta.logCount} updates were stored and ${count} are there.`);
-    } catch (error) {
-      const { code, message } = asFieldbookError(error);
-      if (code !== 'store_corrupt') throw error;
-      this.quarantine(name, message);
-      throw quarantinedError(name, message);
-    }
-    return updates;
+    });
   }
 
-  /** Marks a document as not to be served; its bytes stay for repair. */
-  quarantine(name: DocumentName, reason: string): void {
-    const meta = this.#metas.get(name);
-    if (meta === undefined || meta.quarantined !== null) return;
-    meta.quarantined = reason;
-    this.#log?.error('store.document_quarantined', { name, reason });
+  /** Marks a document as not to be served, its bytes kept for repair. Returns the error that says so. */
+  quarantine(name: DocumentName, reason: string): FieldbookError {
+    const meta = this.#metas.get(name) ?? emptyMeta(name);
+    if (meta.quarantined === null) {
+      this.#metas.set(name, { ...meta, quarantined: reason });
+      this.#log?.error('store.document_quarantined', { name, reason });
+    }
+    return quarantinedError(name, reason);
   }
 
   /**
-   * Replaces the log up to the document's last commit by `snapshot`, which must hold exactly that state. The old log
-   * goes only in a second batch, after the snapshot is fsynced: a crash between leaves both, and both say the same.
+   * Replaces the log up to `through`, an entry as `append` or `meta` gave it, by `snapshot`, which must hold exactly
+   * that state. The old log goes only in a second batch, after the snapshot is fsynced: a crash between leaves both, and
+   * the snapshot's seq says which of the log it stands for.
    */
-  async compact(name: DocumentName, seq: number, snapshot: Uint8Array): Promise<void> {
-    const meta = this.#metas.get(name);
-    if (meta === undefined || meta.quarantined !== null || seq !== meta.seq || meta.snapshotSeq === seq) return;
-    const oldSnapshot = meta.snapshotSeq;
-    await this.write((batch) => {
-      const now = this.#metas.get(name)!;
-      // Commits that came meanwhile stay in the log behind the snapshot.
-      const fresh = { ...now, snapshotSeq: seq, snapshotBytes: snapshot.length };
-      fresh.logCount = now.logCount - meta.logCount;
-      fresh.logBytes = now.logBytes - meta.logBytes;
-      this.#metas.set(name, fresh);
-      batch.push(
-        { type: 'put', key: snapshotKey(name, seq), value: seal(snapshot) },
-        { type: 'put', key: metaKey(name), value: seal(encodeMeta(fresh)) },
+  compact(name: DocumentName, through: DocumentMeta, snapshot: Uint8Array): Promise<void> {
+    return this.#exclusive(name, async () => {
+      const { seq } = through;
+      let before: DocumentMeta | undefined;
+      await this.#queue.write(
+        (batch) => {
+          const now = this.#metas.get(name);
+          if (now === undefined || now.quarantined !== null || now.snapshotSeq !== through.snapshotSeq) return;
+          if (now.snapshotSeq === seq) return;
+          before = now;
+          // Commits that came meanwhile stay in the log behind the snapshot.
+          const next = {
+            ...now,
+            snapshotSeq: seq,
+            snapshotBytes: snapshot.length,
+            logCount: now.logCount - through.logCount,
+            logBytes: now.logBytes - through.logBytes,
+          };
+          this.#metas.set(name, next);
+          batch.push(
+            { type: 'put', key: keys.snapshotKey(name, seq), value: seal(snapshot) },
+            { type: 'put', key: keys.metaKey(name), value: encodeMeta(next) },
+          );
+        },
+        snapshot.length,
+        () => {
+          if (before !== undefined) this.#takeBack(name, before);
+        },
       );
+      if (before === undefined) return;
+      const dead: BatchOperation[] = [];
+      const covered = { gte: keys.logKey(name, 0), lte: keys.logKey(name, seq) };
+      const older = { gte: keys.snapshotKey(name, 0), lt: keys.snapshotKey(name, seq) };
+      for await (const key of this.#storage.keys(covered)) dead.push({ type: 'del', key });
+      for await (const key of this.#storage.keys(older)) dead.push({ type: 'del', key });
+      await this.#queue.write((batch) => batch.push(...dead));
     });
-    const dead: BatchOperation[] = [];
-    for await (const key of this.#storage.keys({ gte: logKey(name, 0), lte: logKey(name, seq) }))
-      dead.push({ type: 'del', key });
-    if (oldSnapshot > 0) dead.push({ type: 'del', key: snapshotKey(name, oldSnapshot) });
-    await this.write((batch) => batch.push(...dead));
   }
 
   /** Documents whose last commit lies after `seq`, oldest first. */
   async changedSince(seq: number, limit: number): Promise<{ seq: number; name: DocumentName }[]> {
     const changed: { seq: number; name: DocumentName }[] = [];
-    for await (const [key, value] of this.#storage.range({
-      gt: feedKey(seq),
-      lte: feedKey(Number.MAX_SAFE_INTEGER),
-      limit,
-    })) {
-      changed.push({ seq: seqOf(key), name: textAfter(value, 0) as DocumentName });
+    const after = { gt: keys.feedKey(seq), lte: keys.feedKey(Number.MAX_SAFE_INTEGER), limit };
+    for await (const [key, value] of this.#storage.range(after)) {
+      changed.push({ seq: keys.seqOf(key), name: keys.textAfter(value, 0) as DocumentName });
     }
     return changed;
   }
 
   async getPrivate(key: string): Promise<Uint8Array | undefined> {
-    return this.#storage.get(privateKey(key));
+    return this.#storage.get(keys.privateKey(key));
   }
 
   async *listPrivate(prefix: string): AsyncGenerator<[string, Uint8Array]> {
-    for await (const [key, value] of this.#storage.range(prefixRange(`x/${prefix}`))) yield [textAfter(key, 2), value];
+    for await (const [key, value] of this.#storage.range(keys.prefixRange(`x/${prefix}`))) {
+      yield [keys.textAfter(key, 2), value];
+    }
   }
 
-  /** Anything else that must be on disk, in the same order as the appends. */
-  write(build: (batch: BatchOperation[]) => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#enqueue({ bytes: 0, build, done: resolve, failed: reject });
+  /** Private values, in the same order as the appends. */
+  putPrivate(entries: readonly (readonly [key: string, value: Uint8Array | null])[]): Promise<void> {
+    return this.#queue.write((batch) => {
+      for (const [name, value] of entries) {
+        const key = keys.privateKey(name);
+        batch.push(value === null ? { type: 'del', key } : { type: 'put', key, value });
+      }
     });
   }
 
-  /** Resolves when everything queued so far is on disk or was rejected. */
-  async flush(): Promise<void> {
-    // Its own place in the queue: waiting for an empty queue could take for ever under steady writes.
-    await this.write(() => {}).catch(() => {});
+  flush(): Promise<void> {
+    return this.#queue.flush();
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    while (this.#running !== undefined) await this.#running;
+    await this.#queue.close();
     await this.#storage.close();
   }
 
-  #enqueue(work: Work): void {
-    if (this.#closed) {
-      work.failed(new FieldbookError('store_closed', 'The store is closed.'));
-      return;
-    }
-    this.#queue.push(work);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+  #buildCommit(
+    append: Append,
+    update: Uint8Array,
+    before: DocumentMeta | undefined,
+    batch: BatchOperation[],
+  ): DocumentMeta {
+    if (before !== undefined && before.quarantined !== null) throw quarantinedError(append.name, before.quarantined);
+    const { name, clientId, nextClock } = append;
+    const was = before ?? emptyMeta(name);
+    return this.#commit({ ...was, clientId, nextClock, epoch: this.epoch }, was.seq, batch, update);
   }
 
-  async #run(): Promise<void> {
-    // A turn of the microtask queue lets changes made together share one fsync.
-    await Promise.resolve();
-    while (this.#queue.length > 0) {
-      let bytes = 0;
-      let count = 0;
-      const batch: BatchOperation[] = [];
-      const group: Work[] = [];
-      while (count < this.#queue.length && bytes <= BATCH_BYTES) {
-        const work = this.#queue[count++]!;
-        bytes += work.bytes;
-        group.push(work);
-        work.build(batch);
-      }
-      this.#queue.splice(0, count);
-      try {
-        if (batch.length > 0) await this.#storage.batch(lastPerKey(batch), { sync: true });
-      } catch (error) {
-        this.#fail([...group, ...this.#queue.splice(0)], asFieldbookError(error, 'storage_failed'));
-        continue;
-      }
-      for (const work of group) work.done();
-    }
+  /** A new seq for a document: its entry, its place in the feed, and the update when there is one. */
+  #commit(meta: DocumentMeta, oldSeq: number, batch: BatchOperation[], update: Uint8Array | null): DocumentMeta {
+    const seq = (this.#seq += 1);
+    const { name } = meta;
+    const next = {
+      ...meta,
+      seq,
+      logCount: meta.logCount + (update === null ? 0 : 1),
+      logBytes: meta.logBytes + (update?.length ?? 0),
+    };
+    this.#metas.set(name, next);
+    if (oldSeq > 0) batch.push({ type: 'del', key: keys.feedKey(oldSeq) });
+    if (update !== null) batch.push({ type: 'put', key: keys.logKey(name, seq), value: seal(update) });
+    batch.push(
+      { type: 'put', key: keys.feedKey(seq), value: keys.metaKey(name).slice(2) },
+      { type: 'put', key: keys.metaKey(name), value: encodeMeta(next) },
+    );
+    return next;
   }
 
-  /** Later appends were made on top of the failed one, so they go with it; metas are put back newest first. */
-  #fail(works: readonly Work[], error: FieldbookError): void {
-    this.#log?.error('store.write_failed', { code: error.code, lost: works.length });
-    for (const work of [...works].reverse()) work.failed(error);
-  }
-
-  #restore(name: DocumentName, before: DocumentMeta | undefined): void {
+  /** A failed write: the entry as it was, and on doubt no client id, since its clocks may be on the disk. */
+  #takeBack(name: DocumentName, before: DocumentMeta | undefined): void {
+    this.#doubtful.add(name);
     if (before === undefined) this.#metas.delete(name);
     else this.#metas.set(name, { ...before, clientId: null });
   }
 
-  #buildAppend(append: Append, before: DocumentMeta | undefined, batch: BatchOperation[]): number {
-    batch.push(...append.also);
-    if (append.update === null) return before?.seq ?? 0;
-    const seq = (this.#seq += 1);
-    const meta: DocumentMeta = {
-      name: append.name,
-      seq,
-      generation: before?.generation ?? 0,
-      clientId: append.clientId,
-      nextClock: append.nextClock,
-      epoch: this.epoch,
-      snapshotSeq: before?.snapshotSeq ?? 0,
-      snapshotBytes: before?.snapshotBytes ?? 0,
-      logCount: (before?.logCount ?? 0) + 1,
-      logBytes: (before?.logBytes ?? 0) + append.update.length,
-      quarantined: null,
-    };
-    this.#metas.set(append.name, meta);
-    if (before !== undefined) batch.push({ type: 'del', key: feedKey(before.seq) });
-    batch.push(
-      { type: 'put', key: logKey(append.name, seq), value: seal(append.update) },
-      { type: 'put', key: feedKey(seq), value: metaKey(append.name).slice(2) },
-      { type: 'put', key: metaKey(append.name), value: seal(encodeMeta(meta)) },
-    );
-    return seq;
+  /**
+   * After failed batches: believes the disk. What is there in spite of the failure gets a seq again, so that peers that
+   * are past the old one learn of it, and is announced like any commit.
+   */
+  async #recovered(): Promise<Work[]> {
+    const surfaced: { known: DocumentMeta | undefined; found: DocumentMeta; updates: Uint8Array[] }[] = [];
+    for (const name of this.#doubtful) {
+      const stored = await this.#storage.get(keys.metaKey(name));
+      if (stored === undefined) continue;
+      const known = this.#metas.get(name);
+      const found = { ...decodeMeta(name, stored, this.#log), clientId: null };
+      if (found.seq === known?.seq && found.snapshotSeq === known.snapshotSeq) continue;
+      const updates = await readUpdates(this.#storage, name, known?.seq ?? 0, found.seq).catch((error: unknown) => {
+        // Damage is found again, and reported, by whoever loads the document.
+        if (isFieldbookError(error, 'store_corrupt')) return [];
+        throw error;
+      });
+      surfaced.push({ known, found, updates });
+    }
+    // Nothing is believed before all of it was read.
+    this.#doubtful.clear();
+    for (const { found } of surfaced) this.#metas.set(found.name, found);
+    return surfaced
+      .filter(({ known, found }) => found.quarantined === null && found.seq !== known?.seq)
+      .map(({ known, found, updates }) => this.#surface(known, found, updates));
   }
-}
 
-/** The last word on each key: a batch that puts and deletes one feed entry must end with what came last. */
-function lastPerKey(batch: BatchOperation[]): BatchOperation[] {
-  if (batch.length < 8) return batch;
-  const last = new Map<string, BatchOperation>();
-  const decoder = new TextDecoder('latin1');
-  for (const operation of batch) {
-    const key = decoder.decode(operation.key);
-    last.delete(key);
-    last.set(key, operation);
+  #surface(known: DocumentMeta | undefined, found: DocumentMeta, updates: Uint8Array[]): Work {
+    const { name } = found;
+    let after = found;
+    return {
+      bytes: 0,
+      build: (batch) => {
+        after = this.#commit(found, found.seq, batch, null);
+      },
+      done: () => {
+        this.#committed = after.seq;
+        this.#log?.warn('store.write_surfaced', { name, updates: updates.length });
+        this.#surfaced?.(after, updates);
+      },
+      failed: () => this.#takeBack(name, known),
+    };
   }
-  return [...last.values()];
+
+  /** Reading a document's parts and replacing them exclude each other. */
+  async #exclusive<T>(name: DocumentName, work: () => Promise<T>): Promise<T> {
+    const before = this.#locks.get(name);
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    this.#locks.set(name, held);
+    try {
+      await before;
+      return await work();
+    } finally {
+      release();
+      if (this.#locks.get(name) === held) this.#locks.delete(name);
+    }
+  }
 }
 
 function quarantinedError(name: DocumentName, reason: string): FieldbookError {
-  return new FieldbookError(
-    'document_quarantined',
-    `Document ${name} is damaged on disk and not served: ${reason} Its bytes are kept; run "fieldbook doctor".`,
-    {
-      details: { name, reason },
-    },
-  );
-}
-
-interface Info {
-  id: string;
-  epoch: number;
-  fingerprint: string;
-  counter: number;
-}
-
-const SMALL = 4 * 1024;
-
-function encodeInfo(info: Info): Uint8Array {
-  return encodeRecord({ ...info });
-}
-
-function decodeInfo(bytes: Uint8Array): Info {
-  return decodeRecord(bytes, SMALL) as unknown as Info;
-}
-
-function encodeMeta(meta: DocumentMeta): Uint8Array {
-  const { name: _, quarantined: __, ...stored } = meta;
-  return encodeRecord(stored);
-}
-
-function readMeta(name: DocumentName, sealed: Uint8Array, log?: Log): DocumentMeta {
-  try {
-    const stored = decodeRecord(unseal(sealed, 'The entry of a document'), SMALL) as unknown as DocumentMeta;
-    return { ...stored, name, quarantined: null };
-  } catch (error) {
-    const reason = asFieldbookError(error).message;
-    log?.error('store.document_quarantined', { name, reason });
-    return {
-      name,
-      seq: 0,
-      generation: 0,
-      clientId: null,
-      nextClock: 0,
-      epoch: 0,
-      snapshotSeq: 0,
-      snapshotBytes: 0,
-      logCount: 0,
-      logBytes: 0,
-      quarantined: reason,
-    };
-  }
+  const message = `Document ${name} is damaged on disk and not served: ${reason} Its bytes are kept; run "fieldbook doctor".`;
+  return new FieldbookError('document_quarantined', message, { details: { name, reason } });
 }

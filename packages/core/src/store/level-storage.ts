@@ -1,60 +1,155 @@
 import type { AbstractLevel } from 'abstract-level';
-import { FieldbookError } from '../errors.ts';
+import { asFieldbookError, FieldbookError } from '../errors.ts';
 import type { BatchOperation, KeyRange, Storage } from '../ports.ts';
 
 /** A database handle as `classic-level` and `memory-level` give it, opened with `view` encodings. */
 export type LevelHandle = AbstractLevel<unknown, Uint8Array, Uint8Array>;
 
+export interface LevelStorageOptions {
+  /** Bytes that can still be written to the database's disk, where the platform tells. */
+  freeBytes?: () => Promise<number>;
+}
+
+/** Opening writes what the last log held as a table (4 MiB at most) and a new manifest. */
+const OPEN_NEEDS_BYTES = 16 * 1024 * 1024;
+/** Written where nobody tells how much is free: about as much as a batch is. */
+const PROBE_BYTES = 64 * 1024;
+
 /**
  * The Storage port over an open abstract-level database with `keyEncoding` and `valueEncoding` `'view'`. Values are
  * normalised to plain `Uint8Array`: classic-level returns Node Buffers, which Yjs refuses.
+ *
+ * LevelDB goes on behind a torn write as if it had not happened: the record half-written on a full disk shifts all that
+ * follow, they are acknowledged, and lost when the log is next read. So after any failed batch the database is closed
+ * and opened again before the next one, which reads the log up to the tear and begins a new one.
  */
-export function levelStorage(db: LevelHandle): Storage {
-  const options = { keyEncoding: 'view', valueEncoding: 'view' } as const;
-  let closed = false;
-  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (closed) throw new FieldbookError('store_closed', 'The store is closed.');
+export function levelStorage(db: LevelHandle, options: LevelStorageOptions = {}): Storage {
+  const level = new LevelStorage(db, options);
+  return {
+    get: (key) => level.get(key),
+    getMany: (keys) => level.getMany(keys),
+    range: (range) => level.range(range),
+    keys: (range) => level.keys(range),
+    batch: (operations, durability) => level.batch(operations, durability),
+    recover: () => level.recover(),
+    close: () => level.close(),
+  };
+}
+
+const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const;
+
+class LevelStorage implements Required<Storage> {
+  readonly #db: LevelHandle;
+  readonly #freeBytes: (() => Promise<number>) | undefined;
+  #closed = false;
+  /** A batch failed, and the log may be torn. */
+  #torn = false;
+  /** Closed for a reopening that is under way or failed; then whoever comes tries again. */
+  #down = false;
+  #reopening: Promise<void> | undefined;
+
+  constructor(db: LevelHandle, options: LevelStorageOptions) {
+    this.#db = db;
+    this.#freeBytes = options.freeBytes;
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#guard(async () => plain(await this.#db.get(key, VIEW)));
+  }
+
+  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#guard(async () => (await this.#db.getMany([...keys], VIEW)).map(plain));
+  }
+
+  async *range(range: KeyRange): AsyncGenerator<[Uint8Array, Uint8Array]> {
+    const iterator = await this.#guard(async () => this.#db.iterator({ ...VIEW, ...levelRange(range) }));
+    try {
+      for (;;) {
+        const entries = await this.#guard(() => iterator.nextv(256));
+        if (entries.length === 0) return;
+        for (const [key, value] of entries) yield [plain(key)!, plain(value)!];
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  async *keys(range: KeyRange): AsyncGenerator<Uint8Array> {
+    const iterator = await this.#guard(async () => this.#db.keys({ ...VIEW, ...levelRange(range) }));
+    try {
+      for (;;) {
+        const keys = await this.#guard(() => iterator.nextv(1024));
+        if (keys.length === 0) return;
+        for (const key of keys) yield plain(key)!;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  async batch(operations: readonly BatchOperation[], { sync }: { sync: boolean }): Promise<void> {
+    if (this.#torn) await this.recover();
+    await this.#guard(async () => {
+      try {
+        await this.#db.batch(operations as BatchOperation[], { ...VIEW, sync } as typeof VIEW);
+      } catch (error) {
+        this.#torn = true;
+        throw error;
+      }
+    });
+  }
+
+  /** Rejects with `disk_full` while there is no room; until then reads go on. */
+  async recover(): Promise<void> {
+    if (!this.#torn) return;
+    await this.#guard(async () => {
+      if (this.#freeBytes === undefined) {
+        // Into the torn log, where it is lost: it only shows whether the disk takes anything.
+        const nothing: BatchOperation = { type: 'del', key: new Uint8Array(PROBE_BYTES) };
+        await this.#db.batch([nothing], { ...VIEW, sync: true } as typeof VIEW);
+      } else if ((await this.#freeBytes()) < OPEN_NEEDS_BYTES) {
+        throw new FieldbookError('disk_full', 'The disk is full: nothing can be stored until there is space again.');
+      }
+    });
+    await this.#reopen();
+    this.#torn = false;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#reopening?.catch(() => {});
+    await this.#db.close();
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#down) await this.#reopen();
+    if (this.#closed) throw new FieldbookError('store_closed', 'The store is closed.');
     try {
       return await work();
     } catch (error) {
       throw storageError(error);
     }
-  };
-  return {
-    get: (key) => guard(async () => plain(await db.get(key, options))),
-    getMany: (keys) => guard(async () => (await db.getMany([...keys], options)).map(plain)),
-    async *range(range) {
-      const iterator = db.iterator({ ...options, ...levelRange(range) });
-      try {
-        for (;;) {
-          const entries = await guard(() => iterator.nextv(256));
-          if (entries.length === 0) return;
-          for (const [key, value] of entries) yield [plain(key)!, plain(value)!] as [Uint8Array, Uint8Array];
-        }
-      } finally {
-        await iterator.close();
-      }
-    },
-    async *keys(range) {
-      const iterator = db.keys({ ...options, ...levelRange(range) });
-      try {
-        for (;;) {
-          const keys = await guard(() => iterator.nextv(1024));
-          if (keys.length === 0) return;
-          for (const key of keys) yield plain(key)!;
-        }
-      } finally {
-        await iterator.close();
-      }
-    },
-    batch: (operations, { sync }) =>
-      guard(() => db.batch(operations as BatchOperation[], { ...options, sync } as typeof options)),
-    async close() {
-      if (closed) return;
-      closed = true;
-      await db.close();
-    },
-  };
+  }
+
+  #reopen(): Promise<void> {
+    this.#reopening ??= this.#closeAndOpen().finally(() => {
+      this.#reopening = undefined;
+    });
+    return this.#reopening;
+  }
+
+  async #closeAndOpen(): Promise<void> {
+    this.#down = true;
+    try {
+      await this.#db.close();
+      if (this.#closed) return;
+      await this.#db.open({ createIfMissing: false });
+      this.#down = false;
+    } catch (error) {
+      throw storageError(error);
+    }
+  }
 }
 
 function levelRange(range: KeyRange): Record<string, unknown> {
@@ -69,19 +164,13 @@ function plain(bytes: Uint8Array | undefined): Uint8Array | undefined {
 /** LevelDB speaks in English sentences; a full disk is the one that callers treat differently. */
 function storageError(error: unknown): FieldbookError {
   if (error instanceof FieldbookError) return error;
-  const text =
-    error instanceof Error
-      ? `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`
-      : String(error);
-  const code = (error as { code?: string }).code;
-  if (code === 'LEVEL_DATABASE_NOT_OPEN')
-    return new FieldbookError('store_closed', 'The store is closed.', { cause: error });
-  if (/ENOSPC|No space left|EDQUOT|quota/i.test(text)) {
+  const { message } = asFieldbookError(error);
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : '';
+  const text = `${message} ${cause}`.trim();
+  if (/ENOSPC|No space left|EDQUOT|quota|EFBIG|File too large/i.test(text)) {
     return new FieldbookError('disk_full', 'The disk is full: nothing was stored. Free space and try again.', {
       cause: error,
     });
   }
-  return new FieldbookError('storage_failed', `The store could not be read or written: ${text.trim()}`, {
-    cause: error,
-  });
+  return new FieldbookError('storage_failed', `The store could not be read or written: ${text}`, { cause: error });
 }
