@@ -97,6 +97,11 @@ export class Relay {
     return program?.stop(signal);
   }
 
+  /** What the running relay has said so far. */
+  output(): string {
+    return this.#program?.output() ?? '';
+  }
+
   /** A fresh token of the given role. */
   async token(role: 'member' | 'viewer', name: string): Promise<string> {
     const program = startProgram(

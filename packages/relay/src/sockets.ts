@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
-import { asFieldbookError, LIMITS } from '@fieldbook/core';
+import { asFieldbookError, FieldbookError, LIMITS } from '@fieldbook/core';
 import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
 import type { ReplicationServer } from '@fieldbook/core/replication';
 import { SUBPROTOCOL } from '@fieldbook/core/replication';
@@ -48,20 +48,18 @@ export function createSockets(options: SocketOptions): Sockets {
   const holders = new Map<WebSocket, Token>();
   const answered = new WeakSet<WebSocket>();
 
-  const accepted = (socket: WebSocket, request: IncomingMessage): void => {
+  const accepted = (socket: WebSocket, request: IncomingMessage, access: Token | FieldbookError): void => {
     socket.on('error', (error) => log.debug('socket.error', { error: error.message }));
-    try {
-      const token = tokenOf(rules, request.headers);
-      holders.set(socket, token);
-      answered.add(socket);
-      socket.on('pong', () => answered.add(socket));
-      socket.on('close', () => holders.delete(socket));
-      route(options, socket, request, token);
-    } catch (thrown) {
-      const error = asFieldbookError(thrown);
-      log.info('socket.refused', { code: error.code, address: request.socket.remoteAddress });
-      socket.close(error.code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(error.message));
+    if (access instanceof FieldbookError) {
+      log.info('socket.refused', { code: access.code, address: request.socket.remoteAddress });
+      socket.close(access.code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(access.message));
+      return;
     }
+    holders.set(socket, access);
+    answered.add(socket);
+    socket.on('pong', () => answered.add(socket));
+    socket.on('close', () => holders.delete(socket));
+    route(options, socket, request, access);
   };
 
   rules.tokens.onRevoked(({ id }) => {
@@ -77,8 +75,14 @@ export function createSockets(options: SocketOptions): Sockets {
   }, PING_MS);
 
   return {
-    upgrade: (request, socket, head) =>
-      server.handleUpgrade(request, socket, head, (websocket) => accepted(websocket, request)),
+    upgrade: (request, socket, head) => {
+      // Asked before the upgrade: nothing that a socket sends is read until it is known whose it is.
+      void tokenOf(rules, request.headers)
+        .catch((error: unknown) => asFieldbookError(error))
+        .then((access) =>
+          server.handleUpgrade(request, socket, head, (websocket) => accepted(websocket, request, access)),
+        );
+    },
     close: async () => {
       clearInterval(pings);
       options.replication.close();

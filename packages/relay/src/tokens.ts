@@ -34,6 +34,7 @@ export class Tokens {
   readonly #kept = new Map<string, Kept>();
   readonly #listeners = new Set<(token: Token) => void>();
   #polling: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -76,8 +77,16 @@ export class Tokens {
     await this.refresh();
   }
 
-  /** The token that was presented; undefined when it is none of ours. Takes the same time for each. */
-  check(secret: string): Token | undefined {
+  /** The token that was presented, looked for on disk too: it may have been made a moment ago. Undefined when it is none of ours. */
+  async find(secret: string): Promise<Token | undefined> {
+    const known = this.#check(secret);
+    if (known !== undefined || !secret.startsWith(PREFIX)) return known;
+    await this.refresh();
+    return this.#check(secret);
+  }
+
+  /** Takes the same time for each. */
+  #check(secret: string): Token | undefined {
     const hash = hashOf(secret);
     let found: Kept | undefined;
     for (const kept of this.#kept.values()) if (timingSafeEqual(kept.hash, hash)) found = kept;
@@ -99,8 +108,15 @@ export class Tokens {
     this.#listeners.clear();
   }
 
-  /** Reads what changed in the directory. A few dozen names: not worth a watcher that file systems keep differently. */
-  async refresh(): Promise<void> {
+  /** Reads what changed in the directory; calls that come together share one look. A few dozen names are not worth a watcher. */
+  refresh(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     const there = new Set<string>();
     for (const file of await readdir(this.#directory)) {
       const id = file.endsWith('.json') ? file.slice(0, -5) : '';

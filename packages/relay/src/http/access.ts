@@ -19,11 +19,11 @@ export function checkHost({ hosts }: AccessRules, headers: IncomingHttpHeaders):
 }
 
 /**
- * The token of a request to the API or of a WebSocket. Throws `bad_host`, `bad_origin` (a page of somebody else's) and
+ * The token of a request to the API or of a WebSocket. Rejects with `bad_host`, `bad_origin` (a page of somebody else's) and
  * `unauthorized`. Browsers cannot set headers on WebSockets and addresses end up in logs, so a token may also travel
  * as a subprotocol.
  */
-export function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders): Token {
+export async function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders): Promise<Token> {
   checkHost(rules, headers);
   const { origin } = headers;
   if (
@@ -34,7 +34,7 @@ export function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders): Token
     throw new FieldbookError('bad_origin', `Pages of ${JSON.stringify(origin.slice(0, 80))} may not use this relay.`);
   }
   const presented = presentedToken(headers);
-  const token = presented === undefined ? undefined : rules.tokens.check(presented);
+  const token = presented === undefined ? undefined : await rules.tokens.find(presented);
   if (token !== undefined) return token;
   throw new FieldbookError(
     'unauthorized',

@@ -62,7 +62,7 @@ async function respond(options: HttpOptions, request: IncomingMessage, response:
   try {
     if (path === '/healthz') return await writeResponse(response, json(200, { ok: true }), headOnly);
     if (path === '/api' || path.startsWith('/api/')) {
-      const { role, name } = tokenOf(rules, request.headers);
+      const { role, name } = await tokenOf(rules, request.headers);
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
       response.setHeader('cross-origin-resource-policy', 'same-origin');
       const answer = await api.handle(await readRequest(request, api, { role, name }));
