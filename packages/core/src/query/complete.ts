@@ -53,12 +53,12 @@ type Offer = Pick<Completion, 'text' | 'kind' | 'detail'> & { name?: string };
 
 /** Where the word that is being typed begins; the end of the text when none is. */
 function partialAt(before: string): { start: number } {
+  // An unclosed text begins at its quotation mark, whatever is in it.
+  const open = openQuote(before);
+  if (open !== null) return { start: open };
   const { tokens } = readQuery(before);
   const last = tokens.at(-1);
   if (last === undefined || last.end !== before.length) return { start: before.length };
-  // An unclosed text is in no token but `error`; it begins at its quotation mark.
-  const open = openQuote(before);
-  if (open !== null) return { start: open };
   if (WORDY.has(last.kind)) return { start: last.start };
   if (last.kind !== 'error') return { start: before.length };
   return { start: before.length - (/[^\s()",<>=:~]*$/.exec(before)?.[0].length ?? 0) };

@@ -4,7 +4,6 @@ import type { Column } from './columns.ts';
 import { markPresent } from './columns.ts';
 import type { TimeFrame } from './literal.ts';
 import { booleanOf, durationOf, isNull, numberOf, periodOf } from './literal.ts';
-import { naturalKey } from './natural.ts';
 import { beside } from './numbers.ts';
 import { Pattern } from './pattern.ts';
 import type { ListColumn, TextColumn } from './texts.ts';
@@ -26,31 +25,39 @@ export interface Rows {
 /** The rows that a query matches; its cost is a pass over each column that it names. */
 export function evaluate(query: Query, rows: Rows, frame: TimeFrame): Bitset {
   const all = new Bitset(rows.size).or(rows.live);
-  return query.root === null ? all : all.and(evaluateNode(query.root, rows, frame));
+  return query.root === null ? all : all.and(evaluateNode(query.root, { rows, frame, within: all }));
 }
 
-function evaluateNode(node: Node, rows: Rows, frame: TimeFrame): Bitset {
+interface Asked {
+  rows: Rows;
+  frame: TimeFrame;
+  /** The rows that matter: the result is right for these and may hold others. */
+  within: Bitset;
+}
+
+function evaluateNode(node: Node, asked: Asked): Bitset {
+  const { rows, frame, within } = asked;
   const result = new Bitset(rows.size);
   switch (node.kind) {
     case 'and': {
-      const [first, ...others] = node.terms;
-      const all = evaluateNode(first!, rows, frame);
-      for (const term of others) {
+      const all = new Bitset(rows.size).or(within);
+      // Numbers first: a pattern is then tried on the few names that are left.
+      for (const term of [...node.terms].sort((a, b) => costOf(a) - costOf(b))) {
         if (all.isEmpty) break;
-        all.and(evaluateNode(term, rows, frame));
+        all.and(evaluateNode(term, { rows, frame, within: all }));
       }
       return all;
     }
     case 'or':
-      for (const term of node.terms) result.or(evaluateNode(term, rows, frame));
+      for (const term of node.terms) result.or(evaluateNode(term, asked));
       return result;
     case 'not':
-      return result.or(rows.live).andNot(evaluateNode(node.term, rows, frame));
+      return result.or(within).andNot(evaluateNode(node.term, asked));
     case 'word': {
       const word = node.text.toLowerCase();
-      rows.names.markContaining(word, result);
-      rows.notes.markContaining(word, result);
-      rows.tags.markAny((tag) => tag.toLowerCase().includes(word), result);
+      rows.names.markContaining(word, result, within);
+      rows.notes.markContaining(word, result, within);
+      rows.tags.markAny((tag) => tag.toLowerCase().includes(word), result, within);
       return result;
     }
     default:
@@ -66,16 +73,37 @@ function evaluateNode(node: Node, rows: Rows, frame: TimeFrame): Bitset {
       return node.present ? result : new Bitset(rows.size).or(rows.live).andNot(result);
     case 'match': {
       const pattern = new Pattern(node.pattern, node.ignoreCase);
-      column.texts?.mark((text) => pattern.test(text), result);
-      column.lists?.markAny((text) => pattern.test(text), result);
+      column.texts?.mark((text) => pattern.test(text), result, within);
+      column.lists?.markAny((text) => pattern.test(text), result, within);
       return node.negated ? presentWithout(column, result, rows) : result;
     }
     case 'in':
-      markIn(node, column, result, frame);
+      markIn(node, column, result, asked);
       return node.negated ? presentWithout(column, result, rows) : result;
     case 'compare':
-      markCompare(node, column, result, frame);
+      markCompare(node, column, result, asked);
       return node.op === '!=' ? presentWithout(column, result, rows) : result;
+  }
+}
+
+/** Roughly what a test costs per row; texts are compared last. */
+function costOf(node: Node): number {
+  switch (node.kind) {
+    case 'flag':
+    case 'presence':
+      return 0;
+    case 'compare':
+      return node.op === ':' || node.op === 'has' ? 2 : 1;
+    case 'in':
+      return 2;
+    case 'match':
+    case 'word':
+      return 4;
+    case 'not':
+      return costOf(node.term);
+    case 'and':
+    case 'or':
+      return 3;
   }
 }
 
@@ -86,34 +114,34 @@ function presentWithout(column: Column, result: Bitset, rows: Rows): Bitset {
   return present.andNot(result);
 }
 
-function markIn({ values }: InNode, column: Column, result: Bitset, frame: TimeFrame): void {
-  for (const value of values) markEqual(value, column, result, frame, false);
+function markIn({ values }: InNode, column: Column, result: Bitset, asked: Asked): void {
+  for (const value of values) markEqual(value, column, result, asked, false);
 }
 
-function markCompare({ op, value }: CompareNode, column: Column, result: Bitset, frame: TimeFrame): void {
+function markCompare({ op, value }: CompareNode, column: Column, result: Bitset, asked: Asked): void {
   switch (op) {
     case '=':
     case '!=':
-      markEqual(value, column, result, frame, false);
+      markEqual(value, column, result, asked, false);
       return;
     case ':':
-      markEqual(value, column, result, frame, true);
+      markEqual(value, column, result, asked, true);
       return;
     case 'has':
-      column.texts?.markContaining(value.text.toLowerCase(), result);
-      column.lists?.markAny((element) => element === value.text, result);
+      column.texts?.markContaining(value.text.toLowerCase(), result, asked.within);
+      column.lists?.markAny((element) => element === value.text, result, asked.within);
       return;
     case '<':
     case '<=':
     case '>':
     case '>=':
-      markOrdered(op, value, column, result, frame);
+      markOrdered(op, value, column, result, asked);
       return;
   }
 }
 
 /** `=`, and with `loosely` what `:` means: parts of texts, whatever their case. */
-function markEqual(value: Literal, column: Column, result: Bitset, frame: TimeFrame, loosely: boolean): void {
+function markEqual(value: Literal, column: Column, result: Bitset, { frame, within }: Asked, loosely: boolean): void {
   if (column.nulls !== null && isNull(value)) result.or(column.nulls);
   const number = numberIn(column, value);
   if (column.numbers !== null && number !== undefined) {
@@ -126,12 +154,12 @@ function markEqual(value: Literal, column: Column, result: Bitset, frame: TimeFr
   if (column.flags !== null && flag !== undefined) result.or(flag ? column.flags.yes : column.flags.no);
   if (!loosely) {
     column.texts?.markEqual(value.text, result);
-    column.lists?.markAny((element) => element === value.text, result);
+    column.lists?.markAny((element) => element === value.text, result, within);
     return;
   }
   const lower = value.text.toLowerCase();
-  column.texts?.markContaining(lower, result);
-  column.lists?.markAny((element) => element.toLowerCase() === lower, result);
+  column.texts?.markContaining(lower, result, within);
+  column.lists?.markAny((element) => element.toLowerCase() === lower, result, within);
 }
 
 function markOrdered(
@@ -139,7 +167,7 @@ function markOrdered(
   value: Literal,
   column: Column,
   result: Bitset,
-  frame: TimeFrame,
+  { frame, within }: Asked,
 ): void {
   const below = op === '<' || op === '<=';
   const strict = op === '<' || op === '>';
@@ -162,11 +190,16 @@ function markOrdered(
   }
   // A bare number is compared with numbers only: `lr < 0.1` does not find a text "0".
   if (column.texts === null || numberOf(value) !== undefined) return;
-  const key = naturalKey(value.text);
-  column.texts.mark((text) => {
-    if (text === value.text) return !strict;
-    return naturalKey(text) < key === below;
-  }, result);
+  const { keyOf } = column.texts;
+  const key = keyOf(value.text);
+  column.texts.mark(
+    (text) => {
+      if (text === value.text) return !strict;
+      return keyOf(text) < key === below;
+    },
+    result,
+    within,
+  );
 }
 
 /** The number that a literal is in this column. Durations are ms there, and a bare number is seconds. */

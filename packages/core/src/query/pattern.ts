@@ -128,12 +128,18 @@ export class Pattern {
   #holds(set: CharSet, code: number): boolean {
     if (!this.#ignoreCase) return inSet(set, code);
     const char = String.fromCodePoint(code);
-    const lower = char.toLowerCase().codePointAt(0)!;
-    const upper = char.toUpperCase().codePointAt(0)!;
+    const lower = oneOf(char.toLowerCase(), code);
+    const upper = oneOf(char.toUpperCase(), code);
     // `[^a]` leaves out both cases.
     const ranged = inRanges(set, code) || inRanges(set, lower) || inRanges(set, upper);
     return ranged !== set.negated;
   }
+}
+
+/** The other case of a character, unless that is several: `ß` is no `S`. */
+function oneOf(text: string, code: number): number {
+  const other = text.codePointAt(0)!;
+  return text.length === (other > 0xffff ? 2 : 1) ? other : code;
 }
 
 function inSet(set: CharSet, code: number): boolean {

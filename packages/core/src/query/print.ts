@@ -1,4 +1,4 @@
-import type { Literal, Node, Path, Query, WordNode } from './ast.ts';
+import type { CompareNode, Literal, Node, Path, Query, WordNode } from './ast.ts';
 import { fieldNamed, kindOfField } from './fields.ts';
 
 const SIGNS = /[\s()"<>=:~]|![=~]|^$/;
@@ -22,9 +22,7 @@ function print(node: Node): string {
     case 'not':
       return `not ${node.term.kind === 'and' || node.term.kind === 'or' ? `(${print(node.term)})` : print(node.term)}`;
     case 'compare':
-      return node.op === ':'
-        ? `${printPath(node.path)}:${printValue(node.value, false)}`
-        : `${printPath(node.path)} ${node.op} ${printValue(node.value, false)}`;
+      return `${printPath(node.path)}${printOperator(node)}${printValue(node.value, false)}`;
     case 'match':
       return `${printPath(node.path)} ${node.negated ? '!~' : '~'} ${printPattern(node.pattern, node.ignoreCase)}`;
     case 'in': {
@@ -38,6 +36,12 @@ function print(node: Node): string {
     case 'word':
       return printWord(node);
   }
+}
+
+function printOperator({ op, path }: CompareNode): string {
+  if (op !== ':') return ` ${op} `;
+  // `a:x` would be the attribute x: what keeps the attribute `a` apart is the space.
+  return path.scope === 'any' && !path.quoted && (path.text === 'a' || path.text === 'm') ? ': ' : ':';
 }
 
 /** Free words stand side by side as people type them; everything else is joined by a visible `and`. */

@@ -20,12 +20,12 @@ export class TextColumn {
   #order: number[] = [];
   #changed = new Set<number>();
   #ranks: Uint32Array | null = null;
-  readonly #keyOf: (text: string) => string;
+  /** Gives the texts whose code-unit order is the order of the column. */
+  readonly keyOf: (text: string) => string;
   filled = 0;
 
-  /** `keyOf` gives the texts whose code-unit order is the column's order. */
   constructor(keyOf: (text: string) => string = naturalKey) {
-    this.#keyOf = keyOf;
+    this.keyOf = keyOf;
   }
 
   get(row: number): string | undefined {
@@ -80,18 +80,26 @@ export class TextColumn {
     this.#release(code);
   }
 
-  /** Adds the rows whose text passes the test; it is run once per distinct text. */
-  mark(test: (text: string, code: number) => boolean, into: Bitset): void {
-    const passes = new Uint8Array(this.#texts.length);
-    let any = false;
-    for (let code = 1; code < passes.length; code++) {
-      const text = this.#texts[code];
-      if (text !== undefined && test(text, code)) {
-        passes[code] = 1;
-        any = true;
+  /** Adds those of the rows `within` whose text passes the test; it is run once per distinct text among them. */
+  mark(test: (text: string, code: number) => boolean, into: Bitset, within: Bitset): void {
+    // By number: 0 not asked yet, 1 fails, 2 passes.
+    const verdicts = new Uint8Array(this.#texts.length);
+    verdicts[0] = 1;
+    const words = Math.min(within.words.length, into.words.length, this.#pages.length << (PAGE_BITS - 5));
+    for (let word = 0; word < words; word++) {
+      let asked = within.words[word]!;
+      const page = asked === 0 ? undefined : this.#pages[word >>> (PAGE_BITS - 5)];
+      if (page === undefined) continue;
+      let found = 0;
+      while (asked !== 0) {
+        const bit = 31 - Math.clz32(asked);
+        asked &= ~(1 << bit);
+        const code = page[((word << 5) & IN_PAGE) + bit]!;
+        if (verdicts[code] === 0) verdicts[code] = test(this.#texts[code]!, code) ? 2 : 1;
+        if (verdicts[code] === 2) found |= 1 << bit;
       }
+      into.words[word]! |= found;
     }
-    if (any) this.#markCodes(passes, into);
   }
 
   /** Adds the rows that hold exactly this text. */
@@ -104,8 +112,8 @@ export class TextColumn {
   }
 
   /** Adds the rows whose text contains `part` (in lower case), whatever its case. */
-  markContaining(part: string, into: Bitset): void {
-    this.mark((_, code) => this.lower(code).includes(part), into);
+  markContaining(part: string, into: Bitset, within: Bitset): void {
+    this.mark((_, code) => this.lower(code).includes(part), into, within);
   }
 
   present(into: Bitset): void {
@@ -139,7 +147,7 @@ export class TextColumn {
     const keys = new Map<number, string>();
     const keyOf = (code: number): string => {
       let key = keys.get(code);
-      if (key === undefined) keys.set(code, (key = this.#keyOf(this.#texts[code]!)));
+      if (key === undefined) keys.set(code, (key = this.keyOf(this.#texts[code]!)));
       return key;
     };
     const fresh = [...this.#changed].filter((code) => this.#texts[code] !== undefined);
@@ -251,8 +259,8 @@ export class ListColumn {
   }
 
   /** Adds the rows that have an element which passes. */
-  markAny(test: (element: string) => boolean, into: Bitset): void {
-    this.texts.mark((text) => this.list(text).some(test), into);
+  markAny(test: (element: string) => boolean, into: Bitset, within: Bitset): void {
+    this.texts.mark((text) => this.list(text).some(test), into, within);
   }
 
   /** Every element with the number of rows that have it. */
