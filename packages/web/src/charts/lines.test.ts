@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Line } from './lines.ts';
-import { lower, nearest, padded, rangeX, rangeY, upper } from './lines.ts';
+import { lower, nearest, niceTicks, padded, rangeX, rangeY, upper } from './lines.ts';
 
 const line = (x: number[], y: number[]): Line => {
   const raw = Float64Array.from(y);
@@ -29,5 +29,13 @@ describe('lines of a chart', () => {
     const log = padded({ min: 1, max: 100 }, true);
     expect(log.min).toBeGreaterThan(0.5);
     expect(log.max).toBeLessThan(200);
+  });
+
+  it('puts ticks at round values of any size', () => {
+    expect(niceTicks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(niceTicks(-3, 12, 4)).toEqual([0, 5, 10]);
+    expect(niceTicks(0, 3e250, 3)).toEqual([0, 1e250, 2e250, 3e250]);
+    expect(niceTicks(1, 1, 5)).toEqual([1]);
+    expect(niceTicks(1e-9, 3e-9, 2)).toEqual([1e-9, 2e-9, 3e-9]);
   });
 });

@@ -61,6 +61,21 @@ export function padded({ min, max }: Range, log: boolean): Range {
   return { min: min - air, max: max + air };
 }
 
+/** About `count` round values from `min` to `max`: steps of 1, 2 or 5 times a power of ten, however large or small. */
+export function niceTicks(min: number, max: number, count: number): number[] {
+  const span = max - min;
+  if (!(span > 0) || !Number.isFinite(span)) return [min];
+  const rough = span / Math.max(1, count);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough * 0.999) ?? 10 * power;
+  const ticks: number[] = [];
+  // Multiples, not sums: sums drift.
+  for (let multiple = Math.ceil(min / step); multiple * step <= max + step * 1e-9 && ticks.length < 100; multiple++) {
+    ticks.push(Number((multiple * step).toPrecision(12)));
+  }
+  return ticks;
+}
+
 /** Place of the point nearest to `x`; -1 in an empty line. */
 export function nearest(line: Line, x: number): number {
   const { length } = line.x;

@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { Line, Range } from './lines.ts';
-import { drawLine, padded, rangeX, rangeY } from './lines.ts';
+import { drawLine, niceTicks, padded, rangeX, rangeY } from './lines.ts';
 
 export interface PlotOptions {
   element: HTMLElement;
@@ -49,7 +49,7 @@ export class Plot {
             },
             axes: [
               { ...axis, size: 24, gap: 4, space: 64, values: (_plot, ticks) => ticks.map((tick) => this.#tickX(tick, ticks)) },
-              { ...axis, scale: 'y', size: 52, gap: 4, space: 32, show: true, values: (_plot, ticks) => ticks.map(tickY) },
+              { ...axis, scale: 'y', size: 52, gap: 4, show: true, splits: (plot, _axis, min, max) => niceTicks(min, max, plot.bbox.height / uPlot.pxRatio / 36), values: (_plot, ticks) => ticks.map(tickY) },
               { ...axis, scale: 'log', size: 52, gap: 4, space: 24, show: false, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? '' : tickY(tick))) },
             ],
             // uPlot draws nothing of these; they tie the scales to an axis each.

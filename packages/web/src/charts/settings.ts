@@ -19,12 +19,15 @@ export interface ChartedRun {
   metrics: ReadonlyMap<string, MetricSummary>;
 }
 
+/** Up to so many metrics flow as one; their full names say where they belong. */
+const FLOWING = 24;
+
 export interface MetricGroup {
   space: string;
   metrics: readonly string[];
 }
 
-/** Metrics of any of the runs that match the words, by namespace; what was pinned comes first and on its own. */
+/** Metrics of any of the runs that match the words; many of them by namespace. What was pinned comes first and on its own. */
 export function groupMetrics(runs: readonly ChartedRun[], words: string, pinned: readonly string[]): MetricGroup[] {
   const wanted = words.toLowerCase().split(/\s+/).filter((word) => word !== '');
   const paths = new Set<string>();
@@ -37,7 +40,8 @@ export function groupMetrics(runs: readonly ChartedRun[], words: string, pinned:
     const space = slash === -1 ? '' : path.slice(0, slash);
     groups.set(space, [...(groups.get(space) ?? []), path]);
   }
-  const list = [...groups].map(([space, metrics]) => ({ space, metrics }));
+  const flowing = [...groups.values()].flat();
+  const list = flowing.length === 0 ? [] : flowing.length <= FLOWING ? [{ space: '', metrics: flowing }] : [...groups].map(([space, metrics]) => ({ space, metrics }));
   const top = pinned.filter((path) => found.includes(path));
   return top.length === 0 ? list : [{ space: 'Pinned', metrics: top }, ...list];
 }

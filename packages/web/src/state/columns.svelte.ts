@@ -19,11 +19,10 @@ interface Choice {
 }
 
 const USUAL: Choice = { columns: null, widths: {} };
-const WIDTHS: Readonly<Record<string, number>> = { tags: 168, created: 104, updated: 104, duration: 84, status: 88, notes: 240, user: 96, host: 110, group: 110, id: 220, star: 44 };
+const WIDTHS: Readonly<Record<string, number>> = { tags: 148, created: 100, updated: 100, duration: 84, status: 88, notes: 240, user: 96, host: 110, group: 110, id: 220, star: 44 };
 const FIELD_LABELS: Readonly<Record<string, string>> = { created: 'Created', updated: 'Changed', duration: 'Duration', status: 'Status', tags: 'Tags', notes: 'Notes', user: 'User', host: 'Host', group: 'Group', id: 'Id', star: 'Star', name: 'Name' };
-/** Chosen for a project that nobody has chosen for: what differs, attributes first, then where metrics stand. */
 const USUAL_ATTRIBUTES = 6;
-const USUAL_METRICS = 6;
+const USUAL_METRICS = 4;
 
 export class Columns {
   readonly #choice: Persisted<Choice>;
@@ -69,7 +68,7 @@ export class Columns {
     const info = this.infos.find((each) => each.id === id);
     const numeric = parsed.source === 'metric' || info?.numeric === true || id === 'duration';
     const { label, space } = columnLabel(id);
-    const usual = WIDTHS[id] ?? Math.max(72, Math.min(180, 24 + 7.5 * Math.max(label.length, Math.min(space.length, 16))));
+    const usual = WIDTHS[id] ?? Math.max(numeric ? 88 : 72, Math.min(180, 24 + 7.5 * Math.max(label.length, Math.min(space.length, 16))));
     return { id, label, space, numeric, width: this.widthOf(id, usual) };
   }
 }
@@ -85,12 +84,18 @@ export function columnLabel(id: string): { label: string; space: string } {
   return { label: aggregate + name, space: slash === -1 ? '' : parsed.path.slice(0, slash) };
 }
 
+/** What differs between runs and where they stand, the most telling first: the names say which those are. */
 export function usualColumns(infos: readonly ColumnInfo[]): readonly string[] {
   const attributes = infos.filter(({ source, varies }) => source === 'attribute' && varies);
   const metrics = infos.filter(({ source, aggregate }) => source === 'metric' && aggregate === 'last');
-  const most = (list: readonly ColumnInfo[], limit: number): string[] => [...list].sort((a, b) => b.filled - a.filled).slice(0, limit).map(({ id }) => id);
-  // What was validated comes before what was trained on; otherwise in the order of their names.
-  const rank = (path: string): number => (/(^|\/)(val|valid|validation|test|eval)/.test(path) ? 0 : 1);
-  const chosen = most(metrics, 40).sort((a, b) => rank(a.slice(2)) - rank(b.slice(2)) || (a < b ? -1 : 1));
-  return ['tags', 'created', 'duration', ...most(attributes, USUAL_ATTRIBUTES).sort(), ...chosen.slice(0, USUAL_METRICS)];
+  const most = Math.max(1, ...infos.map(({ filled }) => filled));
+  // Validated before trained on; parameters before what describes data and machines; what most runs have before the rest.
+  const metricRank = ({ path }: ColumnInfo): number => (/(^|\/)(val|valid|validation|test|eval)/.test(path) ? 0 : /^(sys|system|time)\//.test(path) ? 2 : 1);
+  const attributeRank = ({ path, numeric }: ColumnInfo): number => (/^(params|parameters|config|hparams|hyperparameters)\//.test(path) ? 0 : 2) + (numeric ? 0 : 1);
+  const best = (list: readonly ColumnInfo[], rank: (info: ColumnInfo) => number, limit: number): string[] =>
+    [...list]
+      .sort((a, b) => rank(a) - rank(b) || Number(b.filled > most / 2) - Number(a.filled > most / 2) || (a.path < b.path ? -1 : 1))
+      .slice(0, limit)
+      .map(({ id }) => id);
+  return ['tags', ...best(metrics, metricRank, USUAL_METRICS), ...best(attributes, attributeRank, USUAL_ATTRIBUTES), 'created', 'duration'];
 }

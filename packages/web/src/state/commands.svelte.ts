@@ -1,3 +1,5 @@
+import { untrack } from 'svelte';
+
 /** What the palette offers besides going places: each page adds its own while it is shown. */
 export interface Command {
   label: string;
@@ -17,10 +19,9 @@ class Commands {
 
   /** Adds commands until the returned function is called. */
   offer(list: () => readonly Command[]): () => void {
-    this.#lists = [...this.#lists, list];
-    return () => {
-      this.#lists = this.#lists.filter((each) => each !== list);
-    };
+    // Offered from effects: they must not run again because others offer too.
+    untrack(() => (this.#lists = [...this.#lists, list]));
+    return () => untrack(() => (this.#lists = this.#lists.filter((each) => each !== list)));
   }
 }
 

@@ -3,7 +3,7 @@ import { Book } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import { ProjectFold } from '@fieldbook/core/fold';
 import { parseCardKey } from '@fieldbook/core/record';
-import type { Row, Window, WindowRequest, View } from './api.ts';
+import type { ColumnInfo, Row, Window, WindowRequest, View } from './api.ts';
 import { cellOf, parseColumn } from './columns.ts';
 import type { ParsedColumn } from './columns.ts';
 import type { Found } from './table.ts';
@@ -17,8 +17,21 @@ interface Summary {
   conflicted: boolean;
 }
 
-/** Runs folded before the worker looks at its mailbox again. 500 take about 10 ms. */
-const SLICE = 500;
+/** How long folding goes on before the worker looks at its mailbox again, and before the page hears of what there is so far. */
+const SLICE_MS = 20;
+const TELL_MS = 400;
+export interface Glance {
+  key: string;
+  window: Window;
+  /** Without them the page would not ask for the columns that it showed. */
+  columns: readonly ColumnInfo[];
+}
+
+/** What must be the same for a glance to be the answer: everything but where the window ends. */
+export function glanceKey({ drawer, query, sort, columns }: WindowRequest): string {
+  return JSON.stringify([drawer, query, sort, columns]);
+}
+
 const STATES_KEPT = 4_000;
 
 /**
@@ -28,6 +41,8 @@ const STATES_KEPT = 4_000;
 export class Project {
   readonly id: ProjectId;
   title: string;
+  /** The top of the table as it last was in this browser, shown until the books are read. */
+  glance: Glance | null = null;
   readonly fold: ProjectFold;
   readonly table = new ProjectTable();
   /** Books listed, and those folded. */
@@ -65,10 +80,19 @@ export class Project {
     }
     for (const [key, bytes] of book.edits()) note(this.fold.addEdit(key, bytes));
     book.observe(({ cards, edits }) => this.#changed(name, book, cards, edits));
-    let done = 0;
+    let sliceEnd = performance.now() + SLICE_MS;
+    let tellAt = performance.now() + TELL_MS;
     for (const run of runs) {
       this.#refold(run);
-      if (++done % SLICE === 0) await pause();
+      const now = performance.now();
+      if (now > tellAt) {
+        this.#tell([]);
+        tellAt = now + TELL_MS;
+      }
+      if (now > sliceEnd) {
+        await pause();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
     }
     this.books.set(name, { loaded: true });
     this.#tell([...runs]);
@@ -109,6 +133,7 @@ export class Project {
   }
 
   window(request: WindowRequest, now: number, isUnsaved: (run: RunId) => boolean): Window {
+    if (this.loading && this.glance !== null && request.first === 0 && this.glance.key === glanceKey(request)) return { ...this.glance.window, loading: true };
     const { ids, error } = this.select(request, now);
     const all = this.#inDrawer(request.drawer);
     const first = Math.max(0, Math.min(request.first, ids.length));
@@ -201,7 +226,14 @@ function rowOf(state: RunState, columns: readonly (ParsedColumn | undefined)[], 
   };
 }
 
-/** Lets messages in. A macrotask: promises alone would starve them. */
+/** Lets messages in. A macrotask, because promises alone would starve them; not a timer, which waits 4 ms for nothing. */
 function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }

@@ -10,9 +10,12 @@ import { Editor } from './edits.ts';
 import { Http } from './http.ts';
 import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
-import type { Project } from './project.ts';
+import type { Glance, Project } from './project.ts';
+import { glanceKey } from './project.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
+
+const GLANCE_MS = 1_000;
 
 /** Composition root of the worker: one browser, one person, one server. */
 class Worker implements FieldbookWorker {
@@ -28,7 +31,14 @@ class Worker implements FieldbookWorker {
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
+  readonly #glances = new Set<ProjectId>();
   #telling = false;
+  readonly #started = Promise.withResolvers<void>();
+
+  /** Resolves when there is something to answer from; the page asks before that. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
 
   async start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session> {
     this.#listener = listener;
@@ -74,6 +84,7 @@ class Worker implements FieldbookWorker {
       onRuns: (id, runs) => this.#listener({ kind: 'project', id, runs }),
     });
     await this.#library.open();
+    this.#started.resolve();
     void this.#measureStorage();
     return this.#snapshot();
   }
@@ -87,13 +98,20 @@ class Worker implements FieldbookWorker {
   }
 
   async columns(id: ProjectId) {
-    return this.#library.project(id)?.table.columns() ?? [];
+    const project = this.#library.project(id);
+    if (project === undefined) return [];
+    await this.#readGlance(project);
+    if (project.loading && project.glance !== null) return [...project.glance.columns];
+    return project.table.columns();
   }
 
   async window(id: ProjectId, request: Parameters<FieldbookWorker['window']>[1]) {
     const project = this.#library.project(id);
     if (project === undefined) return { total: 0, all: 0, first: 0, rows: [], error: null, loading: this.#stillListing() };
-    return project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
+    await this.#readGlance(project);
+    const window = project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
+    if (!window.loading && request.first === 0 && window.error === null) this.#keepGlance(project, { key: glanceKey(request), window, columns: project.table.columns() });
+    return window;
   }
 
   async idsOf(id: ProjectId, view: Parameters<FieldbookWorker['idsOf']>[1], first: number, count: number) {
@@ -217,6 +235,21 @@ class Worker implements FieldbookWorker {
     }
   }
 
+  async #readGlance(project: Project): Promise<void> {
+    if (project.loading && project.glance === null) project.glance = (await this.#keep.get<Glance>(`glance/${project.id}`).catch(() => undefined)) ?? null;
+  }
+
+  /** Kept a little later: somebody who types or scrolls should not wait for a disk. */
+  #keepGlance(project: Project, glance: Glance): void {
+    project.glance = glance;
+    if (this.#glances.has(project.id)) return;
+    this.#glances.add(project.id);
+    setTimeout(() => {
+      this.#glances.delete(project.id);
+      void this.#keep.put(`glance/${project.id}`, project.glance).catch(() => undefined);
+    }, GLANCE_MS);
+  }
+
   #stillListing(): boolean {
     const { state } = this.#session.connection;
     return state === 'connecting' && this.#library.counts.listed === 0;
@@ -304,7 +337,7 @@ function watchStorage(problem: (words: string) => void): void {
   });
 }
 
-/** Errors cross to the page as name and message; the code goes as the name. */
+/** Calls wait for the start. Errors cross to the page as name and message; the code goes as the name. */
 function withCodes(worker: Worker): FieldbookWorker {
   return new Proxy(worker, {
     get(target, key) {
@@ -312,6 +345,7 @@ function withCodes(worker: Worker): FieldbookWorker {
       if (typeof value !== 'function') return value;
       return async (...parameters: unknown[]) => {
         try {
+          if (key !== 'start') await target.started;
           return (await Reflect.apply(value, target, parameters)) as unknown;
         } catch (error) {
           if (isFieldbookError(error)) throw Object.assign(new Error(error.message), { name: error.code });
