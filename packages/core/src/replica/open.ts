@@ -23,12 +23,11 @@ export interface ReplicaOptions {
 
 /** Opens the replica in a storage, creating it when it is empty. Throws `store_version`, `store_corrupt`. */
 export async function openReplica(options: ReplicaOptions): Promise<Replica> {
-  let replica: StoredReplica | undefined;
   const store = await DocumentStore.open({
     ...options,
-    surfaced: (meta, updates) => replica?.surfaced(meta, updates),
+    surfaced: (meta, updates) => replica.surfaced(meta, updates),
   });
-  replica = new StoredReplica(store, options);
+  const replica = new StoredReplica(store, options);
   return replica;
 }
 

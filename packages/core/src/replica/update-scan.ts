@@ -25,7 +25,6 @@ export interface ScanLimits {
 /** Clocks are added and compared as doubles; nothing of ours comes near. */
 const CLOCK_MAX = 2 ** 40;
 
-const GC = 0;
 const DELETED = 1;
 const BINARY = 3;
 const SKIP = 10;

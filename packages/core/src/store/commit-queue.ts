@@ -44,9 +44,7 @@ export class CommitQueue {
       return;
     }
     this.#queue.push(work);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** `build` in the next batch. Rejects with `disk_full` or `storage_failed`; `undo` then runs before anything else. */
@@ -73,25 +71,32 @@ export class CommitQueue {
   }
 
   async #run(): Promise<void> {
-    // A turn of the microtask queue lets changes made together share one fsync.
-    await Promise.resolve();
-    while (this.#queue.length > 0) {
-      const group: Work[] = [];
-      try {
-        if (this.#doubtful) {
-          await this.#storage.recover?.();
-          this.#queue.unshift(...(await this.#recovered()));
-          this.#doubtful = false;
-        }
-        const batch = this.#take(group);
-        if (batch.length > 0) await this.#storage.batch(batch, { sync: true });
-      } catch (error) {
-        this.#doubtful = true;
-        this.#fail([...group, ...this.#queue.splice(0)], asFieldbookError(error, 'storage_failed'));
-        continue;
-      }
-      for (const work of group) work.done();
+    try {
+      // A turn of the microtask queue lets changes made together share one fsync.
+      await Promise.resolve();
+      while (this.#queue.length > 0) await this.#runOne();
+    } finally {
+      // In the same turn that saw the queue empty: work pushed any later must find nobody running, or nobody would run it.
+      this.#running = undefined;
     }
+  }
+
+  async #runOne(): Promise<void> {
+    const group: Work[] = [];
+    try {
+      if (this.#doubtful) {
+        await this.#storage.recover?.();
+        this.#queue.unshift(...(await this.#recovered()));
+        this.#doubtful = false;
+      }
+      const batch = this.#take(group);
+      if (batch.length > 0) await this.#storage.batch(batch, { sync: true });
+    } catch (error) {
+      this.#doubtful = true;
+      this.#fail([...group, ...this.#queue.splice(0)], asFieldbookError(error, 'storage_failed'));
+      return;
+    }
+    for (const work of group) work.done();
   }
 
   #take(group: Work[]): BatchOperation[] {

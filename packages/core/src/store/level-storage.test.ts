@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { MemoryLevel } from 'memory-level';
 import { storageContract } from '../testing/contracts/index.ts';
+import { MemoryStorage } from '../testing/index.ts';
 import { levelStorage } from './level-storage.ts';
 
 const encodings = { keyEncoding: 'view', valueEncoding: 'view' } as const;
+
+storageContract('for tests', () => {
+  const storage = new MemoryStorage();
+  return Promise.resolve({ storage, teardown: () => storage.close() });
+});
 
 storageContract('memory-level', async () => {
   const db = new MemoryLevel<Uint8Array, Uint8Array>(encodings);

@@ -8,13 +8,15 @@ export class FaultStorage implements Storage {
   readonly #inner: Storage;
   readonly #durable = new Map<string, BatchOperation>();
   #unsynced: BatchOperation[] = [];
-  #failures: { error: unknown; stored: boolean }[] = [];
+  #failures: ({ error: unknown; stored: boolean } | undefined)[] = [];
   /** Batches that were reported as failed and are on the disk all the same. */
   #hidden: (readonly BatchOperation[])[] = [];
   #gate: Promise<void> | undefined;
   #open: () => void = () => {};
   batches = 0;
   syncs = 0;
+  /** Calls that read. */
+  reads = 0;
 
   constructor(inner: Storage) {
     this.#inner = inner;
@@ -22,9 +24,10 @@ export class FaultStorage implements Storage {
 
   /**
    * The next `count` batches reject with `error`. With `stored` their bytes are on the disk all the same, as after an
-   * fsync that failed too late, and can be read after `recover` or a power cut.
+   * fsync that failed too late, and can be read after `recover` or a power cut. `from` 2 lets one go well before.
    */
-  failNextBatches(count: number, error: unknown, stored = false): void {
+  failNextBatches(count: number, error: unknown, stored = false, from = 1): void {
+    for (let index = 1; index < from; index++) this.#failures.push(undefined);
     for (let index = 0; index < count; index++) this.#failures.push({ error, stored });
   }
 
@@ -73,18 +76,22 @@ export class FaultStorage implements Storage {
   }
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    this.reads += 1;
     return this.#inner.get(key);
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    this.reads += 1;
     return this.#inner.getMany(keys);
   }
 
   range(range: Parameters<Storage['range']>[0]): AsyncIterable<[Uint8Array, Uint8Array]> {
+    this.reads += 1;
     return this.#inner.range(range);
   }
 
   keys(range: Parameters<Storage['keys']>[0]): AsyncIterable<Uint8Array> {
+    this.reads += 1;
     return this.#inner.keys(range);
   }
 
