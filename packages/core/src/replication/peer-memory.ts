@@ -87,23 +87,27 @@ export class PeerMemory {
   /** Writes it down; calls made while one write is under way share the next. */
   save(): Promise<void> {
     this.#dirty = true;
-    this.#saving ??= this.#write().finally(() => {
-      this.#saving = undefined;
-    });
+    this.#saving ??= this.#write();
     return this.#saving;
   }
 
   async #write(): Promise<void> {
-    while (this.#dirty) {
-      this.#dirty = false;
-      const bytes = encodeRecord({
-        i: this.pulled,
-        o: this.pushed,
-        s: this.#replica.id,
-        t: writeRefusals(this.refusedThere),
-        h: writeRefusals(this.refusedHere),
-      });
-      await this.#replica.putPrivate([[`peer/${this.id}`, bytes]]);
+    try {
+      await Promise.resolve();
+      while (this.#dirty) {
+        this.#dirty = false;
+        const bytes = encodeRecord({
+          i: this.pulled,
+          o: this.pushed,
+          s: this.#replica.id,
+          t: writeRefusals(this.refusedThere),
+          h: writeRefusals(this.refusedHere),
+        });
+        await this.#replica.putPrivate([[`peer/${this.id}`, bytes]]);
+      }
+    } finally {
+      // In the same turn that saw nothing more to write: whoever saves any later must start a write of its own.
+      this.#saving = undefined;
     }
   }
 }
