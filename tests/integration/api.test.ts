@@ -200,6 +200,7 @@ describe('the OpenAPI document', () => {
       'post /blobs/missing': () => ask('POST', '/blobs/missing', { body: { digests: [digest] } }),
       'get /device': () => ask('GET', '/device'),
       'get /workspace': () => ask('GET', '/workspace'),
+      'get /projects/{project}/digest': () => ask('GET', '/projects/mnist/digest'),
       'get /sync': () => ask('GET', '/sync'),
       'get /health': () => ask('GET', '/health'),
       'get /query/parse': () => ask('GET', '/query/parse?q=status:running'),
@@ -300,9 +301,48 @@ describe('lists', () => {
       cursor = page.next === null ? '' : `&cursor=${encodeURIComponent(page.next)}`;
     } while (cursor !== '');
     expect(seen).toEqual(Array.from({ length: 25 }, (_, index) => `run-${25 - index}`));
+    // The run that ended a page is what the next one starts behind, wherever it is by then.
+    const first = (await ask('GET', '/projects/mnist/runs?limit=10')).json;
+    await ask('POST', '/runs/run-22/edits', { body: [{ field: 'trashed', op: 'set', value: true }] });
+    const second = (await ask('GET', `/projects/mnist/runs?limit=10&cursor=${encodeURIComponent(first.next)}`)).json;
+    expect(second.runs[0].id).toBe('run-15');
+    await ask('POST', '/runs/run-22/edits', { body: [{ field: 'trashed', op: 'set', value: false }] });
     const { next } = (await ask('GET', '/projects/mnist/runs?limit=10')).json;
     const other = await ask('GET', `/projects/mnist/runs?limit=10&sort=name&cursor=${encodeURIComponent(next)}`);
     expect(other.json.error).toMatchObject({ code: 'invalid_argument', details: { argument: 'cursor' } });
+  });
+
+  it('[API-21] answers queries of the language, groups with summaries, and leaves the trash out unless it is asked about', async () => {
+    const list = async (search: string): Promise<Answer> => ask('GET', `/projects/mnist/runs?${search}`);
+    const query = encodeURIComponent('params/lr < 0.004 and tags has "even"');
+    const found = (await list(`q=${query}&columns=params/lr,val/loss.min`)).json;
+    expect(found.runs.map((run: { id: string; values: object }) => [run.id, run.values])).toEqual([
+      ['run-2', { 'params/lr': 0.002, 'val/loss.min': 0.5 }],
+    ]);
+    const grouped = (await list('group=status&aggregate=params/lr:max&limit=1&columns=')).json;
+    expect(
+      grouped.groups.map(
+        ({ key, count, summaries }: { key: object; count: number; summaries: Record<string, { best: string }> }) => [
+          key,
+          count,
+          summaries['params/lr']!.best,
+        ],
+      ),
+    ).toEqual([
+      [{ status: 'finished' }, 24, 'run-24'],
+      [{ status: 'running' }, 1, 'run-25'],
+    ]);
+    expect((await list('q=params/lrr%20%3C%201')).json).toMatchObject({ total: 0, unknown: ['params/lrr'] });
+    const wrong = (await list(`q=${encodeURIComponent('params/lr <')}`)).json.error;
+    expect(wrong).toMatchObject({
+      code: 'query_syntax',
+      details: { position: expect.any(Number), expected: expect.any(Array) },
+    });
+    await ask('POST', '/runs/run-20/edits', { body: [{ field: 'trashed', op: 'set', value: true }] });
+    expect((await list('columns=')).json.total).toBe(24);
+    expect((await list('q=trashed')).json.runs.map((run: { id: string }) => run.id)).toEqual(['run-20']);
+    await ask('POST', '/runs/run-20/edits', { body: [{ field: 'trashed', op: 'set', value: false }] });
+    expect((await list('columns=')).json.total).toBe(25);
   });
 
   it('[API-6] sends NaN and infinities, which JSON lacks, as strings', async () => {

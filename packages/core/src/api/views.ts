@@ -260,6 +260,21 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     pendingBytes: count,
   }),
   Sync: object({ lastSeq: count, peers: array(ref('Peer')), settled: flag }),
+  Group: object({
+    key: mapOf({}, 'By column grouped by; null where its runs have none.'),
+    count,
+    summaries: mapOf(
+      object({
+        count,
+        nonFinite: count,
+        mean: orNull(float),
+        std: orNull(float),
+        min: orNull(float),
+        max: orNull(float),
+        best: orNull({ type: 'string', description: 'The run with the best value.' }),
+      }),
+    ),
+  }),
   Health: object({
     documents: count,
     bytes: { ...count, description: 'Stored for documents; blobs not counted.' },

@@ -10,7 +10,7 @@ import { ACK_SUBPROTOCOL, RoomServer } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { Machine } from '../machine/machine.ts';
-import { timers } from '../machine/ports.ts';
+import { clock, timers } from '../machine/ports.ts';
 import type { Services } from '../machine/services.ts';
 import { VERSION } from '../version.ts';
 import type { AccessRules } from './access.ts';
@@ -45,6 +45,7 @@ export function createSockets(options: {
   const replication = new ReplicationServer({
     replica,
     memories: services.relays.memories,
+    clock,
     timers,
     log,
     presence,

@@ -3,17 +3,17 @@ import { FieldbookError } from '@fieldbook/core';
 import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
-import { PeerMemories, ReplicationClient, SUBPROTOCOL } from '@fieldbook/core/replication';
+import { blobPeerOverHttp, BlobSync, PeerMemories, ReplicationClient, SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { Presence } from '@fieldbook/core/rooms';
 import { VERSION } from '../version.ts';
 import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
-import { RelayHttp } from './relay-http.ts';
+import { askWorkspace, request } from './relay-http.ts';
 
 interface Relay {
-  http: RelayHttp;
   client: ReplicationClient;
+  blobs: BlobSync;
 }
 
 /** A join answers once the relay has let us in, or said why not. */
@@ -48,14 +48,12 @@ export class Relays implements SyncSource {
   /** Connects, and stays so. */
   start(): void {
     this.#started = true;
-    for (const { client } of this.#relays.values()) client.start();
+    for (const relay of this.#relays.values()) startBoth(relay);
   }
 
   async state(): Promise<SyncState> {
     const peers = await Promise.all([...this.#relays.values()].map((relay) => this.#peerState(relay)));
-    const settled =
-      [...this.#relays.values()].every(({ client }) => client.settled) &&
-      peers.every(({ pendingBlobs }) => pendingBlobs === 0);
+    const settled = [...this.#relays.values()].every(({ client, blobs }) => client.settled && blobs.status().settled);
     return { lastSeq: this.#machine.replica.lastSeq, peers, settled };
   }
 
@@ -74,15 +72,17 @@ export class Relays implements SyncSource {
   async join(asked: { url: string; token: string | null }): Promise<PeerState> {
     const url = normalUrl(asked.url);
     const token = asked.token ?? (await readRelayTokens(this.#machine.home))[url] ?? null;
-    const workspace = await new RelayHttp(url, token).workspace();
+    const workspace = await askWorkspace(url, token);
     await this.#machine.membership.adopt(workspace.id, workspace.name);
     await keepRelayToken(this.#machine.home, url, token);
     await this.#keepUrls((urls) => urls.add(url));
     await this.#remove(url);
-    const relay = this.#add(url, token);
-    relay.client.start();
     this.#started = true;
-    return this.#whenConnected(relay);
+    const relay = this.#add(url, token);
+    return this.#whenConnected(relay).catch(async (error: unknown) => {
+      await this.leave({ url });
+      throw error;
+    });
   }
 
   /** See `ApiActions.leave`. */
@@ -101,15 +101,12 @@ export class Relays implements SyncSource {
     const read: BlobStore['read'] = async (digest, range) => {
       const here = await blobs.read(digest, range);
       if (here !== undefined) return here;
-      for (const { http } of this.#relays.values()) {
+      for (const relay of this.#relays.values()) {
         try {
-          const bytes = await http.get(digest);
-          if (bytes === undefined) continue;
-          await blobs.write(bytes, digest);
-          return await blobs.read(digest, range);
+          if ((await relay.blobs.fetch(digest)) !== undefined) return await blobs.read(digest, range);
         } catch (error) {
           // Offline is normal: the reader says where the bytes are.
-          this.#machine.log.info('blob.fetch_failed', { url: http.url, digest, error: String(error) });
+          this.#machine.log.info('blob.fetch_failed', { url: relay.client.url, digest, error: String(error) });
         }
       }
       return undefined;
@@ -143,31 +140,42 @@ export class Relays implements SyncSource {
       dial: () => dial(url, token),
       onChange: () => this.#changed(),
     });
-    const relay = { http: new RelayHttp(url, token), client };
+    const peer = blobPeerOverHttp({ url, token, request });
+    const blobs = new BlobSync({
+      replica,
+      blobs: this.#machine.blobs,
+      peer,
+      timers,
+      random,
+      log,
+      onChange: () => this.#changed(),
+    });
+    const relay = { client, blobs };
     this.#relays.set(url, relay);
-    if (this.#started) client.start();
+    if (this.#started) startBoth(relay);
     return relay;
   }
 
   async #remove(url: string): Promise<void> {
     const relay = this.#relays.get(url);
     this.#relays.delete(url);
-    await relay?.client.stop();
+    await Promise.all([relay?.client.stop(), relay?.blobs.stop()]);
   }
 
-  async #peerState({ client }: Relay): Promise<PeerState> {
+  async #peerState({ client, blobs }: Relay): Promise<PeerState> {
     const { url, connected, since, problem, pushedThrough, pulledThrough, toPush, toPull } = await client.status();
+    const upload = blobs.status();
     return {
       url,
       name: this.#machine.membership.info.name,
       connected,
       since,
-      problem,
+      problem: problem ?? upload.problem,
       pushedThrough,
       pulledThrough,
       pendingDocuments: toPush + toPull,
-      pendingBlobs: 0,
-      pendingBytes: 0,
+      pendingBlobs: upload.pending,
+      pendingBytes: upload.pendingBytes,
     };
   }
 
@@ -210,6 +218,11 @@ export class Relays implements SyncSource {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function startBoth({ client, blobs }: Relay): void {
+  client.start();
+  blobs.start();
 }
 
 /** One spelling for one relay. Throws `invalid_argument`. */

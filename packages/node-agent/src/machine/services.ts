@@ -1,8 +1,6 @@
-import type { DocumentName } from '@fieldbook/core';
 import { bookName, monthOf } from '@fieldbook/core';
 import type { Api } from '@fieldbook/core/api';
-import { LiveBoard } from '@fieldbook/core/api';
-import { Presence } from '@fieldbook/core/rooms';
+import { liveSource, LiveVoice, Presence } from '@fieldbook/core/rooms';
 import type { Ingest, LiveMetrics } from '../ingest/index.ts';
 import { startIngest } from '../ingest/index.ts';
 import { copyDemo } from './demo.ts';
@@ -23,7 +21,7 @@ export interface Services {
 export async function openServices(machine: Machine, { watch }: { watch: boolean }): Promise<Services> {
   const { replica, device, log, home, config } = machine;
   const presence = new Presence(clock);
-  const live = new LiveBoard({ presence, clock, timers, random, log });
+  const voice = new LiveVoice({ presence, clock, random });
   const relays = await Relays.open(machine, presence);
   const ingest = await startIngest({
     replica,
@@ -35,12 +33,12 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     device: device.id,
     log,
     watch,
-    onLive: (values) => void say(machine, live, values),
+    onLive: (values) => void say(machine, voice, values),
   });
   if (watch) relays.start();
   const api = machine.api({
     sync: relays,
-    live,
+    live: liveSource(presence),
     blobs: relays.fetching(machine.blobs),
     actions: {
       join: (request) => relays.join(request),
@@ -64,16 +62,13 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     close: async () => {
       api.close();
       await ingest.close();
-      live.close();
       await relays.close();
     },
   };
 }
 
 /** Live values go to the room of the book that holds the run's card, where everybody looks who looks at the project. */
-async function say(machine: Machine, live: LiveBoard, { run, project, at, metrics }: LiveMetrics): Promise<void> {
+async function say(machine: Machine, voice: LiveVoice, { run, project, at, metrics }: LiveMetrics): Promise<void> {
   const state = await machine.library.run(project, run).catch(() => undefined);
-  if (state === undefined) return;
-  const document: DocumentName = bookName(project, monthOf(state.created));
-  live.say(document, run, { at, metrics });
+  if (state !== undefined) voice.say(bookName(project, monthOf(state.created)), { run, at, metrics });
 }

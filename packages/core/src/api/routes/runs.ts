@@ -39,6 +39,14 @@ const LIST: Readonly<Record<string, Parameter>> = {
     description: 'Columns to group by; the answer has `groups` besides the runs.',
     schema: { type: 'string', maxLength: 2_048 },
   },
+  aggregate: {
+    description: 'Columns to summarise in each group; `:min` or `:max` also names the best run: `val/loss.min:min`.',
+    schema: { type: 'string', maxLength: 2_048, default: '' },
+  },
+  zone: {
+    description: 'Minutes east of UTC, for dates of the query that name no zone.',
+    schema: { type: 'integer', minimum: -1_440, maximum: 1_440, default: 0 },
+  },
   columns: {
     description: 'Columns to show as `values` instead of all attributes and metrics; empty for none.',
     schema: { type: 'string', maxLength: 16_384 },
@@ -50,10 +58,16 @@ const LIST: Readonly<Record<string, Parameter>> = {
   cursor: { description: '`next` of the answer before this one.', schema: { type: 'string', maxLength: 512 } },
 };
 
+/** What a body may leave out. */
+const DEFAULTS = Object.fromEntries(
+  Object.entries(LIST).flatMap(([name, { schema }]) => (schema.default === undefined ? [] : [[name, schema.default]])),
+);
+
 const page: Schema = object({
   total: { type: 'integer', minimum: 0, description: 'Runs that match, on all pages.' },
   runs: array({ anyOf: [ref('Run'), ref('RunRow')] }),
-  groups: orNull(array({ type: 'object' })),
+  groups: orNull(array(ref('Group'), 'All that match, on all pages.')),
+  unknown: array({ type: 'string' }, 'Paths of the query that no run has: most often mistyped.'),
   next: orNull({ type: 'string', description: 'The cursor of the next page; null on the last.' }),
 });
 
@@ -89,7 +103,7 @@ export function runRoutes(context: ApiContext): Route[] {
         ),
       },
       answers: [{ status: 200, description: 'One page.', schema: page }],
-      handle: ({ path, body }) => list(path['project']!, { q: '', sort: '-created', limit: PAGE, ...(body as object) }),
+      handle: ({ path, body }) => list(path['project']!, { ...DEFAULTS, ...(body as object) }),
     },
     {
       id: 'getRun',
@@ -142,13 +156,14 @@ async function listRuns(
   const project = parseProjectId(projectId);
   const known = (await context.library.projects()).some(({ id }) => id === project);
   if (!known) throw new FieldbookError('not_found', `There is no project "${project}" here.`);
-  const { q, sort, limit } = query as { q: string; sort: string; limit: number };
+  const { q, sort, limit, zone, aggregate } = query as Record<'q' | 'sort' | 'aggregate', string> &
+    Record<'limit' | 'zone', number>;
   const group = (query['group'] as string | undefined) ?? null;
   const columns = query['columns'] as string | undefined;
-  const listing = await context.tables.list(project, { q, sort, group });
+  const listing = await context.tables.list(project, { q, sort, group, aggregate, zone });
   const asked = `${project}\n${q}\n${sort}`;
   const start = readCursor(query['cursor'] as string | undefined, asked, listing.rows);
-  const rows = listing.rows.slice(start, start + limit);
+  const ids = listing.rows.slice(start, start + limit);
   const names =
     columns === undefined
       ? null
@@ -156,15 +171,20 @@ async function listRuns(
           .split(',')
           .map((name) => name.trim())
           .filter((name) => name !== '');
+  const values = names === null ? null : listing.values(ids, names);
+  const runs: object[] = [];
+  for (const [index, id] of ids.entries()) {
+    const state = await context.library.run(project, id);
+    if (state === undefined) continue;
+    if (names === null || values === null) runs.push(runView(state));
+    else runs.push(runRow(state, Object.fromEntries(names.map((name, column) => [name, values[index]![column]]))));
+  }
   return {
-    total: listing.total,
-    runs: rows.map((id) => {
-      const state = listing.state(id);
-      if (names === null) return runView(state);
-      return runRow(state, Object.fromEntries(names.map((name) => [name, listing.value(id, name)])));
-    }),
+    total: listing.rows.length,
+    runs,
     groups: listing.groups,
-    next: start + limit < listing.rows.length ? makeCursor(asked, start + limit, rows.at(-1)!) : null,
+    unknown: listing.unknown,
+    next: start + limit < listing.rows.length ? makeCursor(asked, start + limit, ids.at(-1)!) : null,
   };
 }
 

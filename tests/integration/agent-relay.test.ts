@@ -1,0 +1,183 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { WebsocketProvider } from 'y-websocket';
+import * as Y from 'yjs';
+import { ask, fieldbook, startAgent } from '../fixtures/agent.ts';
+import type { Agent } from '../fixtures/agent.ts';
+import { emptyFolder } from '../scaffold/folder.ts';
+import { Relay } from '../scaffold/machine.ts';
+import type { Program } from '../scaffold/program.ts';
+import { startCommand } from '../scaffold/program.ts';
+import { pythonForTests } from '../scaffold/python.ts';
+
+interface Runs {
+  runs: { id: string; name: string; tags: string[]; metrics: Record<string, { count: number }> }[];
+}
+
+const digits = async (agent: Agent): Promise<Runs['runs']> =>
+  ((await ask(agent, 'GET', '/projects/digits/runs?limit=1000')).json as Runs).runs;
+
+describe('an agent and its relay', () => {
+  it('[CLI-20] sync ends when everything is exchanged; another machine has every run, point and edit, and may be told to fetch bytes', async () => {
+    const relay = await new Relay().up();
+    const [one, two] = [await startAgent(emptyFolder('one')), await startAgent(emptyFolder('two'))];
+    await fieldbook(one.home, ['demo']);
+    const [run] = await digits(one);
+    await fieldbook(one.home, ['tag', run!.id, 'from-one']);
+    expect((await fieldbook(one.home, ['sync', '--json'])).json).toMatchObject({ peers: [] });
+    for (const agent of [one, two]) {
+      const joined = await fieldbook(agent.home, [
+        'join',
+        `${relay.url}/#token=${await relay.token('member', 'm')}`,
+        '--json',
+      ]);
+      expect([joined.stderr, joined.code, joined.json?.connected]).toEqual(['', 0, true]);
+    }
+    for (const agent of [one, two]) {
+      const synced = await fieldbook(agent.home, ['sync', '--timeout', '30', '--json']);
+      expect([synced.stderr, synced.code, synced.json?.settled]).toEqual(['', 0, true]);
+    }
+    expect(await digits(two)).toEqual(await digits(one));
+    expect((await digits(two)).find(({ id }) => id === run!.id)!.tags).toContain('from-one');
+    const metric = Object.keys(run!.metrics)[0]!;
+    const series = `/runs/${run!.id}/series?metric=${encodeURIComponent(metric)}&points=100000`;
+    const there = (await ask(two, 'GET', series)).json;
+    expect(there).toEqual((await ask(one, 'GET', series)).json);
+    expect(there.total).toBe(run!.metrics[metric]!.count);
+    expect((await ask(one, 'GET', `/runs/${run!.id}`)).json.holders).toEqual([relay.url]);
+    const workspaces = await Promise.all([one, two].map(async (agent) => (await ask(agent, 'GET', '/workspace')).json));
+    expect(workspaces[0].id).toBe(workspaces[1].id);
+    expect(workspaces.map((workspace) => workspace.private)).toEqual([false, false]);
+    // The bytes are here now: the relay may go.
+    await relay.down();
+    expect((await ask(two, 'GET', series)).json).toEqual(there);
+    expect((await fieldbook(two.home, ['sync', '--timeout', '1'])).code).toBe(4);
+    expect((await fieldbook(two.home, ['leave', '--json'])).json).toEqual({ left: true });
+    expect((await ask(two, 'GET', '/sync')).json.peers).toEqual([]);
+  });
+
+  it('[CLI-19] join keeps the token to its owner, and keeps nothing of a relay that refused it', async () => {
+    const relay = await new Relay().up();
+    const agent = await startAgent(emptyFolder('home'));
+    const refused = await fieldbook(agent.home, ['join', relay.url, '--token', 'fbt_wrong', '--json']);
+    expect([refused.code, JSON.parse(refused.stderr).error.code]).toEqual([5, 'unauthorized']);
+    expect((await fieldbook(agent.home, ['join', 'http://127.0.0.1:1', '-t', 'x'])).code).toBe(4);
+    expect((await ask(agent, 'GET', '/sync')).json.peers).toEqual([]);
+    expect((await ask(agent, 'GET', '/workspace')).json.private).toBe(true);
+    const token = await relay.token('member', 'Ada');
+    expect((await fieldbook(agent.home, ['join', relay.url, '-t', '-'], { stdin: `${token}\n` })).code).toBe(0);
+    expect((await fieldbook(agent.home, ['leave'])).code).toBe(0);
+    expect((await fieldbook(agent.home, ['join', relay.url], { env: { FIELDBOOK_TOKEN: token } })).code).toBe(0);
+    const kept = join(agent.home, 'relay-tokens.json');
+    expect(statSync(kept).mode & 0o777).toBe(0o600);
+    expect(readFileSync(kept, 'utf8')).toContain(token);
+    expect(readFileSync(join(agent.home, 'config.json'), 'utf8')).not.toContain(token);
+    expect(agent.program.output()).not.toContain(token);
+    const other = await new Relay().up();
+    const second = await fieldbook(agent.home, ['join', other.url, '-t', await other.token('member', 'Ada'), '--json']);
+    expect(JSON.parse(second.stderr).error.code).toBe('workspace_mismatch');
+  });
+
+  it('[CLI-8] joins and syncs with no agent, for as long as the command runs', async () => {
+    const relay = await new Relay().up();
+    const home = emptyFolder('home');
+    const token = await relay.token('member', 'Ada');
+    await fieldbook(home, ['demo']);
+    expect((await fieldbook(home, ['join', relay.url, '-t', token])).code).toBe(0);
+    const synced = await fieldbook(home, ['sync', '--timeout', '30', '--json']);
+    expect([synced.stderr, synced.code]).toEqual(['', 0]);
+    const { body } = await relay.api<{ projects: { id: string; runs: number }[] }>(token, 'GET', '/projects');
+    expect(body.projects.map(({ id }) => id)).toEqual(['digits']);
+    expect(body.projects[0]!.runs).toBe((await fieldbook(home, ['ls', '--json'])).json.total);
+  });
+
+  it('[API-20] an agent that is killed while it exchanges goes on where it was', async () => {
+    const relay = await new Relay().up();
+    const home = emptyFolder('home');
+    await fieldbook(home, ['demo']);
+    let agent = await startAgent(home);
+    await fieldbook(home, ['join', relay.url, '-t', await relay.token('member', 'Ada')]);
+    for (const tag of ['a', 'b', 'c']) {
+      const [run] = await digits(agent);
+      expect(
+        (await ask(agent, 'POST', `/runs/${run!.id}/edits`, [{ field: 'tags', op: 'add', value: tag }])).status,
+      ).toBe(200);
+      await agent.program.stop('SIGKILL');
+      agent = await startAgent(home);
+    }
+    expect((await fieldbook(home, ['sync', '--timeout', '30'])).code).toBe(0);
+    const token = await relay.token('viewer', 'Bob');
+    const there = (await relay.api<Runs>(token, 'GET', '/projects/digits/runs?limit=1000')).body.runs;
+    expect(there).toEqual(await digits(agent));
+    expect(there.flatMap(({ tags }) => tags)).toEqual(expect.arrayContaining(['a', 'b', 'c']));
+  });
+});
+
+describe('live values', () => {
+  it('[API-22] of a running run come as events and as awareness of its book’s room, on the agent and through the relay', async () => {
+    const relay = await new Relay().up();
+    const agent = await startAgent(emptyFolder('one'));
+    const other = await startAgent(emptyFolder('two'));
+    for (const each of [agent, other])
+      await fieldbook(each.home, ['join', relay.url, '-t', await relay.token('member', 'm')]);
+    const values = nextLive(other);
+    const running = await trainForever(agent.home);
+    const { run, metrics } = await values;
+    expect(metrics['loss']!.value).toBeLessThanOrEqual(1);
+    const { books } = (await ask(agent, 'GET', '/workspace')).json as { books: { document: string }[] };
+    const provider = new WebsocketProvider(`ws://127.0.0.1:${agent.port}/rooms`, books[0]!.document, new Y.Doc(), {
+      WebSocketPolyfill: WebSocket as never,
+      disableBc: true,
+      protocols: ['fieldbook.v1', `fieldbook.token.${agent.token}`],
+    });
+    onTestFinished(() => provider.destroy());
+    const state = await new Promise<{ run: string }[]>((resolve) => {
+      provider.awareness.on('update', () => {
+        for (const each of provider.awareness.getStates().values())
+          if (each['live'] !== undefined) resolve(each['live'] as { run: string }[]);
+      });
+    });
+    expect(state.map((values) => values.run)).toEqual([run]);
+    await running.stop('SIGTERM');
+  });
+});
+
+/** A training script that logs until it is stopped. */
+async function trainForever(home: string): Promise<Program> {
+  const { command, env } = pythonForTests();
+  const script = [
+    'import itertools, time, fieldbook',
+    'run = fieldbook.init("live")',
+    'print("training", flush=True)',
+    'for step in itertools.count():',
+    '    run.log({"loss": 1 / (1 + step)}, step=step)',
+    '    time.sleep(0.05)',
+  ].join('\n');
+  const program = startCommand(command, ['-c', script], { ...env, FIELDBOOK_HOME: home });
+  await program.says(/training/);
+  return program;
+}
+
+/** The first live event of an agent. */
+async function nextLive(
+  agent: Agent,
+): Promise<{ run: string; metrics: Record<string, { step: number; value: number }> }> {
+  const controller = new AbortController();
+  const response = await fetch(`${agent.url}/api/v1/events`, {
+    headers: { authorization: `Bearer ${agent.token}` },
+    signal: controller.signal,
+  });
+  let text = '';
+  try {
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const found = /event: live\ndata: (.*)\n\n/.exec(text);
+      if (found !== null) return JSON.parse(found[1]!);
+    }
+  } finally {
+    controller.abort();
+  }
+  throw new Error(`The stream ended:\n${text}`);
+}
