@@ -9,6 +9,7 @@ import type { Api, ApiRequest, LiveValues, SyncState } from '@fieldbook/core/api
 import { createApi } from '@fieldbook/core/api';
 import { Book, RunDocument, Workspace } from '@fieldbook/core/documents';
 import { Author } from '@fieldbook/core/fold';
+import type { AttributeValue } from '@fieldbook/core/record';
 import { Library } from '@fieldbook/core/library';
 import type { Replica } from '@fieldbook/core/replica';
 import { openReplica } from '@fieldbook/core/replica';
@@ -103,7 +104,7 @@ beforeAll(async () => {
           tags: index % 2 === 0 ? ['even'] : [],
           status: index === 25 ? 'running' : 'finished',
           ended: index === 25 ? null : created + index * 2_000,
-          attributes: new Map([
+          attributes: new Map<AttributePath, AttributeValue>([
             [path('params/lr'), index / 1_000],
             [path('params/odd'), Number.NaN],
             [path('data/when'), { time: created }],

@@ -94,7 +94,7 @@ describe('commands about runs', () => {
     expect(json.runs).toHaveLength(3);
     expect(json.total).toBeLessThanOrEqual(all.total);
     expect(json.runs.map((run: { created: number }) => run.created)).toEqual(
-      [...json.runs.map((run: { created: number }) => run.created)].sort((a, b) => a - b),
+      json.runs.map((run: { created: number }) => run.created).sort((a: number, b: number) => a - b),
     );
     expect(Object.keys(json.runs[0].values)).toEqual(['params/lr']);
     const wrong = await fieldbook(home, ['ls', 'params/lr <']);
@@ -141,7 +141,6 @@ describe('commands about runs', () => {
     if (spawnSync('script', ['--version']).status !== 0) return;
     const terminal = script({});
     expect(terminal).toContain('\u001b[2m');
-    // oxlint-disable-next-line no-control-regex -- colours are what this takes out
     const lines = terminal.replace(/\u001b\[\d+m/g, '').split(/\r?\n/);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(script({ NO_COLOR: '1' })).not.toContain('\u001b');

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import { isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FieldbookError } from '@fieldbook/core';
 import type { Log } from '@fieldbook/core';
@@ -101,7 +102,7 @@ async function closeServer(server: Server): Promise<void> {
 
 /** Refuses anything but loopback unless it was asked for in so many words. */
 export function checkBind(host: string, insist: boolean): void {
-  if (insist || host === 'localhost' || host === '::1' || /^127\./.test(host)) return;
+  if (insist || host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))) return;
   throw new FieldbookError(
     'invalid_argument',
     `Binding to ${host} lets other machines reach this agent; a relay is made for that. Add --allow-remote to do it all the same: they will need the token.`,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Column } from './table.ts';
 import { facts, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { displayWidth } from './width.ts';
@@ -15,10 +16,16 @@ const terminal = (override: Partial<Terminal> = {}): Terminal => ({
   ...override,
 });
 
-const COLUMNS = [
-  { title: 'RUN', text: (row: { run: string; name: string; n: string }) => row.run },
-  { title: 'NAME', shrink: true, text: (row: { name: string }) => row.name },
-  { title: 'N', right: true, text: (row: { n: string }) => row.n },
+interface Row {
+  run: string;
+  name: string;
+  n: string;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'RUN', text: (row) => row.run },
+  { title: 'NAME', shrink: true, text: (row) => row.name },
+  { title: 'N', right: true, text: (row) => row.n },
 ];
 const ROWS = [
   { run: 'r1', name: '漢字 and a name that goes on and on and on', n: '5' },

@@ -30,7 +30,6 @@ export function padWidth(text: string, columns: number, right: boolean): string 
 
 /** Text that somebody else chose, as one line that cannot move the cursor or change colours. */
 export function oneLine(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what this takes out
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ');
 }
 
@@ -38,7 +37,6 @@ let segmenter: Intl.Segmenter | undefined;
 
 function segments(text: string): Iterable<{ segment: string }> {
   // Plain ASCII, which nearly everything is, needs no segmenter and not its 10 ms of start.
-  // eslint-disable-next-line no-control-regex -- all of ASCII
   if (/^[\u0000-\u007f]*$/.test(text)) return [...text].map((segment) => ({ segment }));
   segmenter ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' });
   return segmenter.segment(text);

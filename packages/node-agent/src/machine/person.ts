@@ -44,7 +44,6 @@ function login(): string | undefined {
 }
 
 function clean(name: string | undefined | null): string | undefined {
-  // eslint-disable-next-line no-control-regex -- names end up in terminals
   const line = (name ?? '')
     .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
     .trim()

@@ -99,6 +99,5 @@ function print({ terminal, now }: Cli, run: RunDetailShape): void {
 
 /** Several lines of somebody else's text; nothing in it may move the cursor. */
 function clean(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters but tab and newline are what this takes out
   return text.trimEnd().replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
 }
