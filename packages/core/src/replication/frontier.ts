@@ -23,6 +23,7 @@ export class Frontier {
     const ticket = { seq: Math.max(seq, this.#seen), done: false };
     this.#seen = ticket.seq;
     this.#open.push(ticket);
+    this.#advance();
     return ticket;
   }
 

@@ -24,6 +24,8 @@ interface Want {
   seq: number;
   ticket: Ticket | undefined;
   asked: boolean;
+  /** What `seq` was then: an answer brings everything that was listed before the question. */
+  askedSeq: number;
   /** Our channel that the question went out in. */
   channel: number | undefined;
   failure: FieldbookError | undefined;
@@ -126,7 +128,7 @@ export class Inbox {
   #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined): void {
     if (this.#wanted.size >= WANTED_MAX)
       throw new FieldbookError('protocol_violation', 'Too many documents are listed.');
-    const want = { name, generation, seq, ticket, asked: false, channel: undefined, failure: undefined };
+    const want = { name, generation, seq, ticket, asked: false, askedSeq: 0, channel: undefined, failure: undefined };
     this.#wanted.set(name, want);
     this.#queue(want);
     this.#half.changed();
@@ -150,6 +152,7 @@ export class Inbox {
       if (want === undefined) return;
       if (this.#wanted.get(want.name) !== want || want.asked) continue;
       want.asked = true;
+      want.askedSeq = want.seq;
       this.#weight += weightOf(want);
       this.#askFor(want).catch(this.#half.fail);
     }
@@ -194,7 +197,7 @@ export class Inbox {
     this.#half.send({ kind: 'ack', channel: number, seq });
     if (want === undefined || this.#wanted.get(channel.name) !== want) return;
     this.#answered(want);
-    if (seq >= want.seq) this.#done(want);
+    if (seq >= want.seq || want.seq <= want.askedSeq) this.#done(want);
     else this.#queue(want);
     this.#ask();
   }

@@ -259,6 +259,7 @@ export class Outbox {
     const seq = info?.seq ?? 0;
     try {
       if (ours !== generation && info !== undefined) throw generationMismatch(name, ours, generation);
+      await replica.noteClientIdSeen(name, stateVector);
       ({ update } = await replica.encodeState(name, stateVector));
     } catch (thrown) {
       const error = asFieldbookError(thrown);

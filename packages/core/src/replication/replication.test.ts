@@ -1,16 +1,26 @@
-import { MemoryLevel } from 'memory-level';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { Book } from '../documents/index.ts';
 import type { DocumentName } from '../ids.ts';
-import type { Log } from '../ports.ts';
+import { FieldbookError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import { isTerminal } from '../links/index.ts';
+import type { Log, Storage } from '../ports.ts';
 import type { Replica } from '../replica/index.ts';
 import { openReplica } from '../replica/index.ts';
-import { levelStorage } from '../store/index.ts';
 import type { LinkPair } from '../testing/index.ts';
-import { FakeClock, FakeTimers, linkPair, makeTestEdit, SeededRandom, testDevice } from '../testing/index.ts';
+import {
+  FakeClock,
+  FakeTimers,
+  FaultStorage,
+  linkPair,
+  makeTestEdit,
+  MemoryStorage,
+  SeededRandom,
+  testDevice,
+} from '../testing/index.ts';
 import { encodeFrame, PeerMemories, ReplicationSession } from './index.ts';
-import type { SessionOptions } from './index.ts';
+import type { Frame, SessionOptions } from './index.ts';
 
 const BOOK = 'book/mnist/2026-11' as DocumentName;
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -21,9 +31,8 @@ interface Side {
   memories: PeerMemories;
 }
 
-async function makeSide(trusting = false): Promise<Side> {
-  const db = new MemoryLevel<Uint8Array, Uint8Array>({ keyEncoding: 'view', valueEncoding: 'view' });
-  const replica = await openReplica({ storage: levelStorage(db as never), device: testDevice(random), random, trusting });
+async function makeSide(storage: Storage = new MemoryStorage(), device = testDevice(random)): Promise<Side> {
+  const replica = await openReplica({ storage, device, random });
   return { replica, memories: new PeerMemories(replica) };
 }
 
@@ -56,6 +65,15 @@ async function run({ pair, timers }: Connection, rounds = 12): Promise<void> {
     await turn();
     if (quiet === rounds - 3) timers.advance(300);
   }
+}
+
+/** The same for what takes longer than the usual number of rounds. */
+async function runUntil(connection: Connection, done: () => boolean): Promise<void> {
+  for (let round = 0; round < 10_000 && !done(); round++) {
+    await run(connection, 3);
+    connection.timers.advance(20);
+  }
+  expect(done()).toBe(true);
 }
 
 async function addEdits({ replica }: Side, count: number, name = BOOK): Promise<void> {
@@ -148,19 +166,256 @@ describe('replication', () => {
     expect(connection.a.memory!.refusedThere.get(BOOK)?.code).toBe('forbidden');
   });
 
-  it('[RPL-5] a bad document is refused by name and holds nothing else up', async () => {
-    const [a, b] = [await makeSide(true), await makeSide()];
-    // A machine that does not look at its own changes can hold what others refuse.
-    await a.replica.transact('book/bad/2026-11' as DocumentName, (doc) => doc.getText('t').insert(0, 'no'));
+  it('[RPL-5] a refused document is named, remembered, tried once more on each connection, and holds nothing else up', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const bad = 'book/bad/2026-11' as DocumentName;
+    await addEdits(a, 2, bad);
     await addEdits(a, 1);
+    const fussy = refusing(b, bad);
+    const first = connect(a, fussy.side);
+    await run(first);
+    expect(await edits(b)).toHaveLength(1);
+    expect(await edits(b, bad)).toEqual([]);
+    expect(first.a.memory!.refusedThere.get(bad)).toMatchObject({ code: 'update_forbidden_content' });
+    expect(first.a.memory!.holds(bad, 1)).toBe(false);
+    // Passed over: the feed of a is taken in to its end all the same.
+    expect(first.b.memory!.pulled).toBe(a.replica.lastSeq);
+    await addEdits(a, 1, bad);
+    await run(first);
+    expect(await edits(b, bad)).toEqual([]);
+    expect(first.a.connected).toBe(true);
+    first.pair.cut();
+    fussy.relent();
+    const second = connect(
+      { ...a, memories: new PeerMemories(a.replica) },
+      { ...b, memories: new PeerMemories(b.replica) },
+    );
+    await run(second);
+    expect(await edits(b, bad)).toHaveLength(3);
+    expect([...second.a.memory!.refusedThere, ...second.b.memory!.refusedHere]).toEqual([]);
+  });
+
+  it('[RPL-10] an acknowledgement follows the fsync: none while the disk is busy, and none for what it lost', async () => {
+    const disk = new FaultStorage(new MemoryStorage());
+    const [a, b] = [await makeSide(), await makeSide(disk)];
     const connection = connect(a, b);
     await run(connection);
+    disk.hold();
+    await addEdits(a, 1);
+    await run(connection);
+    const { seq } = (await a.replica.info(BOOK))!;
+    const memory = connection.a.memory!;
+    expect(memory.holds(BOOK, seq)).toBe(false);
+    expect(connection.a.settled).toBe(false);
+    disk.failNextBatches(1, new FieldbookError('disk_full', 'The disk is full.'));
+    disk.release();
+    await run(connection);
+    expect(memory.holds(BOOK, seq)).toBe(false);
+    const end = await connection.a.ended;
+    expect([end.code, end.reason]).toEqual([4507, 'The disk is full.']);
+    const again = connect(a, b);
+    await run(again);
+    expect(again.a.memory!.holds(BOOK, seq)).toBe(true);
     expect(await edits(b)).toHaveLength(1);
-    expect(connection.a.memory!.refusedThere.get('book/bad/2026-11' as DocumentName)?.code).toBe(
-      'update_forbidden_content',
-    );
-    expect(connection.a.memory!.holds('book/bad/2026-11' as DocumentName, 1)).toBe(false);
-    expect(connection.b.memory!.pulled).toBe(a.replica.lastSeq);
-    expect(connection.a.connected).toBe(true);
+  });
+
+  it('[RPL-11] replicas of different workspaces, of no common version, or one and the same replica part at once, for good', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    await addEdits(a, 1);
+    const other = connect(a, b, { workspace: { id: 'other', name: null } });
+    await run(other);
+    expect((await other.a.ended).code).toBe(4409);
+    const same = connect(a, { ...a, memories: new PeerMemories(a.replica) });
+    await run(same);
+    expect((await same.b.ended).code).toBe(4409);
+    const newer = connect(a, b);
+    newer.pair.a.onMessage = null;
+    (newer.pair.a as unknown as { queue: Uint8Array[] }).queue.length = 0;
+    const hello = {
+      versions: [9],
+      replica: 'r',
+      device: 'd',
+      workspace: 'w',
+      workspaceName: null,
+      program: 'p',
+      role: null,
+    };
+    newer.pair.a.send(encodeFrame({ kind: 'hello', hello }));
+    await run(newer);
+    expect((await newer.b.ended).code).toBe(4426);
+    expect(await edits(b)).toEqual([]);
+    for (const code of [4409, 4426]) expect(isTerminal(code)).toBe(true);
+  });
+
+  it('[RPL-12] documents of different generations are reported and not merged', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    await addEdits(b, 1);
+    const rebuilt = { ...a, replica: withGeneration(a.replica, 3) };
+    await addEdits(a, 1);
+    const connection = connect(rebuilt, b);
+    await run(connection);
+    expect(await edits(a)).toHaveLength(1);
+    expect(await edits(b)).toHaveLength(1);
+    expect(connection.b.memory!.refusedHere.get(BOOK)?.code).toBe('generation_mismatch');
+    expect(connection.a.memory!.refusedThere.get(BOOK)?.code).toBe('generation_mismatch');
+  });
+
+  it('[RPL-13] a connection that says nothing for 45 s is over; one whose other side answers pings is not', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const connection = connect(a, b);
+    await run(connection);
+    for (let step = 0; step < 20; step++) {
+      connection.timers.advance(15_000);
+      await run(connection, 4);
+    }
+    expect([connection.a.connected, connection.b.connected]).toEqual([true, true]);
+    connection.timers.advance(75_000);
+    connection.pair.deliverAll();
+    const end = await connection.a.ended;
+    expect([end.code, isTerminal(end.code)]).toEqual([4509, false]);
+  });
+
+  it('[RPL-14] whatever a peer sends, nothing but its own connection suffers', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const noise = new SeededRandom(seed);
+      const [a, b] = [await makeSide(), await makeSide()];
+      await addEdits(b, 3);
+      const before = await edits(b);
+      const connection = connect(a, b);
+      await run(connection, 3);
+      const update = await a.replica.encodeState(BOOK);
+      const frames: Frame[] = [
+        {
+          kind: 'feed',
+          entries: [
+            { name: 'run/x' as DocumentName, generation: 0, seq: noise.int(90) },
+            { name: 'no such kind/../x' as DocumentName, generation: 9, seq: 1 },
+          ],
+          through: noise.int(99),
+          more: false,
+        },
+        { kind: 'open', channel: 7, name: BOOK, generation: 0 },
+        { kind: 'sync', channel: 7, seq: noise.int(99), message: { type: 'update', update: update.update } },
+        { kind: 'sync', channel: 7, seq: 0, message: { type: 'step1', stateVector: noise.bytes(9) } },
+        { kind: 'cursor', seq: noise.int(2 ** 31) },
+        { kind: 'ack', channel: noise.int(9), seq: noise.int(999) },
+        { kind: 'refuse', name: BOOK, seq: noise.int(2), code: 'x', reason: 'y' },
+        { kind: 'ephemeral', name: BOOK, bytes: noise.bytes(20) },
+      ];
+      for (let count = 0; count < 30; count++) {
+        const bytes = encodeFrame(noise.pick(frames)).slice();
+        if (noise.chance(0.5)) bytes[noise.int(bytes.length)] = noise.int(256);
+        connection.pair.a.send(bytes);
+        if (noise.chance(0.2)) await run(connection, 3);
+      }
+      await run(connection, 6);
+      expect(await edits(b), `seed ${seed}`).toEqual(before);
+      connection.pair.cut();
+      // The store is whole, and an honest peer gets everything.
+      const honest = await makeSide();
+      const next = connect(honest, b);
+      await run(next);
+      expect(await edits(honest), `seed ${seed}`).toEqual(before);
+    }
+  });
+
+  it('[RPL-15] a document larger than any frame travels in parts', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const notes = 'x'.repeat(60_000);
+    for (let round = 0; round < 15; round++) {
+      await a.replica.transact(BOOK, (doc) => {
+        for (let index = 0; index < 20; index++) new Book(doc).addEdit(makeTestEdit({ field: 'notes', value: notes }));
+      });
+    }
+    const { update } = await a.replica.encodeState(BOOK);
+    expect(update.length).toBeGreaterThan(LIMITS.updateBytes);
+    const connection = connect(a, b);
+    let largest = 0;
+    const deliver = connection.pair.b.onMessage!;
+    connection.pair.b.onMessage = (message) => {
+      largest = Math.max(largest, message.length);
+      deliver(message);
+    };
+    await runUntil(connection, () => connection.a.settled && connection.b.settled);
+    expect(await edits(b)).toEqual(await edits(a));
+    expect(largest).toBeLessThan(LIMITS.updateBytes / 2);
+  });
+
+  it('[RPL-16] a peer that does not keep up gets names instead of a growing queue of updates', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const connection = connect(a, b);
+    await run(connection);
+    const notes = 'y'.repeat(60_000);
+    for (let index = 0; index < 400; index++) {
+      await a.replica.transact(BOOK, (doc) => new Book(doc).addEdit(makeTestEdit({ field: 'notes', value: notes })));
+    }
+    // 24 MB of updates were made while nothing was delivered.
+    expect(connection.pair.a.buffered()).toBeLessThan(10 * 1024 * 1024);
+    await runUntil(connection, () => connection.a.settled && connection.b.settled);
+    expect(await edits(b)).toHaveLength(400);
+  });
+
+  it('[RPL-17] a store that was put back to an earlier state is renewed when a peer knows more of its feed', async () => {
+    const storage = new FaultStorage(new MemoryStorage());
+    const [a, b] = [await makeSide(storage), await makeSide()];
+    await addEdits(a, 1);
+    const earlier = storage.durable;
+    await addEdits(a, 2);
+    const first = connect(a, b);
+    await run(first);
+    first.pair.cut();
+    const old = new MemoryStorage();
+    await old.batch(earlier, { sync: true });
+    const restored = await makeSide(old, a.replica.device);
+    expect(restored.replica.id).toBe(a.replica.id);
+    const second = connect(restored, b);
+    await run(second);
+    expect((await second.a.ended).code).toBe(4500);
+    expect(restored.replica.id).not.toBe(a.replica.id);
+    const third = connect(restored, b);
+    await run(third);
+    expect(await edits(restored)).toHaveLength(3);
+    await addEdits(restored, 1);
+    await run(third);
+    expect(await edits(b)).toEqual(await edits(restored));
+    expect(await edits(b)).toHaveLength(4);
   });
 });
+
+/** A replica that refuses every update of one document, until it relents. */
+function refusing(side: Side, name: DocumentName): { side: Side; relent(): void } {
+  let refuses = true;
+  const replica = new Proxy(side.replica, {
+    get(target, property) {
+      if (property === 'apply' && refuses) {
+        return (asked: DocumentName, update: Uint8Array, origin: unknown) =>
+          asked === name
+            ? Promise.reject(new FieldbookError('update_forbidden_content', 'Not here.'))
+            : target.apply(asked, update, origin);
+      }
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+    },
+  });
+  return { side: { ...side, replica }, relent: () => (refuses = false) };
+}
+
+/** A replica whose documents say that they were rebuilt. */
+function withGeneration(inner: Replica, generation: number): Replica {
+  return new Proxy(inner, {
+    get(target, property) {
+      if (property === 'info') return async (name: DocumentName) => rebuilt(await target.info(name));
+      if (property === 'stateVector') return async (name: DocumentName) => rebuilt(await target.stateVector(name));
+      if (property === 'encodeState')
+        return async (...args: Parameters<Replica['encodeState']>) => rebuilt(await target.encodeState(...args));
+      if (property === 'changedSince')
+        return async (...args: Parameters<Replica['changedSince']>) =>
+          (await target.changedSince(...args)).map(rebuilt);
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+    },
+  });
+  function rebuilt<T>(value: T): T {
+    return value === undefined ? value : { ...value, generation };
+  }
+}

@@ -236,19 +236,9 @@ export class ReplicationSession {
 
   #exchange(frame: Frame, { inbox, outbox, memory }: Extract<State, { at: 'exchanging' }>): void {
     switch (frame.kind) {
-      case 'resume': {
-        // Ahead of our feed: we are what is left after a loss that the guard did not see. Everything is told again.
-        const lost = frame.seq > this.#options.replica.lastSeq;
-        if (lost)
-          this.#options.log.warn('replication.peer_ahead', {
-            peer: memory.id,
-            theirs: frame.seq,
-            ours: this.#options.replica.lastSeq,
-          });
-        memory.resumed(lost ? 0 : frame.seq);
-        if (!this.readOnly) outbox.start(lost ? 0 : frame.seq);
+      case 'resume':
+        this.#resume(frame.seq, memory, outbox);
         return;
-      }
       case 'feed': {
         const first = frame.entries[0];
         if (this.#takes) inbox.listed(frame.entries, frame.through, frame.more);
@@ -288,6 +278,29 @@ export class ReplicationSession {
       case 'hello':
         throw violation('a second greeting');
     }
+  }
+
+  #resume(seq: number, memory: PeerMemory, outbox: Outbox): void {
+    const { replica, log } = this.#options;
+    const start = (from: number): void => {
+      memory.resumed(from);
+      if (!this.readOnly) outbox.start(from);
+    };
+    if (seq <= replica.lastSeq || !this.#takes) {
+      // A viewer's word is not enough to renew this replica for.
+      start(seq <= replica.lastSeq ? seq : 0);
+      return;
+    }
+    // They hold more of our feed than there is: this store was put back to an earlier state and nobody noticed.
+    log.warn('replication.peer_ahead', { peer: memory.id, theirs: seq, ours: replica.lastSeq });
+    replica.noteFeedSeen(seq).then(
+      (renewed) => {
+        if (renewed)
+          this.close(CLOSE.internal, 'this store was restored from an earlier state; it comes back under a new id');
+        else if (this.#state.at !== 'closed') start(0);
+      },
+      (error: unknown) => this.#fail(error),
+    );
   }
 
   /** Whether the other side may change anything here. */
@@ -362,6 +375,7 @@ export class ReplicationSession {
     for (const stop of this.#stops) stop();
     for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
+    this.#options.presence?.gone(this);
     this.#options.onChange?.();
     this.#resolveEnded(end);
   }

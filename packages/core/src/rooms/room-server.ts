@@ -218,6 +218,7 @@ class Socket {
     // Commits made while the state is read are sent after it, even those that are in it: twice is harmless.
     this.#live = false;
     this.#since = [];
+    await this.#options.replica.noteClientIdSeen(this.#name, stateVector);
     const { update } = await this.#options.replica.encodeState(this.#name, stateVector);
     if (!this.#open) return;
     this.#allowance = BUFFERED_MAX + this.#link.buffered() + update.length;
