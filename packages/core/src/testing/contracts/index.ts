@@ -2,4 +2,5 @@
 export * from './blob-store.ts';
 export * from './clock.ts';
 export * from './link.ts';
+export * from './query-engine.ts';
 export * from './storage.ts';
