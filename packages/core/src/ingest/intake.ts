@@ -1,26 +1,18 @@
-import { Book, RunDocument, Workspace } from '../documents/index.ts';
+import { RunDocument } from '../documents/index.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
-import { bookName, monthOf, runDocumentName, utf8, WORKSPACE_DOCUMENT } from '../ids.ts';
+import { runDocumentName, utf8 } from '../ids.ts';
 import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
 import { decodeHeader, JournalReader } from '../journal/index.ts';
-import type { BatchOperation, BlobStore, Clock } from '../ports.ts';
+import type { BlobStore, Clock } from '../ports.ts';
 import { tailKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 import { sealSegment } from '../series/segment.ts';
-import { cardOf, writerEntryOf } from './card.ts';
+import { CardKeeper } from './card-keeper.ts';
+import { writerEntryOf } from './card.ts';
 import { isDue, POLICY, widened } from './policy.ts';
-import type { CardMark, Progress, SavedWriter } from './saved.ts';
-import {
-  cardMarkKey,
-  decodeCardMark,
-  decodeSaved,
-  encodeCardMark,
-  encodeProgress,
-  encodeSaved,
-  progressKey,
-  stateKey,
-} from './saved.ts';
+import type { SavedWriter } from './saved.ts';
+import { cardMarkKey, decodeSaved, encodeProgress, encodeSaved, progressKey, putPrivate, stateKey } from './saved.ts';
 import { tailOf } from './tail.ts';
 import type { FilePosition } from './writer-state.ts';
 import { WriterState } from './writer-state.ts';
@@ -74,7 +66,7 @@ export class WriterIntake {
   #tailAt = 0;
   #tailWait: number = POLICY.tailFirst;
   #sealedAt: number;
-  #mark: CardMark | undefined;
+  readonly #card: CardKeeper;
   #liveNext = 0;
   #done = false;
 
@@ -88,6 +80,7 @@ export class WriterIntake {
     this.#committedNext = this.state.next;
     this.#committedEntry = this.state.entryChanges;
     this.#committedStatus = saved === undefined ? null : this.state.status;
+    this.#card = new CardKeeper(context, writer);
     this.#sealedAt = context.clock.now();
     this.#liveNext = this.state.next;
   }
@@ -99,8 +92,7 @@ export class WriterIntake {
     if (bytes === undefined) return new WriterIntake(context, writer);
     const saved = decodeSaved(bytes);
     const intake = new WriterIntake(context, writer, saved);
-    const mark = await replica.getPrivate(cardMarkKey(writer));
-    intake.#mark = mark === undefined ? undefined : decodeCardMark(mark);
+    await intake.#card.load();
     const { run, project } = saved.state;
     if (run === null || project === null) return intake;
     intake.purged = await context.isPurged(run, project);
@@ -316,6 +308,7 @@ export class WriterIntake {
   async #commitRun(change: (document: RunDocument) => void, tailSlots: number): Promise<void> {
     const { state } = this;
     const position = this.#currentPosition();
+    const { file, offset } = position;
     const entry = state.entryChanges === this.#committedEntry ? undefined : writerEntryOf(state, this.#context.device);
     const saved = encodeSaved({ state, position, tailSlots, tailPoints: tailSlots === 0 ? 0 : state.points.length });
     await this.#context.replica.transact(
@@ -325,7 +318,10 @@ export class WriterIntake {
         change(document);
         if (entry !== undefined) document.putWriter(entry);
       },
-      [put(stateKey(this.writer), saved), progress(this.writer, position, false)],
+      [
+        putPrivate(stateKey(this.writer), saved),
+        putPrivate(progressKey(this.writer), encodeProgress({ file, offset, done: false, purged: false })),
+      ],
     );
     this.#position = position;
     this.#tailSlots = tailSlots;
@@ -335,54 +331,10 @@ export class WriterIntake {
   }
 
   async #writeCard(now: number, force: boolean): Promise<void> {
-    const { state } = this;
     // A card never speaks of what is not durable: after a crash it would be ahead of the points.
     if (this.#isDirty() || this.#position === null) return;
-    const mark = this.#mark;
-    const ordinal = Math.max(0, state.next - 1);
-    const ended = state.status !== 'running';
-    const detailsChanged = mark?.details !== state.details;
-    const due =
-      mark === undefined ||
-      mark.status !== state.status ||
-      (ordinal !== mark.ordinal && (force || ended || isDue(mark.at, mark.wait, now))) ||
-      (detailsChanged && (force || isDue(mark.at, mark.detailWait, now)));
-    if (!due) {
-      this.#done = ended && mark?.ordinal === ordinal;
-      return;
-    }
-    const project = state.project!;
-    const month = monthOf(state.created);
-    const name = bookName(project, month);
-    const { replica, listed, device } = this.#context;
-    if (!listed.has(name)) {
-      const { title, created } = state;
-      await replica.transact(
-        WORKSPACE_DOCUMENT,
-        (doc) => void new Workspace(doc).ensureBook(project, month, title, created),
-      );
-      listed.add(name);
-    }
-    const next: CardMark = {
-      at: now,
-      wait: mark === undefined ? POLICY.cardFirst : widened(mark.wait, POLICY.cardGrowth, POLICY.cardLast),
-      detailWait:
-        mark === undefined
-          ? POLICY.detailFirst
-          : detailsChanged
-            ? widened(mark.detailWait, POLICY.cardGrowth, POLICY.cardLast)
-            : mark.detailWait,
-      ordinal,
-      status: state.status,
-      details: state.details,
-    };
-    const card = cardOf(state, device);
-    await replica.transact(name, (doc) => new Book(doc).putCard(card), [
-      put(cardMarkKey(this.writer), encodeCardMark(next)),
-      progress(this.writer, this.#position, ended),
-    ]);
-    this.#mark = next;
-    this.#done = ended;
+    const { file, offset } = this.#position;
+    this.#done = await this.#card.write(this.state, { file, offset }, now, force);
   }
 
   /** A purged run is not taken in any more: what it left in its document goes, the journal stays as it is. */
@@ -392,7 +344,7 @@ export class WriterIntake {
     await replica.transact(runDocumentName(this.state.run!), (doc) => new RunDocument(doc).clear(), [
       { type: 'del', key: utf8(`x/${stateKey(this.writer)}`) },
       { type: 'del', key: utf8(`x/${cardMarkKey(this.writer)}`) },
-      put(progressKey(this.writer), encodeProgress({ file, offset, done: true, purged: true })),
+      putPrivate(progressKey(this.writer), encodeProgress({ file, offset, done: true, purged: true })),
     ]);
     this.purged = true;
     this.#done = true;
@@ -434,13 +386,4 @@ export class WriterIntake {
     this.#tailed = state.points.length;
     return state.points.length;
   }
-}
-
-function put(key: string, value: Uint8Array): BatchOperation {
-  return { type: 'put', key: utf8(`x/${key}`), value };
-}
-
-function progress(writer: WriterId, position: FilePosition, done: boolean): BatchOperation {
-  const value: Progress = { file: position.file, offset: position.offset, done, purged: false };
-  return put(progressKey(writer), encodeProgress(value));
 }

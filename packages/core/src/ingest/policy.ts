@@ -17,8 +17,8 @@ export const POLICY = {
   sealPoints: 50_000,
   /** Unsealed points do not get older than this, so a run document's tail stays small. */
   sealAge: 10 * 60_000,
-  /** A backlog is sealed in pieces of this size: about 35 MB of columns while it is gathered, 4 MB as Parquet. */
-  backlogPoints: 1_000_000,
+  /** A backlog is sealed in pieces of this size: 18 MB of columns while it is gathered, as much again while it is sorted, 2 to 4 MB as Parquet. */
+  backlogPoints: 500_000,
   /** Points in one tail entry: 34 bytes each, far below the limit of an entry. */
   tailPoints: 16_384,
   /** Bytes of metric names in one tail entry. */

@@ -1,8 +1,9 @@
 import { FieldbookError } from '../errors.ts';
 import type { AttributePath, WriterId } from '../ids.ts';
-import { parseRunId, projectIdOf } from '../ids.ts';
+import { parseRunId, projectIdOf, utf8 } from '../ids.ts';
 import type { JsonObject } from '../journal/index.ts';
 import { metaOf } from '../journal/index.ts';
+import type { BatchOperation } from '../ports.ts';
 import type { RunStatus, Value, ValueObject } from '../record/index.ts';
 import { decodeRecord, encodeRecord, isValueObject } from '../record/index.ts';
 import { attributeFromValue, attributeToValue, jsonToValue } from './card.ts';
@@ -49,6 +50,11 @@ export const stateKey = (writer: WriterId): string => `ingest/w/${writer}`;
 export const progressKey = (writer: WriterId): string => `ingest/f/${writer}`;
 export const cardMarkKey = (writer: WriterId): string => `ingest/c/${writer}`;
 export const PROGRESS_PREFIX = 'ingest/f/';
+
+/** One of the keys above, for the batch of a transaction. */
+export function putPrivate(key: string, value: Uint8Array): BatchOperation {
+  return { type: 'put', key: utf8(`x/${key}`), value };
+}
 
 export function encodeSaved({ state, position, tailSlots, tailPoints }: SavedWriter): Uint8Array {
   const metrics = state.metrics.save();

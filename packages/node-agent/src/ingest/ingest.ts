@@ -67,8 +67,8 @@ const POLL_ACTIVE = 1_000;
 const POLL_IDLE = 2_000;
 /** Notifications come in bursts. */
 const SETTLE = 50;
-/** Writers worked on at once: their fsyncs share one group commit; each holds up to 40 MB of a backlog. */
-const WORKERS = 4;
+/** Writers worked on at once: their fsyncs share one group commit; each holds up to 50 MB of a backlog. */
+const WORKERS = 6;
 /** Unsealed points of all writers together; beyond it the largest are sealed early. */
 const POINTS_BYTES = 192 * 1024 * 1024;
 /** A writer whose work failed waits so long, doubled each time. */
