@@ -10,6 +10,7 @@ import { ask, fieldbook, send, startAgent } from '../fixtures/agent.ts';
 import type { Agent } from '../fixtures/agent.ts';
 import { amount } from '../scaffold/mode.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
+import { startProgram } from '../scaffold/program.ts';
 
 const bearer = (agent: Agent): Record<string, string> => ({ authorization: `Bearer ${agent.token}` });
 
@@ -164,6 +165,28 @@ describe('starting and stopping', () => {
     expect(existsSync(join(home, 'agent.json'))).toBe(false);
     const status = await fieldbook(home, ['status', '--json']);
     expect([status.code, status.json]).toEqual([4, { running: false, home }]);
+  });
+
+  it('[CLI-1] of several that start at once one runs, and the others say where', async () => {
+    const home = emptyFolder('home');
+    const starting = [1, 2, 3].map(() =>
+      startProgram('fieldbook', ['up', '--port', '0', '--json'], { FIELDBOOK_HOME: home }),
+    );
+    const said = await Promise.all(starting.map(async (program) => JSON.parse((await program.says(/\{[^}]*\}/))[0])));
+    expect(new Set(said.map(({ url }) => url)).size).toBe(1);
+    expect(said.filter(({ code }) => code === 'agent_already_running')).toHaveLength(2);
+    expect((await fieldbook(home, ['down', '--json'])).json).toEqual({ stopped: true });
+    for (const program of starting) expect(await program.ended).toEqual({ code: 0, signal: null });
+  });
+
+  it('[CLI-1] ends at once with a page open, in the middle of its events', async () => {
+    const agent = await startAgent(emptyFolder('home'));
+    const response = await fetch(`${agent.url}/api/v1/events`, { headers: bearer(agent) });
+    const reader = response.body!.getReader();
+    await reader.read();
+    expect(await agent.program.stop('SIGTERM')).toEqual({ code: 0, signal: null });
+    expect(agent.program.output()).not.toContain('http.cut');
+    while (!(await reader.read()).done);
   });
 
   it('[CLI-2] is not misled by what a killed agent left, and starts in less than a second', async () => {

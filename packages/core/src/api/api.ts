@@ -25,6 +25,7 @@ export interface Api {
   bodyLimit(method: string, path: string): number;
   /** The OpenAPI 3.1 document, which is also at `/api/v1/openapi.json`. */
   openapi(): object;
+  /** Ends event streams and follows the library no more. Requests under way still get their answers. */
   close(): void;
 }
 
@@ -34,6 +35,7 @@ export function createApi(options: ApiOptions): Api {
   const context: ApiContext = {
     ...options,
     tables: new RunTables(options.library, options.clock),
+    streams: new Set(),
     findRun: (reference, project) =>
       options.library.resolve(reference, project === undefined ? undefined : parseProjectId(project)),
     inTurn: (work) => {
@@ -57,7 +59,10 @@ export function createApi(options: ApiOptions): Api {
   return {
     openapi: () => document,
     bodyLimit: (method, path) => table.bodyLimit(method, path),
-    close: () => context.tables.close(),
+    close: () => {
+      for (const end of context.streams) end();
+      context.tables.close();
+    },
     handle: async (request) => {
       try {
         if (request.method === 'GET' && request.path === `${API_PREFIX}/openapi.json`) return json(200, document);

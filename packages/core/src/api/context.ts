@@ -7,6 +7,8 @@ export interface ApiContext extends ApiOptions {
   tables: RunTables;
   /** A run by id, beginning of an id, or name. Throws `not_found`, `ambiguous`. */
   findRun(reference: string, project?: string): Promise<RunState>;
+  /** Called when the API closes, to end answers that would go on for ever. */
+  streams: Set<() => void>;
   /** Runs `work` after all work given before it: an edit must see the one before. */
   inTurn<T>(work: () => Promise<T>): Promise<T>;
 }

@@ -6,6 +6,7 @@ export type {
   ApiActions,
   ApiOptions,
   DeviceInfo,
+  JournalHealth,
   LiveSource,
   LiveValues,
   PeerState,

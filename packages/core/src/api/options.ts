@@ -22,6 +22,8 @@ export interface ApiOptions {
   live: LiveSource;
   /** Makes a gzip member; documents are sent as they are without it. */
   gzip?(bytes: Uint8Array): Promise<Uint8Array>;
+  /** What becomes of the journals; a relay has none. */
+  journals?(): JournalHealth;
   /** What only an agent's owner can ask for; absent, these answer `not_supported`. */
   actions?: ApiActions;
 }
@@ -99,4 +101,12 @@ export interface DeviceInfo {
   program: string;
   version: string;
   api: string;
+}
+
+export interface JournalHealth {
+  /** Writers with journals here, and those that have not ended. */
+  writers: number;
+  running: number;
+  /** Journals and directories that cannot be read or taken in. */
+  problems: readonly { path: string; code: string; message: string }[];
 }

@@ -280,6 +280,9 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     bytes: { ...count, description: 'Stored for documents; blobs not counted.' },
     quarantined: array(text, 'Documents set aside because their bytes are damaged.'),
     clockAheadMs: { type: 'number', description: 'How far the most advanced clock of another machine was ahead.' },
+    journals: orNull(
+      object({ writers: count, running: count, problems: array(object({ path: text, code: text, message: text })) }),
+    ),
   }),
   Workspace: object({
     id: text,

@@ -40,6 +40,7 @@ export interface Agent {
 
 /** Open requests get this long to end before their connections are cut. */
 const DRAIN_MS = 3_000;
+const SWEEP_MS = 20;
 
 /** Starts the agent of a home: store, ingest, replication, HTTP and rooms, in that order. Throws `store_locked`, `port_in_use`. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -58,7 +59,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => sockets.upgrade(request, socket, head),
   });
   const stop = async (): Promise<void> => {
-    await closeServer(server);
+    // Event streams first: nothing else on the server goes on for ever.
+    services.api.close();
+    await closeServer(server, log);
     await sockets.close();
     await services.close();
     await machine.close();
@@ -88,12 +91,18 @@ function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, log: Log): Promise<void> {
   if (!server.listening) return;
   await new Promise<void>((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    const cut = setTimeout(() => {
+      log.warn('http.cut', { after: DRAIN_MS });
+      server.closeAllConnections();
+    }, DRAIN_MS);
+    // A connection that answers its last request now is kept alive by both sides, and would be waited for.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
     server.close(() => {
       clearTimeout(cut);
+      clearInterval(sweep);
       resolve();
     });
     server.closeIdleConnections();

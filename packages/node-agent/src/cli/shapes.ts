@@ -64,6 +64,7 @@ export interface PageShape {
   total: number;
   runs: RunShape[];
   groups: object[] | null;
+  unknown: string[];
   next: string | null;
 }
 

@@ -1,6 +1,6 @@
 import type { BlobStore, Log } from '@fieldbook/core';
 import { HybridClock } from '@fieldbook/core';
-import type { Api, ApiActions, LiveSource, SyncSource } from '@fieldbook/core/api';
+import type { Api, ApiActions, JournalHealth, LiveSource, SyncSource } from '@fieldbook/core/api';
 import { createApi } from '@fieldbook/core/api';
 import { Author } from '@fieldbook/core/fold';
 import { Library } from '@fieldbook/core/library';
@@ -34,7 +34,13 @@ export interface Machine {
   author: Author;
   log: Log;
   /** The HTTP API over all of it; `sync`, `live` and `actions` come from who opened the machine. */
-  api(parts: { sync: SyncSource; live: LiveSource; actions: ApiActions; blobs?: BlobStore }): Api;
+  api(parts: {
+    sync: SyncSource;
+    live: LiveSource;
+    actions: ApiActions;
+    journals(): JournalHealth;
+    blobs?: BlobStore;
+  }): Api;
   close(): Promise<void>;
 }
 

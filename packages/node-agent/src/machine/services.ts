@@ -40,6 +40,10 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     sync: relays,
     live: liveSource(presence),
     blobs: relays.fetching(machine.blobs),
+    journals: () => {
+      const { writers, running, problems } = ingest.status();
+      return { writers, running, problems: problems.map(({ path, code, message }) => ({ path, code, message })) };
+    },
     actions: {
       join: (request) => relays.join(request),
       leave: (request) => relays.leave(request),

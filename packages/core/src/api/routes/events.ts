@@ -37,13 +37,18 @@ export function eventRoutes(context: ApiContext): Route[] {
 function stream(context: ApiContext): AsyncIterable<Uint8Array> {
   const wait: Wait = { ended: false, wake: null };
   const chunks = chunksOf(context, wait);
+  const end = (): void => {
+    wait.ended = true;
+    wait.wake?.();
+  };
+  context.streams.add(end);
   return {
     [Symbol.asyncIterator]: () => ({
       next: () => chunks.next(),
       // A generator that waits cannot be returned; it has to be woken first.
       return: () => {
-        wait.ended = true;
-        wait.wake?.();
+        context.streams.delete(end);
+        end();
         return chunks.return(undefined);
       },
     }),

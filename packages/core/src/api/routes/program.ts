@@ -82,7 +82,8 @@ export function programRoutes(context: ApiContext): Route[] {
           bytes += info.size;
           if (info.quarantined) quarantined.push(info.name);
         }
-        return json(200, { documents, bytes, quarantined, clockAheadMs: author.hybrid.skewMs });
+        const journals = context.journals?.() ?? null;
+        return json(200, { documents, bytes, quarantined, clockAheadMs: author.hybrid.skewMs, journals });
       },
     },
     ...actionRoutes(context.actions),

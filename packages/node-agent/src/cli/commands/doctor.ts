@@ -29,6 +29,7 @@ interface Health {
   bytes: number;
   quarantined: string[];
   clockAheadMs: number;
+  journals: { problems: { path: string; code: string; message: string }[] } | null;
 }
 
 /** Less than this is soon nothing on a machine that trains. */
@@ -200,6 +201,13 @@ async function checkStore(client: Client, { ok, warn, bad }: Say): Promise<void>
       'The rest works. A relay that has them brings them back: fieldbook sync.',
     );
   else ok('store', `${plural(health.documents, 'document')}, ${formatBytes(health.bytes)}`);
+  for (const { path, message } of health.journals?.problems ?? []) {
+    warn(
+      'journal',
+      `${path}: ${message}`,
+      'What could be read of it is taken in; keep the file until you know what happened to it.',
+    );
+  }
   if (clockAheadMs > CLOCK_MOST_MS)
     warn(
       'clock',

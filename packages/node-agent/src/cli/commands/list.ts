@@ -9,6 +9,7 @@ import type { Column } from '../table.ts';
 import { table } from '../table.ts';
 import type { Style } from '../terminal.ts';
 import { paint } from '../terminal.ts';
+import { oneLine } from '../width.ts';
 
 interface Options {
   project?: string;
@@ -51,7 +52,7 @@ async function list(cli: Cli, client: Client, q: string, options: Options): Prom
   const listed = [];
   for (const project of chosen) {
     try {
-      listed.push({ project, ...(await pages(client, project.id, q, options, limit)) });
+      listed.push({ project, ...(await pages(cli, client, project.id, q, options, limit)) });
     } catch (error) {
       if (isFieldbookError(error, 'query_syntax') || isFieldbookError(error, 'query_type')) {
         throw new FieldbookError(error.code, error.message, { details: { ...error.details, query: q } });
@@ -68,12 +69,13 @@ async function list(cli: Cli, client: Client, q: string, options: Options): Prom
 }
 
 async function pages(
+  cli: Cli,
   client: Client,
   project: string,
   q: string,
   options: Options,
   limit: number,
-): Promise<{ total: number; runs: RunShape[] }> {
+): Promise<{ total: number; unknown: string[]; runs: RunShape[] }> {
   const runs: RunShape[] = [];
   let cursor: string | undefined;
   for (;;) {
@@ -83,22 +85,27 @@ async function pages(
       columns: options.columns,
       limit: Math.min(PAGE, limit - runs.length),
       cursor,
+      // Dates of a query are those of the person who types it.
+      zone: -new Date(cli.now()).getTimezoneOffset(),
     };
     const page = await client.call<PageShape>('GET', `/projects/${encodeURIComponent(project)}/runs`, { query });
     runs.push(...page.runs);
-    if (page.next === null || runs.length >= limit) return { total: page.total, runs };
+    if (page.next === null || runs.length >= limit) return { total: page.total, unknown: page.unknown, runs };
     cursor = page.next;
   }
 }
 
 function print(
   cli: Cli,
-  listed: readonly { project: ProjectShape; total: number; runs: RunShape[] }[],
+  listed: readonly { project: ProjectShape; total: number; unknown: string[]; runs: RunShape[] }[],
   q: string,
   options: Options,
 ): void {
   const { terminal } = cli;
   const withRuns = listed.filter(({ total }) => total > 0);
+  for (const path of listed[0]?.unknown ?? []) {
+    if (listed.every(({ unknown }) => unknown.includes(path))) terminal.err(`No run has ${oneLine(path)}.\n`);
+  }
   if (withRuns.length === 0) {
     terminal.err(
       q === '' ? 'No runs yet. Log one with the Python client, or try "fieldbook demo".\n' : 'No run matches.\n',

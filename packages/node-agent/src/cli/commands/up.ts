@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { Agent } from '../../agent/agent.ts';
 import { readPresence } from '../../agent/presence.ts';
 import { makeHome } from '../../machine/home.ts';
 import { jsonLog, parseLogLevel } from '../../machine/ports.ts';
+import type { Client } from '../client.ts';
 import type { Cli } from '../command.ts';
 import { printJson, withJson } from '../command.ts';
 import { paint } from '../terminal.ts';
@@ -23,6 +24,8 @@ interface Options {
 
 /** How long a background agent may take until it answers; a store to be checked takes its time. */
 const START_MS = 30_000;
+/** How long a store that somebody else has open is waited for. */
+const LOCKED_FOR_MS = 8_000;
 
 export function upCommand(program: Command, cli: Cli): void {
   const command = program
@@ -37,12 +40,7 @@ export function upCommand(program: Command, cli: Cli): void {
     .option('--web <directory>', 'serve the web UI from here');
   withJson(command).action(async (options: Options) => {
     const running = await cli.connectToAgent();
-    if (running !== undefined) {
-      await running.close();
-      const presence = await readPresence(cli.home);
-      say(cli, options, { url: running.url!, pid: presence?.pid ?? 0, already: true });
-      return;
-    }
+    if (running !== undefined) return sayRunning(cli, options, running);
     if (options.detach === true) await startDetached(cli, options);
     else await startHere(cli, options);
   });
@@ -102,20 +100,49 @@ async function startHere(cli: Cli, options: Options): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, resolve);
   });
   const port = portOf(options.port);
-  const agent = await startAgent({
-    home: cli.home,
-    env: cli.env,
-    log,
-    host: options.host,
-    port,
-    hosts: options.allowHost ?? [],
-    ...(options.web === undefined ? {} : { web: options.web }),
-  });
+  const agent = await startUnlessRunning(cli, options, () =>
+    startAgent({
+      home: cli.home,
+      env: cli.env,
+      log,
+      host: options.host,
+      port,
+      hosts: options.allowHost ?? [],
+      ...(options.web === undefined ? {} : { web: options.web }),
+    }),
+  );
+  if (agent === null) return;
   say(cli, options, { url: agent.url, pid: process.pid, already: false, insteadOf: agent.insteadOf });
   if (cli.terminal.interactive && options.json !== true)
     cli.terminal.err(`Data is in ${cli.home.root}. Stop with Ctrl+C.\n`);
   await stopped;
   await agent.close();
+}
+
+async function sayRunning(cli: Cli, options: Options, running: Client): Promise<void> {
+  await running.close();
+  const presence = await readPresence(cli.home);
+  say(cli, options, { url: running.url!, pid: presence?.pid ?? 0, already: true });
+}
+
+/**
+ * Starts an agent; null when another one of this home was faster. A command that has the store open is waited for: it
+ * is done in a moment.
+ */
+async function startUnlessRunning(cli: Cli, options: Options, start: () => Promise<Agent>): Promise<Agent | null> {
+  for (const deadline = cli.now() + LOCKED_FOR_MS; ;) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!isFieldbookError(error, 'store_locked') || cli.now() > deadline) throw error;
+    }
+    const running = await cli.connectToAgent();
+    if (running !== undefined) {
+      await sayRunning(cli, options, running);
+      return null;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 async function startDetached(cli: Cli, options: Options): Promise<void> {
