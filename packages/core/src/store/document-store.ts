@@ -4,7 +4,7 @@ import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
 import { seal } from './checked.ts';
 import type { Work } from './commit-queue.ts';
 import { CommitQueue } from './commit-queue.ts';
-import type { HeadOptions } from './head.ts';
+import type { Head, HeadOptions } from './head.ts';
 import { mintReplicaId, openHead } from './head.ts';
 import * as keys from './keys.ts';
 import type { DocumentMeta, StoreInfo } from './meta.ts';
@@ -51,27 +51,21 @@ export class DocumentStore {
   #seq: number;
   #committed: number;
 
-  private constructor(
-    options: DocumentStoreOptions,
-    info: StoreInfo,
-    metas: Map<DocumentName, DocumentMeta>,
-    seq: number,
-  ) {
+  private constructor(options: DocumentStoreOptions, head: Head) {
     this.#storage = options.storage;
     this.#random = options.random;
     this.#log = options.log;
     this.#surfaced = options.surfaced;
     this.#queue = new CommitQueue(options.storage, () => this.#recovered(), options.log);
-    this.#metas = metas;
-    this.#info = info;
-    this.#seq = seq;
-    this.#committed = seq;
+    this.#metas = head.metas;
+    this.#info = head.info;
+    this.#seq = head.lastGiven;
+    this.#committed = head.seq;
   }
 
   /** Opens or creates a store. Throws `store_version` for one written by a newer program, `store_corrupt` for a broken head. */
   static async open(options: DocumentStoreOptions): Promise<DocumentStore> {
-    const { info, metas, seq } = await openHead(options);
-    return new DocumentStore(options, info, metas, seq);
+    return new DocumentStore(options, await openHead(options));
   }
 
   /** Names this store to its peers; another one from when it proved to be a copy. */
@@ -272,8 +266,13 @@ export class DocumentStore {
     return this.#queue.flush();
   }
 
+  /** Waits for what is under way. A disk that fails now only makes the next opening more careful. */
   async close(): Promise<void> {
-    await this.#queue.close();
+    const clean = { ...this.#info, clean: true };
+    const marked = this.#queue.write((batch) =>
+      batch.push({ type: 'put', key: keys.INFO_KEY, value: encodeInfo(clean) }),
+    );
+    await Promise.all([this.#queue.close(), marked.catch(() => {})]);
     await this.#storage.close();
   }
 

@@ -9,11 +9,17 @@ import { decodeInfo, decodeMeta, encodeInfo } from './meta.ts';
 /** The layout of docs/formats/store.md. A higher one was written by a newer program and is refused. */
 const STORE_VERSION = 1;
 
+/** More commits than a backup of a running store can be behind. */
+const SEQ_JUMP = 2 ** 20;
+
 /**
  * Evidence that this store is the one that was closed last and not a copy or a backup of it.
- * `fingerprint` names the place (machine, directory); `readCounter`/`writeCounter` keep a number outside the store
- * that must equal the one inside. Any difference renews the replica id and every Yjs client id: reusing one after a
- * restore is silent, permanent divergence.
+ * `fingerprint` names the place (machine, directory); `readCounter`/`writeCounter` keep the number of openings outside
+ * the store, which must equal the one inside. Any difference renews the replica id and every Yjs client id: reusing one
+ * after a restore is silent, permanent divergence.
+ *
+ * A store that was not closed may be a backup made while it was open, which has the right number. It gets other client
+ * ids and goes on far behind the feed's last seq, so that nothing said before can be said again with other content.
  */
 export interface RestoreGuard {
   fingerprint: string;
@@ -33,8 +39,9 @@ export interface HeadOptions {
 export interface Head {
   info: StoreInfo;
   metas: Map<DocumentName, DocumentMeta>;
-  /** The last seq of the feed. */
+  /** The last seq of the feed, and the last that may have been given out. */
   seq: number;
+  lastGiven: number;
 }
 
 export function mintReplicaId(random: Random): string {
@@ -55,8 +62,9 @@ export async function openHead({ storage, random, guard, log }: HeadOptions): Pr
     throw new FieldbookError('store_corrupt', 'The head of the store is missing.');
   }
   let info: StoreInfo;
+  let unclean = false;
   if (stored === undefined) {
-    info = { id: mintReplicaId(random), epoch: 1, fingerprint: guard?.fingerprint ?? '', counter: 0 };
+    info = { id: mintReplicaId(random), epoch: 1, fingerprint: guard?.fingerprint ?? '', counter: 0, clean: true };
   } else {
     info = decodeInfo(stored);
     const same =
@@ -64,9 +72,12 @@ export async function openHead({ storage, random, guard, log }: HeadOptions): Pr
     if (!same) {
       log?.warn('store.copy_detected', { id: info.id });
       info = { ...info, id: mintReplicaId(random), epoch: info.epoch + 1, fingerprint: guard.fingerprint };
+    } else if (guard !== undefined && !info.clean) {
+      unclean = true;
+      info = { ...info, epoch: info.epoch + 1 };
     }
   }
-  info = { ...info, counter: info.counter + 1 };
+  info = { ...info, counter: info.counter + 1, clean: false };
   // Inside first: a crash between the two renews ids needlessly, the other order could miss a restore.
   await storage.batch(
     [
@@ -83,5 +94,5 @@ export async function openHead({ storage, random, guard, log }: HeadOptions): Pr
   }
   let seq = 0;
   for await (const key of storage.keys({ ...prefixRange('f/'), reverse: true, limit: 1 })) seq = seqOf(key);
-  return { info, metas, seq };
+  return { info, metas, seq, lastGiven: unclean ? seq + SEQ_JUMP : seq };
 }

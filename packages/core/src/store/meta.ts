@@ -29,6 +29,8 @@ export interface StoreInfo {
   epoch: number;
   fingerprint: string;
   counter: number;
+  /** False while a process has the store; still false at the next opening when that one was killed. */
+  clean: boolean;
 }
 
 const HEAD_BYTES = 4 * 1024;

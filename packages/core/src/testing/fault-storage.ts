@@ -33,12 +33,18 @@ export class FaultStorage implements Storage {
 
   /** Batches wait, unwritten, until `release`. */
   hold(): void {
-    this.#gate = new Promise((resolve) => (this.#open = resolve));
+    this.#gate ??= new Promise((resolve) => (this.#open = resolve));
   }
 
   release(): void {
     this.#gate = undefined;
     this.#open();
+  }
+
+  /** No more faults; what a failed batch left hidden stays until `recover`. */
+  heal(): void {
+    this.#failures = [];
+    this.release();
   }
 
   get durable(): BatchOperation[] {
