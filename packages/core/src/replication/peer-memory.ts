@@ -143,6 +143,7 @@ function readRefusals(value: Value, into: Map<DocumentName, Refusal>): void {
     if (!Array.isArray(each)) continue;
     const [name, seq, code, reason] = each;
     if (typeof name !== 'string' || typeof seq !== 'number') continue;
-    into.set(name as DocumentName, { seq, code: String(code), reason: String(reason) });
+    if (typeof code !== 'string' || typeof reason !== 'string') continue;
+    into.set(name as DocumentName, { seq, code, reason });
   }
 }
