@@ -19,7 +19,7 @@ import type { Home } from './home.ts';
 import { makeHome } from './home.ts';
 import { personName } from './person.ts';
 import { clock, gzipBytes, random, timers } from './ports.ts';
-import { openLevel } from './store.ts';
+import { freeBytes, openLevel } from './store.ts';
 import { introduce, Membership } from './workspace.ts';
 
 /** Everything that one home holds, open in this process: the agent for long, a command of the CLI for a moment. */
@@ -54,7 +54,7 @@ export async function openMachine(
   const config = await readConfig(home);
   const device = await loadDevice(home.device, env);
   const by = await personName(env, config.person);
-  const storage = levelStorage(await openLevel(home.store));
+  const storage = levelStorage(await openLevel(home.store), { freeBytes: () => freeBytes(home.store) });
   const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(home), log }).catch(
     async (error: unknown) => {
       await storage.close();

@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
 import { FieldbookError } from '@fieldbook/core';
 import type { LevelHandle } from '@fieldbook/core/store';
@@ -25,4 +26,10 @@ export async function openLevel(path: string): Promise<LevelHandle> {
     throw new FieldbookError(code, `The store at ${path} cannot be opened: ${why}`, { cause: error });
   }
   return db as unknown as LevelHandle;
+}
+
+/** Bytes that can still be written to the disk of a folder. */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
 }
