@@ -103,6 +103,8 @@ export function build({ names, force = false, say = () => {} } = {}) {
       const inputs = inputsOf(target);
       const [script, ...args] = target.command;
       const result = spawnSync(process.execPath, [join(ROOT, script), ...args], {
+        // A build started by a test runner would otherwise be a development build: NODE_ENV is `test` there.
+        env: { ...process.env, NODE_ENV: 'production' },
         cwd: join(ROOT, target.folder),
         encoding: 'utf8',
         timeout: 5 * 60_000,
