@@ -12,7 +12,7 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
-import { loadDevice, openBlobs, openDirectory, openLevel, restoreGuard } from './platform/data.ts';
+import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard } from './platform/data.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
 import { RelaySync } from './sync-source.ts';
@@ -52,7 +52,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const data = await openDirectory(options.data);
   const device = await loadDevice(data.device);
   const tokens = await Tokens.open(data.tokens);
-  const storage = levelStorage(await openLevel(data.store));
+  const storage = levelStorage(await openLevel(data.store), { freeBytes: () => freeBytes(data.store) });
   const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(data.guard), log });
   const library = await Library.open(replica, log);
   const blobs = openBlobs(data.blobs);

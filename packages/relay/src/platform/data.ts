@@ -36,6 +36,12 @@ export async function openDirectory(root: string): Promise<DataDirectory> {
   return data;
 }
 
+/** Bytes that can still be written to the disk of a folder. */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await fs.statfs(path);
+  return bavail * bsize;
+}
+
 /** Throws `store_locked` while another relay has it. */
 export async function openLevel(path: string): Promise<LevelHandle> {
   const db = new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
