@@ -113,6 +113,32 @@ describe('replica', () => {
     expect(await edits(merged)).toHaveLength(4);
   });
 
+  it('[REP-4] a store that was not closed gets another client id and goes on far behind its feed', async () => {
+    const storage = await memoryStorage();
+    let counter: number | undefined;
+    const guard: RestoreGuard = {
+      fingerprint: 'here',
+      readCounter: () => Promise.resolve(counter),
+      writeCounter: (count) => Promise.resolve(void (counter = count)),
+    };
+    const first = await open(storage, { guard });
+    await addEdit(first);
+    // Copied while it is open: the number of openings is right.
+    const backup = await afterPowerCut(storage);
+    await addEdit(first);
+    const restored = await open(backup, { guard });
+    expect(restored.id).toBe(first.id);
+    expect(restored.lastSeq).toBe(1);
+    await addEdit(restored);
+    expect(await clientIdsOf(restored)).toHaveLength(2);
+    expect(restored.lastSeq).toBeGreaterThan(1_000_000);
+    await restored.close();
+    const again = await open(await afterPowerCut(backup), { guard });
+    await addEdit(again);
+    expect(await clientIdsOf(again)).toHaveLength(2);
+    expect(await again.changedSince(1, 10)).toHaveLength(1);
+  });
+
   it('[REP-5] after a failed write the client id is not used again with other content', async () => {
     const storage = await memoryStorage();
     const replica = await open(storage);
