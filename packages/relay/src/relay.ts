@@ -98,6 +98,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     tokens.close();
     const served = closeServer(server);
     await sockets.close();
+    sync.close();
     api.close();
     await served;
     library.close();

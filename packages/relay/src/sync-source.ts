@@ -1,19 +1,32 @@
 import type { PeerState, SyncSource } from '@fieldbook/core/api';
 import type { Replica } from '@fieldbook/core/replica';
 import type { ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
+import { timers } from './platform/ports.ts';
+
+const QUIET_MS = 500;
 
 /** The sync state that a relay shows: the machines that are connected to it now. */
 export class RelaySync implements SyncSource {
   readonly #replica: Replica;
   readonly #listeners = new Set<() => void>();
   replication: ReplicationServer | undefined;
+  #cancel: (() => void) | undefined;
 
   constructor(replica: Replica) {
     this.#replica = replica;
   }
 
+  /** Every acknowledgement changes the state; listeners hear of it twice a second at most. */
   changed(): void {
-    for (const listener of this.#listeners) listener();
+    this.#cancel ??= timers.after(QUIET_MS, () => {
+      this.#cancel = undefined;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#listeners.clear();
   }
 
   onChange(listener: () => void): () => void {

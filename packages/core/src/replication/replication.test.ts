@@ -365,7 +365,7 @@ describe('replication', () => {
     await run(first);
     first.pair.cut();
     const old = new MemoryStorage();
-    await old.batch(earlier, { sync: true });
+    await old.batch(earlier);
     const restored = await makeSide(old, a.replica.device);
     expect(restored.replica.id).toBe(a.replica.id);
     const second = connect(restored, b);

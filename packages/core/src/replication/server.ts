@@ -21,12 +21,16 @@ export class ReplicationServer {
 
   /** Takes over an accepted connection. Close the returned session to take a grant back. */
   accept(link: Link, role: PeerRole): ReplicationSession {
+    let greeted = false;
     const session: ReplicationSession = new ReplicationSession({
       ...this.#options,
       link,
       grants: role,
       onChange: () => {
-        if (session.connected) this.#replaceOthers(session);
+        if (!greeted && session.connected) {
+          greeted = true;
+          this.#replaceOthers(session);
+        }
         this.#options.onChange?.();
       },
     });
@@ -42,23 +46,9 @@ export class ReplicationServer {
   /** A peer that dials again has lost its old connection, whether or not we have noticed. */
   #replaceOthers(session: ReplicationSession): void {
     for (const other of this.#sessions) {
-      if (
-        other !== session &&
-        other.connected &&
-        other.hello?.replica === session.hello?.replica &&
-        !isOlder(session, other, this.#sessions)
-      ) {
+      if (other !== session && other.hello?.replica === session.hello?.replica) {
         other.close(CLOSE.replaced, 'replaced by a newer connection');
       }
     }
   }
-}
-
-/** Sets keep the order of insertion. */
-function isOlder(a: ReplicationSession, b: ReplicationSession, all: ReadonlySet<ReplicationSession>): boolean {
-  for (const each of all) {
-    if (each === a) return true;
-    if (each === b) return false;
-  }
-  return false;
 }

@@ -43,6 +43,7 @@ const PING_AFTER_MS = 15_000;
 /** … and after which it is not. Shorter than the 60 s that proxies give an idle connection. */
 const SILENT_AFTER_MS = 45_000;
 const HELLO_WITHIN_MS = 15_000;
+const EPHEMERAL_BUFFERED_MAX = 1024 * 1024;
 
 type State =
   | { at: 'greeting' }
@@ -84,7 +85,10 @@ export class ReplicationSession {
     if (presence !== undefined) {
       this.#stops.push(
         presence.subscribe((name, bytes, origin) => {
-          if (origin !== this && this.#state.at === 'exchanging') this.#send({ kind: 'ephemeral', name, bytes });
+          // Said again in a moment: what a slow link cannot take now is not worth keeping for it.
+          const congested = link.buffered() > EPHEMERAL_BUFFERED_MAX;
+          if (origin !== this && this.#state.at === 'exchanging' && !congested)
+            this.#send({ kind: 'ephemeral', name, bytes });
         }),
       );
     }
