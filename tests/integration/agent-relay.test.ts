@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
@@ -30,7 +30,7 @@ describe('an agent and its relay', () => {
     for (const agent of [one, two]) {
       const joined = await fieldbook(agent.home, [
         'join',
-        `${relay.url}/#token=${await relay.token('member', 'm')}`,
+        `${relay.url}/#token=${await usableToken(relay, 'member')}`,
         '--json',
       ]);
       expect([joined.stderr, joined.code, joined.json?.connected]).toEqual(['', 0, true]);
@@ -66,7 +66,7 @@ describe('an agent and its relay', () => {
     expect((await fieldbook(agent.home, ['join', 'http://127.0.0.1:1', '-t', 'x'])).code).toBe(4);
     expect((await ask(agent, 'GET', '/sync')).json.peers).toEqual([]);
     expect((await ask(agent, 'GET', '/workspace')).json.private).toBe(true);
-    const token = await relay.token('member', 'Ada');
+    const token = await usableToken(relay, 'member');
     expect((await fieldbook(agent.home, ['join', relay.url, '-t', '-'], { stdin: `${token}\n` })).code).toBe(0);
     expect((await fieldbook(agent.home, ['leave'])).code).toBe(0);
     expect((await fieldbook(agent.home, ['join', relay.url], { env: { FIELDBOOK_TOKEN: token } })).code).toBe(0);
@@ -76,14 +76,14 @@ describe('an agent and its relay', () => {
     expect(readFileSync(join(agent.home, 'config.json'), 'utf8')).not.toContain(token);
     expect(agent.program.output()).not.toContain(token);
     const other = await new Relay().up();
-    const second = await fieldbook(agent.home, ['join', other.url, '-t', await other.token('member', 'Ada'), '--json']);
+    const second = await fieldbook(agent.home, ['join', other.url, '-t', await usableToken(other, 'member'), '--json']);
     expect(JSON.parse(second.stderr).error.code).toBe('workspace_mismatch');
   });
 
   it('[CLI-8] joins and syncs with no agent, for as long as the command runs', async () => {
     const relay = await new Relay().up();
     const home = emptyFolder('home');
-    const token = await relay.token('member', 'Ada');
+    const token = await usableToken(relay, 'member');
     await fieldbook(home, ['demo']);
     expect((await fieldbook(home, ['join', relay.url, '-t', token])).code).toBe(0);
     const synced = await fieldbook(home, ['sync', '--timeout', '30', '--json']);
@@ -98,7 +98,7 @@ describe('an agent and its relay', () => {
     const home = emptyFolder('home');
     await fieldbook(home, ['demo']);
     let agent = await startAgent(home);
-    await fieldbook(home, ['join', relay.url, '-t', await relay.token('member', 'Ada')]);
+    await fieldbook(home, ['join', relay.url, '-t', await usableToken(relay, 'member')]);
     for (const tag of ['a', 'b', 'c']) {
       const [run] = await digits(agent);
       expect(
@@ -108,10 +108,25 @@ describe('an agent and its relay', () => {
       agent = await startAgent(home);
     }
     expect((await fieldbook(home, ['sync', '--timeout', '30'])).code).toBe(0);
-    const token = await relay.token('viewer', 'Bob');
+    const token = await usableToken(relay, 'viewer');
     const there = (await relay.api<Runs>(token, 'GET', '/projects/digits/runs?limit=1000')).body.runs;
     expect(there).toEqual(await digits(agent));
     expect(there.flatMap(({ tags }) => tags)).toEqual(expect.arrayContaining(['a', 'b', 'c']));
+  });
+});
+
+describe('two agents', () => {
+  it('[CLI-20] exchange with each other, with no relay between them', async () => {
+    const [one, two] = [await startAgent(emptyFolder('one')), await startAgent(emptyFolder('two'))];
+    await fieldbook(one.home, ['demo']);
+    const joined = await fieldbook(two.home, ['join', one.url, '-t', one.token, '--json']);
+    expect([joined.stderr, joined.code]).toEqual(['', 0]);
+    const [run] = await digits(one);
+    expect((await fieldbook(two.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    await fieldbook(two.home, ['tag', run!.id, 'from-two']);
+    expect((await fieldbook(two.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    expect(await digits(one)).toEqual(await digits(two));
+    expect((await digits(one)).find(({ id }) => id === run!.id)!.tags).toContain('from-two');
   });
 });
 
@@ -121,7 +136,7 @@ describe('live values', () => {
     const agent = await startAgent(emptyFolder('one'));
     const other = await startAgent(emptyFolder('two'));
     for (const each of [agent, other])
-      await fieldbook(each.home, ['join', relay.url, '-t', await relay.token('member', 'm')]);
+      await fieldbook(each.home, ['join', relay.url, '-t', await usableToken(relay, 'member')]);
     const values = nextLive(other);
     const running = await trainForever(agent.home);
     const { run, metrics } = await values;
@@ -143,6 +158,15 @@ describe('live values', () => {
     await running.stop('SIGTERM');
   });
 });
+
+/** A fresh token, once the relay has noticed it, which may take half a second. */
+async function usableToken(relay: Relay, role: 'member' | 'viewer'): Promise<string> {
+  const token = await relay.token(role, 'Ada');
+  await vi.waitFor(async () => expect((await relay.api(token, 'GET', '/device')).status).toBe(200), {
+    timeout: 10_000,
+  });
+  return token;
+}
 
 /** A training script that logs until it is stopped. */
 async function trainForever(home: string): Promise<Program> {
