@@ -79,7 +79,8 @@ it('two machines train offline, meet on a relay, and a third person edits in a b
   page.on('pageerror', (error) => problems.push(error.message));
   await page.goto(`${relay.url}/p/${PROJECT}#token=${token}`);
   const grid = page.getByRole('grid', { name: 'Runs' });
-  for (const name of ['lr 0.1', 'lr 0.05', 'lr 0.2', "bob's baseline"]) await grid.getByRole('link', { name, exact: true }).waitFor();
+  for (const name of ['lr 0.1', 'lr 0.05', 'lr 0.2', "bob's baseline"])
+    await grid.getByRole('link', { name, exact: true }).waitFor();
   expect(page.url()).not.toContain(token);
   // Header and four runs: every run of both machines, the shared one once.
   expect(await grid.getByRole('row').count()).toBe(5);
@@ -92,7 +93,11 @@ it('two machines train offline, meet on a relay, and a third person edits in a b
   expect(written.size).toBeGreaterThan(10);
   for (const [key, count] of written) {
     const [run, metric] = key.split(' ') as [string, string];
-    const series = await relay.api<{ total: number; missing: unknown[] }>(token, 'GET', `/runs/${run}/series?metric=${encodeURIComponent(metric)}`);
+    const series = await relay.api<{ total: number; missing: unknown[] }>(
+      token,
+      'GET',
+      `/runs/${run}/series?metric=${encodeURIComponent(metric)}`,
+    );
     expect({ key, total: series.body.total, missing: series.body.missing }).toEqual({ key, total: count, missing: [] });
     expect(body.runs.find(({ id }) => id === run)?.metrics[metric]?.count, key).toBe(count);
   }
@@ -101,7 +106,8 @@ it('two machines train offline, meet on a relay, and a third person edits in a b
   await grid.getByRole('link', { name: "bob's baseline", exact: true }).click();
   const conflict = page.getByTestId('conflict-name');
   await conflict.waitFor();
-  for (const words of ["ada's baseline", "bob's baseline", 'ada,', 'bob,']) await conflict.getByText(words).first().waitFor();
+  for (const words of ["ada's baseline", "bob's baseline", 'ada,', 'bob,'])
+    await conflict.getByText(words).first().waitFor();
   await page.locator('section[aria-label="Chart of val/loss"][data-drawn="true"]').waitFor();
   await page.getByTestId('sync-mark').getByText('Saved on the relay').waitFor();
   await installed(page);
@@ -119,7 +125,10 @@ it('two machines train offline, meet on a relay, and a third person edits in a b
   await page.getByRole('heading', { name: 'the baseline', exact: true }).waitFor();
   expect(await conflict.count()).toBe(0);
   await page.getByRole('button', { name: 'Star', exact: true }).click();
-  await page.getByTestId('sync-mark').getByText(/2 edits not yet on the relay/).waitFor();
+  await page
+    .getByTestId('sync-mark')
+    .getByText(/2 edits not yet on the relay/)
+    .waitFor();
 
   // Meanwhile somebody goes on working on a machine.
   await ada.cli('tag', 'shared-baseline', 'from ada');

@@ -67,6 +67,7 @@ describe('convergence fuzz', () => {
       }
     }
     console.log(`convergence fuzz, seeds ${base} to ${base + count - 1}:`, JSON.stringify(tally));
-    for (const [what, times] of Object.entries(tally)) expect(times, `the schedules produced no ${what}`).toBeGreaterThan(0);
+    for (const [what, times] of Object.entries(tally))
+      expect(times, `the schedules produced no ${what}`).toBeGreaterThan(0);
   });
 });

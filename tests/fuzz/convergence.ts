@@ -77,7 +77,12 @@ export function emptyTally(): Tally {
  * Plays one seeded schedule on 2 to 5 machines and checks the invariants after every step. Throws with the step's
  * number when one is broken; the seed is in the test's title.
  */
-export async function playSchedule(random: SeededRandom, machines: readonly Machine[], steps: number, tally: Tally): Promise<void> {
+export async function playSchedule(
+  random: SeededRandom,
+  machines: readonly Machine[],
+  steps: number,
+  tally: Tally,
+): Promise<void> {
   const members: Member[] = [];
   for (const machine of machines) members.push(await start(machine, random, new Map(), new Map()));
   const runs: RunId[] = [];
@@ -85,7 +90,13 @@ export async function playSchedule(random: SeededRandom, machines: readonly Mach
   let partition = members.map(() => 0);
   const months = new Set<string>();
 
-  const record = (member: Member, document: DocumentName, kind: 'cards' | 'edits', key: string, bytes: Uint8Array): void => {
+  const record = (
+    member: Member,
+    document: DocumentName,
+    kind: 'cards' | 'edits',
+    key: string,
+    bytes: Uint8Array,
+  ): void => {
     const records = member.model.get(document) ?? { cards: new Map(), edits: new Map() };
     member.model.set(document, records);
     if (kind === 'cards' && !newer(bytes, records.cards.get(key))) return;
@@ -94,7 +105,13 @@ export async function playSchedule(random: SeededRandom, machines: readonly Mach
 
   const book = (member: Member): DocumentName => bookName(PROJECT, monthOf(member.machine.clock.now()));
 
-  const commit = async (member: Member, kind: 'cards' | 'edits', key: string, bytes: Uint8Array, change: (book: Book) => void): Promise<void> => {
+  const commit = async (
+    member: Member,
+    kind: 'cards' | 'edits',
+    key: string,
+    bytes: Uint8Array,
+    change: (book: Book) => void,
+  ): Promise<void> => {
     const document = book(member);
     months.add(document);
     const done = await member.replica.transact(document, (doc) => change(new Book(doc)));
@@ -214,7 +231,8 @@ export async function playSchedule(random: SeededRandom, machines: readonly Mach
   }
   // Heal: two rounds over all pairs carry everything everywhere, whatever the order.
   for (let round = 0; round < 2; round++) {
-    for (const from of random.shuffle(members)) for (const to of random.shuffle(members)) if (from !== to) await sync(from, to);
+    for (const from of random.shuffle(members))
+      for (const to of random.shuffle(members)) if (from !== to) await sync(from, to);
   }
   const expected = fold(members[0]!.model).canonical();
   for (const member of members) {
@@ -227,7 +245,12 @@ export async function playSchedule(random: SeededRandom, machines: readonly Mach
   tally.months = Math.max(tally.months, months.size);
 }
 
-async function start(machine: Machine, random: SeededRandom, model: Records, writers: Member['writers']): Promise<Member> {
+async function start(
+  machine: Machine,
+  random: SeededRandom,
+  model: Records,
+  writers: Member['writers'],
+): Promise<Member> {
   const replica = await machine.open();
   const author = new Author({
     device: machine.device,
@@ -264,9 +287,11 @@ async function check(member: Member, tally: Tally): Promise<void> {
     }
   }
   const expected = fold(member.model);
-  if (fold(held).canonical() !== expected.canonical()) throw new Error('the fold of what is stored differs from the model');
+  if (fold(held).canonical() !== expected.canonical())
+    throw new Error('the fold of what is stored differs from the model');
   const digest = await member.library.digest(PROJECT);
-  if (digest !== undefined && digest !== expected.digest()) throw new Error('the library shows something else than the fold');
+  if (digest !== undefined && digest !== expected.digest())
+    throw new Error('the library shows something else than the fold');
   for (const id of expected.ids()) {
     const state = expected.run(id)!;
     tally.conflicts += state.conflicts.length;
@@ -302,4 +327,3 @@ function fold(records: Records): ProjectFold {
 function newer(bytes: Uint8Array, before: Uint8Array | undefined): boolean {
   return before === undefined || decodeCard(bytes)!.ordinal > decodeCard(before)!.ordinal;
 }
-

@@ -44,10 +44,10 @@ describe('hybrid logical clock', () => {
   it('[HLC-4] compares as text in the order of time and counter', () => {
     const random = new SeededRandom(4);
     for (let round = 0; round < 2000; round++) {
-      const [a, b] = [0, 1].map(() => ({ ms: random.int(3) * 2 ** 40 + random.int(300), counter: random.int(0x10000) })) as [
-        { ms: number; counter: number },
-        { ms: number; counter: number },
-      ];
+      const [a, b] = [0, 1].map(() => ({
+        ms: random.int(3) * 2 ** 40 + random.int(300),
+        counter: random.int(0x10000),
+      })) as [{ ms: number; counter: number }, { ms: number; counter: number }];
       const expected = Math.sign(a.ms - b.ms || a.counter - b.counter);
       const [x, y] = [makeHlc(a.ms, a.counter), makeHlc(b.ms, b.counter)];
       expect(x < y ? -1 : x > y ? 1 : 0).toBe(expected);

@@ -27,7 +27,8 @@ export function hlcCounter(at: Hlc): number {
 
 /** Throws `record_malformed` unless `text` is a clock reading. */
 export function parseHlc(text: string): Hlc {
-  if (!HLC.test(text)) throw new FieldbookError('record_malformed', 'A record has a clock that is not 16 hexadecimal digits.');
+  if (!HLC.test(text))
+    throw new FieldbookError('record_malformed', 'A record has a clock that is not 16 hexadecimal digits.');
   return text as Hlc;
 }
 

@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { isFieldbookError } from './errors.ts';
-import { base32, mintId, monthOf, parseDocumentName, parsePath, parseRunId, projectIdOf, utf8, utf8Length } from './ids.ts';
+import {
+  base32,
+  mintId,
+  monthOf,
+  parseDocumentName,
+  parsePath,
+  parseRunId,
+  projectIdOf,
+  utf8,
+  utf8Length,
+} from './ids.ts';
 import { FakeClock, SeededRandom } from './testing/index.ts';
 
 const codeOf = (run: () => unknown): string | undefined => {
@@ -32,7 +42,10 @@ describe('ids', () => {
   it('[ID-2] accepts plain run ids and refuses what could not be a file name', () => {
     for (const id of ['a', '7', 'resnet-50_v1.2', 'x'.repeat(64)]) expect(parseRunId(id)).toBe(id);
     for (const id of ['', '.', '..', '-a', 'a/b', 'a b', 'é', 'x'.repeat(65), 'a\n']) {
-      expect(codeOf(() => parseRunId(id)), JSON.stringify(id)).toBe('invalid_id');
+      expect(
+        codeOf(() => parseRunId(id)),
+        JSON.stringify(id),
+      ).toBe('invalid_id');
     }
   });
 
@@ -52,20 +65,34 @@ describe('ids', () => {
       }
       expect(projectIdOf(id), JSON.stringify(name)).toBe(id);
     }
-    for (const name of ['', '  ', '///', '🙂', 'x'.repeat(65)]) expect(codeOf(() => projectIdOf(name))).toBe('invalid_id');
+    for (const name of ['', '  ', '///', '🙂', 'x'.repeat(65)])
+      expect(codeOf(() => projectIdOf(name))).toBe('invalid_id');
   });
 
   it('[ID-4] checks attribute paths', () => {
-    for (const path of ['lr', 'params/lr', 'val/per class/f1', 'ö/漢', 'a'.repeat(512)]) expect(parsePath(path)).toBe(path);
+    for (const path of ['lr', 'params/lr', 'val/per class/f1', 'ö/漢', 'a'.repeat(512)])
+      expect(parsePath(path)).toBe(path);
     for (const path of ['', '/a', 'a/', 'a//b', 'a\u0000b', 'a\nb', 'ö'.repeat(257)]) {
-      expect(codeOf(() => parsePath(path)), JSON.stringify(path)).toBe('invalid_path');
+      expect(
+        codeOf(() => parsePath(path)),
+        JSON.stringify(path),
+      ).toBe('invalid_path');
     }
   });
 
   it('[ID-5] knows the month of every time', () => {
     const random = new SeededRandom(5);
-    const times = [0, -1, 951_782_400_000, 4_107_542_399_999, 1_709_164_800_000, Date.UTC(2100, 1, 28, 23), Date.UTC(2000, 1, 29)];
-    for (let round = 0; round < 5000; round++) times.push(Math.floor((random.float() * 10_000 - 1970) * 365.2425 * 86_400_000));
+    const times = [
+      0,
+      -1,
+      951_782_400_000,
+      4_107_542_399_999,
+      1_709_164_800_000,
+      Date.UTC(2100, 1, 28, 23),
+      Date.UTC(2000, 1, 29),
+    ];
+    for (let round = 0; round < 5000; round++)
+      times.push(Math.floor((random.float() * 10_000 - 1970) * 365.2425 * 86_400_000));
     for (const time of times) {
       const date = new Date(time);
       if (date.getUTCFullYear() < 0 || date.getUTCFullYear() > 9999) continue;
@@ -77,8 +104,21 @@ describe('ids', () => {
     expect(parseDocumentName('workspace')).toEqual({ kind: 'workspace' });
     expect(parseDocumentName('book/mnist/2026-11')).toEqual({ kind: 'book', project: 'mnist', month: '2026-11' });
     expect(parseDocumentName('run/abc')).toEqual({ kind: 'run', run: 'abc' });
-    for (const name of ['', 'workspace/', 'book/mnist', 'book/MNIST/2026-11', 'book/mnist/2026-13', 'run/', 'run/a/b', 'run/..', '../x']) {
-      expect(codeOf(() => parseDocumentName(name)), name).toBe('invalid_id');
+    for (const name of [
+      '',
+      'workspace/',
+      'book/mnist',
+      'book/MNIST/2026-11',
+      'book/mnist/2026-13',
+      'run/',
+      'run/a/b',
+      'run/..',
+      '../x',
+    ]) {
+      expect(
+        codeOf(() => parseDocumentName(name)),
+        name,
+      ).toBe('invalid_id');
     }
   });
 

@@ -21,9 +21,7 @@ export interface Timers {
 }
 
 /** One operation of an atomic batch. Keys order bytewise. */
-export type BatchOperation =
-  | { type: 'put'; key: Uint8Array; value: Uint8Array }
-  | { type: 'del'; key: Uint8Array };
+export type BatchOperation = { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array };
 
 /** A half-open or closed range of keys. `limit` bounds the number of entries. */
 export interface KeyRange {

@@ -120,10 +120,15 @@ export class RunTables {
 
   async #update(project: ProjectId, followed: Followed): Promise<void> {
     if (followed.stale === null) {
-      const states = await this.#library.runs(project);
-      // Nothing is awaited between reading the states and listening for their changes.
-      followed.stale = new Set();
-      for (const state of states) followed.table.upsert(state);
+      // Before the states are read: a change told while they are must not be missed.
+      const stale = new Set<RunId>();
+      followed.stale = stale;
+      try {
+        await this.#library.eachRun(project, (state) => followed.table.upsert(state));
+      } catch (error) {
+        followed.stale = null;
+        throw error;
+      }
       return;
     }
     // Asking for any run brings the library up to date, and that tells us which ones are stale.

@@ -45,7 +45,18 @@ describe('documents', () => {
     const doc = new Y.Doc();
     const run = new RunDocument(doc);
     const head = { writer, device, extra: {} };
-    const segment: SegmentEntry = { kind: 'segment', ...head, first: 1, last: 9, digest: 'cd'.repeat(32) as BlobDigest, size: 7, points: 9, startTime: 0, endTime: 1, levels: [] };
+    const segment: SegmentEntry = {
+      kind: 'segment',
+      ...head,
+      first: 1,
+      last: 9,
+      digest: 'cd'.repeat(32) as BlobDigest,
+      size: 7,
+      points: 9,
+      startTime: 0,
+      endTime: 1,
+      levels: [],
+    };
     const tail: TailEntry = {
       kind: 'tail',
       ...head,
@@ -58,7 +69,17 @@ describe('documents', () => {
       time: new Float64Array([3]),
       ordinal: new Float64Array([10]),
     };
-    const said: WriterEntry = { kind: 'writer', ...head, ordinal: 10, attributes: {}, environment: {}, exitCode: null, traceback: null, dropped: 0, damage: null };
+    const said: WriterEntry = {
+      kind: 'writer',
+      ...head,
+      ordinal: 10,
+      attributes: {},
+      environment: {},
+      exitCode: null,
+      traceback: null,
+      dropped: 0,
+      damage: null,
+    };
     run.putSegment(segment);
     run.putTail(tail, 3);
     run.putWriter(said);
@@ -87,7 +108,15 @@ describe('documents', () => {
       ['book/mnist/2026-10', 'mnist'],
       ['book/mnist/2026-11', 'MNIST'],
     ]);
-    const self = { kind: 'device', device, role: 'agent', name: 'gpu-1', publicKey: new Uint8Array(32), created: 1, extra: {} } as const;
+    const self = {
+      kind: 'device',
+      device,
+      role: 'agent',
+      name: 'gpu-1',
+      publicKey: new Uint8Array(32),
+      created: 1,
+      extra: {},
+    } as const;
     workspace.putDevice(self);
     const vector = Y.encodeStateVector(here);
     workspace.putDevice(self);

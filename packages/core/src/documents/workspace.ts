@@ -34,7 +34,13 @@ export class Workspace {
       const document = `book/${key}` as DocumentName;
       const parsed = tryParse(document);
       if (parsed?.kind === 'book') {
-        books.push({ document, project: parsed.project, month: parsed.month, title: record.title, created: record.created });
+        books.push({
+          document,
+          project: parsed.project,
+          month: parsed.month,
+          title: record.title,
+          created: record.created,
+        });
       }
     }
     return books.sort((a, b) => (a.document < b.document ? -1 : 1));
@@ -70,7 +76,8 @@ export class Workspace {
     let best: WorkspaceNameRecord | undefined;
     for (const [, record] of records(this.#names)) {
       if (record.kind !== 'workspace-name') continue;
-      if (best === undefined || record.at > best.at || (record.at === best.at && record.device > best.device)) best = record;
+      if (best === undefined || record.at > best.at || (record.at === best.at && record.device > best.device))
+        best = record;
     }
     return best?.name ?? null;
   }

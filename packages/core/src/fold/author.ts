@@ -75,7 +75,10 @@ export class Author {
 function tagBase(state: RunState, change: Change): readonly BaseId[] | null {
   const tag = change.value;
   if (typeof tag !== 'string' || !isTag(tag)) {
-    throw new FieldbookError('invalid_value', `${JSON.stringify(tag)?.slice(0, 80)} cannot be a tag: use 1 to ${LIMITS.tagBytes} bytes on one line, without spaces around.`);
+    throw new FieldbookError(
+      'invalid_value',
+      `${JSON.stringify(tag)?.slice(0, 80)} cannot be a tag: use 1 to ${LIMITS.tagBytes} bytes on one line, without spaces around.`,
+    );
   }
   const adds = state.tagAdds.get(tag);
   if (change.op === 'remove') return adds ?? null;
@@ -111,7 +114,8 @@ function sameAsNow(state: RunState, change: Change): boolean {
 export function undoOf(edit: Edit, history: readonly Edit[]): Change | null {
   if (edit.field === 'tags' && typeof edit.value === 'string') {
     const adds = tagAddsOf(history, new Map()).get(edit.value);
-    if (edit.op === 'add') return adds?.includes(edit.id) === true ? { field: 'tags', op: 'remove', value: edit.value } : null;
+    if (edit.op === 'add')
+      return adds?.includes(edit.id) === true ? { field: 'tags', op: 'remove', value: edit.value } : null;
     return adds === undefined ? { field: 'tags', op: 'add', value: edit.value } : null;
   }
   if (!(REGISTER_FIELDS as readonly string[]).includes(edit.field)) return null;

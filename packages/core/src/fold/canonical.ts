@@ -10,7 +10,9 @@ export function canonicalState(state: RunState): string {
 
 function plain(value: unknown): unknown {
   if (typeof value === 'number') {
-    return Number.isFinite(value) && !Object.is(value, -0) ? value : { number: Object.is(value, -0) ? '-0' : String(value) };
+    return Number.isFinite(value) && !Object.is(value, -0)
+      ? value
+      : { number: Object.is(value, -0) ? '-0' : String(value) };
   }
   if (value instanceof Map) {
     return [...(value as Map<string, unknown>)]

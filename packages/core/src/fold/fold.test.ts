@@ -4,7 +4,16 @@ import type { AttributePath, DeviceId, ProjectId, RunId, WriterId } from '../ids
 import { LIMITS } from '../limits.ts';
 import type { BaseId, Card, Edit } from '../record/index.ts';
 import { encodeCard, encodeEdit, cardKey } from '../record/index.ts';
-import { FakeClock, makeCard, makeTestEdit, randomCard, SeededRandom, testDevice, testEditId, testHlc } from '../testing/index.ts';
+import {
+  FakeClock,
+  makeCard,
+  makeTestEdit,
+  randomCard,
+  SeededRandom,
+  testDevice,
+  testEditId,
+  testHlc,
+} from '../testing/index.ts';
 import { Author, undoOf } from './author.ts';
 import { canonicalState } from './canonical.ts';
 import { ProjectFold } from './project.ts';
@@ -19,7 +28,13 @@ const fold = (cards: readonly Card[], edits: readonly Edit[] = []): RunState => 
 const path = (text: string): AttributePath => text as AttributePath;
 
 function author(name: string, n: number, clock = new FakeClock()): Author {
-  return new Author({ device: deviceOf(n), by: name, hybrid: new HybridClock(clock), clock, random: new SeededRandom(n) });
+  return new Author({
+    device: deviceOf(n),
+    by: name,
+    hybrid: new HybridClock(clock),
+    clock,
+    random: new SeededRandom(n),
+  });
 }
 
 describe('fold', () => {
@@ -33,7 +48,10 @@ describe('fold', () => {
       const unique = [...new Map(cards.map((card) => [cardKey(card), card])).values()];
       const edits: Edit[] = [];
       for (let index = random.int(20); index > 0; index--) {
-        const seen = random.shuffle(edits).slice(0, random.int(3)).map((edit) => edit.id);
+        const seen = random
+          .shuffle(edits)
+          .slice(0, random.int(3))
+          .map((edit) => edit.id);
         edits.push(
           makeTestEdit({
             ...random.pick([
@@ -106,7 +124,9 @@ describe('fold', () => {
     const left = makeTestEdit({ value: 'l', id: testEditId(900_001), base: [testEditId(900_002)] });
     const right = makeTestEdit({ value: 'r', id: testEditId(900_002), base: [testEditId(900_001)] });
     expect(fold([makeCard()], [left, right]).conflicts[0]?.sides).toHaveLength(2);
-    expect(fold([makeCard()], [makeTestEdit({ value: 'self', id: testEditId(900_003), base: [testEditId(900_003)] })]).name).toBe('self');
+    expect(
+      fold([makeCard()], [makeTestEdit({ value: 'self', id: testEditId(900_003), base: [testEditId(900_003)] })]).name,
+    ).toBe('self');
   });
 
   it('[FOLD-5] settles a conflict by an edit that names all sides, also when it arrives before them', () => {
@@ -114,7 +134,10 @@ describe('fold', () => {
     const b = makeTestEdit({ value: 'b' });
     const settle = author('cyd', 3).edit(fold([makeCard()], [a, b]), { field: 'name', op: 'set', value: 'b' })!;
     expect([...settle.base].sort()).toEqual([a.id, b.id].sort());
-    for (const order of [[a, b, settle], [settle, b, a]]) {
+    for (const order of [
+      [a, b, settle],
+      [settle, b, a],
+    ]) {
       expect(fold([makeCard()], order)).toMatchObject({ name: 'b', conflicts: [] });
     }
     expect(fold([makeCard()], [settle, a])).toMatchObject({ name: 'b', conflicts: [] });
@@ -148,7 +171,10 @@ describe('fold', () => {
   it('[FOLD-8] keeps a purged run hidden from everything that arrives later', () => {
     const purge = makeTestEdit({ field: 'purge', value: true });
     const late = makeTestEdit({ value: 'back again', base: [purge.id], at: testHlc(1e9) });
-    const state = fold([makeCard({ name: 'secret', user: 'ada', tags: ['t'], attributes: new Map([[path('key'), 'v']]) })], [purge, late]);
+    const state = fold(
+      [makeCard({ name: 'secret', user: 'ada', tags: ['t'], attributes: new Map([[path('key'), 'v']]) })],
+      [purge, late],
+    );
     expect(state).toMatchObject({ purged: true, known: false, name: RUN, user: null, tags: [], writers: [] });
     expect(canonicalState(state)).not.toMatch(/secret|back again|ada/);
   });
@@ -175,12 +201,26 @@ describe('fold', () => {
       ended: 400,
       status: 'finished',
       attributes: new Map([[path('lr'), 0.2]]),
-      metrics: new Map([[path('loss'), { ...metric, count: 3, last: Number.NaN, lastStep: 4, min: Number.NaN, minStep: 0, max: 9, maxStep: 3 }]]),
+      metrics: new Map([
+        [
+          path('loss'),
+          { ...metric, count: 3, last: Number.NaN, lastStep: 4, min: Number.NaN, minStep: 0, max: 9, maxStep: 3 },
+        ],
+      ]),
     });
     const state = fold([two, one]);
     expect(state).toMatchObject({ status: 'finished', created: 100, updated: 400, ended: 400, name: 'first' });
     expect(Object.fromEntries(state.attributes)).toEqual({ lr: 0.2, seed: 1 });
-    expect(state.metrics.get(path('loss'))).toEqual({ count: 5, last: Number.NaN, lastStep: 4, min: 0.25, minStep: 1, max: 9, maxStep: 3, nonFinite: 2 });
+    expect(state.metrics.get(path('loss'))).toEqual({
+      count: 5,
+      last: Number.NaN,
+      lastStep: 4,
+      min: 0.25,
+      minStep: 1,
+      max: 9,
+      maxStep: 3,
+      nonFinite: 2,
+    });
     const running = makeCard({ writer: writerOf(3), created: 50, ended: null });
     expect(fold([two, one, running])).toMatchObject({ status: 'running', ended: null });
     expect(fold([one, { ...two, ended: 150 }]).status).toBe('crashed');
@@ -190,7 +230,8 @@ describe('fold', () => {
     const project = new ProjectFold(MNIST);
     const card = makeCard({ created: 1_000 });
     project.setCard('b', cardKey(card), encodeCard(card));
-    const rename = (name: string, ms: number, base: readonly BaseId[]): Edit => makeTestEdit({ value: name, at: makeHlc(ms, 0), base });
+    const rename = (name: string, ms: number, base: readonly BaseId[]): Edit =>
+      makeTestEdit({ value: name, at: makeHlc(ms, 0), base });
     const first = rename('first', 2_000, []);
     const second = rename('second', 3_000, [first.id]);
     for (const edit of [second, first]) project.addEdit(edit.id, encodeEdit(edit));

@@ -23,7 +23,10 @@ export function headsOf(edits: readonly Edit[]): Edit[] {
  * The adds of each tag that hold: adds (and what cards say, as `@<writer>`) that no remove of the same tag names as
  * seen. A remove therefore never undoes an add that its author did not know: add wins over a concurrent remove.
  */
-export function tagAddsOf(edits: readonly Edit[], scripted: ReadonlyMap<string, readonly BaseId[]>): Map<string, BaseId[]> {
+export function tagAddsOf(
+  edits: readonly Edit[],
+  scripted: ReadonlyMap<string, readonly BaseId[]>,
+): Map<string, BaseId[]> {
   const adds = new Map<string, BaseId[]>();
   for (const [tag, ids] of scripted) adds.set(tag, [...ids]);
   const removed = new Map<string, Set<BaseId>>();

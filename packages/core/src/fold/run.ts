@@ -85,7 +85,12 @@ function foldWriters(cards: readonly Card[]): Card[] {
 }
 
 function compareCards(a: Card, b: Card): number {
-  return a.ordinal - b.ordinal || certainty(a.status) - certainty(b.status) || a.updated - b.updated || compare(a.device, b.device);
+  return (
+    a.ordinal - b.ordinal ||
+    certainty(a.status) - certainty(b.status) ||
+    a.updated - b.updated ||
+    compare(a.device, b.device)
+  );
 }
 
 /** Two agents that read one journal may differ in what they could ask the kernel: an end that was seen beats a guess. */
@@ -102,7 +107,9 @@ function foldStatus(writers: readonly Card[]): { status: RunStatus; ended: numbe
     const lastEnd = last === undefined ? -Infinity : (last.ended ?? last.updated);
     if (end > lastEnd || (end === lastEnd && compare(card.writer, last!.writer) > 0)) last = card;
   }
-  return last === undefined ? { status: 'lost', ended: null } : { status: last.status, ended: last.ended ?? last.updated };
+  return last === undefined
+    ? { status: 'lost', ended: null }
+    : { status: last.status, ended: last.ended ?? last.updated };
 }
 
 /** What the youngest writer that says anything says. */

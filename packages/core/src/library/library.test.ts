@@ -35,9 +35,13 @@ describe('library', () => {
   it('[LIB-1] folds every book, follows commits, and tells which runs changed', async () => {
     const replica = await memoryReplica();
     await replica.transact(november, (doc) => new Book(doc).putCard(card('one', { name: 'first' })));
-    await replica.transact(WORKSPACE_DOCUMENT, (doc) => new Workspace(doc).ensureBook(mnist, '2026-11' as BookMonth, 'MNIST', 1));
+    await replica.transact(WORKSPACE_DOCUMENT, (doc) =>
+      new Workspace(doc).ensureBook(mnist, '2026-11' as BookMonth, 'MNIST', 1),
+    );
     const library = await Library.open(replica);
-    expect(await library.projects()).toMatchObject([{ id: 'mnist', title: 'MNIST', runs: 1, running: 1, books: [november] }]);
+    expect(await library.projects()).toMatchObject([
+      { id: 'mnist', title: 'MNIST', runs: 1, running: 1, books: [november] },
+    ]);
 
     const told: LibraryChange[] = [];
     let wake = (): void => {};
@@ -47,7 +51,9 @@ describe('library', () => {
     });
     const next = new Promise<void>((resolve) => (wake = resolve));
     // The edit of a run may lie in a later month's book than its card.
-    await replica.transact(december, (doc) => new Book(doc).addEdit(makeTestEdit({ run: 'one' as RunId, value: 'renamed' })));
+    await replica.transact(december, (doc) =>
+      new Book(doc).addEdit(makeTestEdit({ run: 'one' as RunId, value: 'renamed' })),
+    );
     await next;
     expect(told).toEqual([{ project: mnist, runs: new Set(['one']) }]);
     expect((await library.run(mnist, 'one' as RunId))?.name).toBe('renamed');
@@ -55,13 +61,22 @@ describe('library', () => {
 
     await replica.transact(november, (doc) => new Book(doc).putCard(card('two', { status: 'finished', ended: 5 })));
     expect(await library.projects()).toMatchObject([{ runs: 2, running: 1, books: [november, december] }]);
-    const author = new Author({ device: replica.device, by: 'ada', hybrid: new HybridClock(new FakeClock()), clock: new FakeClock(), random: new SeededRandom(1) });
+    const author = new Author({
+      device: replica.device,
+      by: 'ada',
+      hybrid: new HybridClock(new FakeClock()),
+      clock: new FakeClock(),
+      random: new SeededRandom(1),
+    });
     for (const field of ['trashed', 'purge'] as const) {
       const edit = author.edit((await library.run(mnist, 'two' as RunId))!, { field, op: 'set', value: true })!;
       await replica.transact(december, (doc) => new Book(doc).addEdit(edit));
       expect(await library.projects()).toMatchObject([{ runs: 1, trashed: field === 'trashed' ? 1 : 0 }]);
     }
     expect((await library.runs(mnist)).map((state) => state.id)).toEqual(['one']);
+    const visited: string[] = [];
+    await library.eachRun(mnist, (state) => visited.push(state.id));
+    expect(visited).toEqual(['one']);
     const other = await Library.open(replica);
     expect(await other.digest(mnist)).toBe(await library.digest(mnist));
     await replica.close();
@@ -71,7 +86,13 @@ describe('library', () => {
     const replica = await memoryReplica();
     await replica.transact(november, (doc) => {
       const book = new Book(doc);
-      for (const [id, name] of [['abcd-1', 'alpha'], ['abcd-2', 'beta'], ['abcd', 'gamma'], ['zeta-9', 'beta']] as const) book.putCard(card(id, { name }));
+      for (const [id, name] of [
+        ['abcd-1', 'alpha'],
+        ['abcd-2', 'beta'],
+        ['abcd', 'gamma'],
+        ['zeta-9', 'beta'],
+      ] as const)
+        book.putCard(card(id, { name }));
     });
     const library = await Library.open(replica);
     expect((await library.resolve('abcd')).name).toBe('gamma');
@@ -82,7 +103,10 @@ describe('library', () => {
     for (const text of ['beta', 'abcd-', 'nothing', 'zet']) {
       await library.resolve(text).catch((error: unknown) => {
         if (!isFieldbookError(error)) throw error;
-        codes.push([error.code, (error.details.candidates as { id: string }[] | undefined)?.map(({ id }) => id).sort()]);
+        codes.push([
+          error.code,
+          (error.details.candidates as { id: string }[] | undefined)?.map(({ id }) => id).sort(),
+        ]);
       });
     }
     expect(codes).toEqual([

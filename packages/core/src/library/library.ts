@@ -101,6 +101,14 @@ export class Library {
     return [...found.summaries.keys()].map((id) => this.#state(found, id));
   }
 
+  /** As `runs`, one state at a time: 100,000 of them together would be a gigabyte. */
+  async eachRun(project: ProjectId, visit: (state: RunState) => void): Promise<void> {
+    await this.#refresh();
+    const found = this.#projects.get(project);
+    if (found === undefined) return;
+    for (const id of found.summaries.keys()) visit(found.states.get(id) ?? found.fold.run(id)!);
+  }
+
   /** A run's state by project and id; purged runs included. */
   async run(project: ProjectId, id: RunId): Promise<RunState | undefined> {
     await this.#refresh();
@@ -131,9 +139,15 @@ export class Library {
     if (matches.length === 0) {
       throw new FieldbookError('not_found', `There is no run "${text.slice(0, 80)}"${where}.`);
     }
-    throw new FieldbookError('ambiguous', `"${text.slice(0, 80)}" means ${matches.length} runs${where}; give the whole id.`, {
-      details: { candidates: matches.slice(0, 20).map(([found, { id, name }]) => ({ project: found.fold.project, id, name })) },
-    });
+    throw new FieldbookError(
+      'ambiguous',
+      `"${text.slice(0, 80)}" means ${matches.length} runs${where}; give the whole id.`,
+      {
+        details: {
+          candidates: matches.slice(0, 20).map(([found, { id, name }]) => ({ project: found.fold.project, id, name })),
+        },
+      },
+    );
   }
 
   async history(project: ProjectId, id: RunId): Promise<Edit[]> {
@@ -217,7 +231,8 @@ export class Library {
   }
 
   #anyDirty(): boolean {
-    for (const project of this.#projects.values()) for (const book of project.books.values()) if (book.dirty) return true;
+    for (const project of this.#projects.values())
+      for (const book of project.books.values()) if (book.dirty) return true;
     return false;
   }
 

@@ -114,7 +114,10 @@ export function encodeCard(card: Card): Uint8Array {
     m: card.metrics.size === 0 ? undefined : encodeMetrics(card.metrics),
   });
   if (bytes.length > LIMITS.cardBytes) {
-    throw new FieldbookError('record_too_large', `The card of run ${card.run} has ${bytes.length} bytes; the limit is ${LIMITS.cardBytes}.`);
+    throw new FieldbookError(
+      'record_too_large',
+      `The card of run ${card.run} has ${bytes.length} bytes; the limit is ${LIMITS.cardBytes}.`,
+    );
   }
   return bytes;
 }
@@ -137,7 +140,11 @@ export function decodeCard(bytes: Uint8Array): Card | undefined {
     updated: created + fields.number('u'),
     ended: ended === null ? null : created + ended,
     // A status of a newer version is shown as running or ended, whichever it is.
-    status: (RUN_STATUSES as readonly string[]).includes(status) ? (status as RunStatus) : ended === null ? 'running' : 'finished',
+    status: (RUN_STATUSES as readonly string[]).includes(status)
+      ? (status as RunStatus)
+      : ended === null
+        ? 'running'
+        : 'finished',
     name: fields.optionalString('n', LIMITS.nameBytes),
     group: fields.optionalString('g', LIMITS.nameBytes),
     notes: fields.optionalString('N', LIMITS.notesBytes),
@@ -181,7 +188,8 @@ function frontDecode(previous: string, shared: Value, rest: Value): AttributePat
 }
 
 function encodeAttribute(value: AttributeValue): Value {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { t: (value as { time: number }).time };
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return { t: (value as { time: number }).time };
   return value as Value;
 }
 
@@ -189,7 +197,8 @@ function decodeAttribute(value: Value): AttributeValue {
   if (value === undefined || value === null) return null;
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (Array.isArray(value)) return value.filter((element) => typeof element === 'string');
-  if (typeof value === 'object' && !(value instanceof Uint8Array) && typeof value.t === 'number') return { time: value.t };
+  if (typeof value === 'object' && !(value instanceof Uint8Array) && typeof value.t === 'number')
+    return { time: value.t };
   // A kind of value from a newer version: present, but not something this one can compare.
   return null;
 }
@@ -230,7 +239,8 @@ function encodeMetrics(metrics: ReadonlyMap<AttributePath, MetricSummary>): Uint
     const sameMax = Object.is(metric.max, metric.last) && Object.is(metric.maxStep, metric.lastStep);
     const values = [metric.last, ...(sameMin ? [] : [metric.min]), ...(sameMax ? [] : [metric.max])];
     const steps = [...(sameMin ? [] : [metric.minStep]), ...(sameMax ? [] : [metric.maxStep])];
-    const integerSteps = deltaCodes(step, metric.lastStep) && steps.every((other) => deltaCodes(metric.lastStep, other));
+    const integerSteps =
+      deltaCodes(step, metric.lastStep) && steps.every((other) => deltaCodes(metric.lastStep, other));
     const float32 = values.every((value) => Object.is(Math.fround(value), value));
     encoding.writeVarUint(encoder, shared);
     encoding.writeVarString(encoder, rest);
@@ -279,7 +289,8 @@ function decodeMetrics(bytes: Uint8Array | null): Map<AttributePath, MetricSumma
       const min = (flags & SAME_MIN) !== 0 ? last : value();
       const max = (flags & SAME_MAX) !== 0 ? last : value();
       const integerSteps = (flags & INTEGER_STEPS) !== 0;
-      const readStep = (base: number): number => (integerSteps ? base + decoding.readVarInt(decoder) : readFloat64(decoder));
+      const readStep = (base: number): number =>
+        integerSteps ? base + decoding.readVarInt(decoder) : readFloat64(decoder);
       const lastStep = readStep(step);
       const minStep = (flags & SAME_MIN) !== 0 ? lastStep : readStep(lastStep);
       const maxStep = (flags & SAME_MAX) !== 0 ? lastStep : readStep(lastStep);

@@ -51,9 +51,24 @@ export function encodeDirectoryRecord(record: DirectoryRecord): Uint8Array {
     case 'book':
       return encodeRecord({ ...record.extra, k: 'book', t: record.title, c: record.created });
     case 'device':
-      return encodeRecord({ ...record.extra, k: 'device', d: record.device, r: record.role, n: record.name, P: record.publicKey, c: record.created });
+      return encodeRecord({
+        ...record.extra,
+        k: 'device',
+        d: record.device,
+        r: record.role,
+        n: record.name,
+        P: record.publicKey,
+        c: record.created,
+      });
     case 'workspace-name':
-      return encodeRecord({ ...record.extra, k: 'workspace-name', n: record.name, y: record.by, d: record.device, h: record.at });
+      return encodeRecord({
+        ...record.extra,
+        k: 'workspace-name',
+        n: record.name,
+        y: record.by,
+        d: record.device,
+        h: record.at,
+      });
   }
 }
 

@@ -62,7 +62,10 @@ export function encodeEdit(edit: Edit): Uint8Array {
     S: edit.signature ?? undefined,
   });
   if (bytes.length > LIMITS.editBytes) {
-    throw new FieldbookError('record_too_large', `The edit has ${bytes.length} bytes; the limit is ${LIMITS.editBytes}.`);
+    throw new FieldbookError(
+      'record_too_large',
+      `The edit has ${bytes.length} bytes; the limit is ${LIMITS.editBytes}.`,
+    );
   }
   return bytes;
 }
@@ -102,7 +105,9 @@ function checkEdit(edit: Edit): void {
       case 'group':
         return op === 'set' && (value === null || (typeof value === 'string' && utf8Length(value) <= LIMITS.nameBytes));
       case 'notes':
-        return op === 'set' && (value === null || (typeof value === 'string' && utf8Length(value) <= LIMITS.notesBytes));
+        return (
+          op === 'set' && (value === null || (typeof value === 'string' && utf8Length(value) <= LIMITS.notesBytes))
+        );
       case 'star':
       case 'archived':
       case 'trashed':
@@ -119,14 +124,22 @@ function checkEdit(edit: Edit): void {
     throw new FieldbookError('invalid_value', `An edit can name at most ${LIMITS.baseCount} others.`);
   }
   if (!fits()) {
-    throw new FieldbookError('invalid_value', `${JSON.stringify(value)?.slice(0, 80)} cannot be ${op === 'set' ? 'set as' : op === 'add' ? 'added to' : 'removed from'} "${field}".`);
+    throw new FieldbookError(
+      'invalid_value',
+      `${JSON.stringify(value)?.slice(0, 80)} cannot be ${op === 'set' ? 'set as' : op === 'add' ? 'added to' : 'removed from'} "${field}".`,
+    );
   }
 }
 
 /** A tag: 1 to 128 bytes, no control characters, no spaces around. */
 export function isTag(text: string): boolean {
   // eslint-disable-next-line no-control-regex -- control characters are what this refuses
-  return text.length > 0 && utf8Length(text) <= LIMITS.tagBytes && text.trim() === text && !/[\u0000-\u001f\u007f]/.test(text);
+  return (
+    text.length > 0 &&
+    utf8Length(text) <= LIMITS.tagBytes &&
+    text.trim() === text &&
+    !/[\u0000-\u001f\u007f]/.test(text)
+  );
 }
 
 function scalar(value: Value): string | boolean | number | null {

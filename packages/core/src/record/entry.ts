@@ -106,13 +106,41 @@ export function writerKey(entry: Pick<WriterEntry, 'writer' | 'device'>): string
   return `writer/${entry.writer}/${entry.device}`;
 }
 
-const KNOWN = new Set(['k', 'w', 'd', 'f', 'l', 'b', 'z', 'n', 's', 'e', 'L', 'N', 'M', 'S', 'V', 'T', 'O', 'o', 'a', 'E', 'x', 't', 'D', 'g']);
+const KNOWN = new Set([
+  'k',
+  'w',
+  'd',
+  'f',
+  'l',
+  'b',
+  'z',
+  'n',
+  's',
+  'e',
+  'L',
+  'N',
+  'M',
+  'S',
+  'V',
+  'T',
+  'O',
+  'o',
+  'a',
+  'E',
+  'x',
+  't',
+  'D',
+  'g',
+]);
 
 /** Bytes of an entry. Throws `record_too_large`. */
 export function encodeEntry(entry: Entry): Uint8Array {
   const bytes = encodeRecord({ ...entry.extra, k: entry.kind, w: entry.writer, d: entry.device, ...body(entry) });
   if (bytes.length > LIMITS.entryBytes) {
-    throw new FieldbookError('record_too_large', `A ${entry.kind} entry has ${bytes.length} bytes; the limit is ${LIMITS.entryBytes}.`);
+    throw new FieldbookError(
+      'record_too_large',
+      `A ${entry.kind} entry has ${bytes.length} bytes; the limit is ${LIMITS.entryBytes}.`,
+    );
   }
   return bytes;
 }
@@ -170,7 +198,8 @@ function body(entry: Entry): ValueObject {
         n: entry.points,
         s: entry.startTime,
         e: entry.endTime,
-        L: entry.levels.length === 0 ? undefined : entry.levels.map((level) => [level.factor, level.digest, level.size]),
+        L:
+          entry.levels.length === 0 ? undefined : entry.levels.map((level) => [level.factor, level.digest, level.size]),
       };
     case 'tail':
       return {
@@ -204,7 +233,13 @@ function covered(fields: FieldReader): { first: number; last: number } {
 }
 
 function decodeLevel(value: Value): SegmentLevel {
-  if (!Array.isArray(value) || typeof value[0] !== 'number' || typeof value[1] !== 'string' || !DIGEST.test(value[1]) || typeof value[2] !== 'number') {
+  if (
+    !Array.isArray(value) ||
+    typeof value[0] !== 'number' ||
+    typeof value[1] !== 'string' ||
+    !DIGEST.test(value[1]) ||
+    typeof value[2] !== 'number'
+  ) {
     throw new FieldbookError('record_malformed', 'An entry has a broken level.');
   }
   return { factor: value[0], digest: value[1] as BlobDigest, size: value[2] };

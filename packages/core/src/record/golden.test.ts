@@ -10,7 +10,11 @@ import { decodeEntry, encodeEntry } from './entry.ts';
 
 const FILE = new URL('../../../../tests/golden/record/v1.json', import.meta.url);
 const path = (text: string): AttributePath => text as AttributePath;
-const head = { writer: '01kf0000000000000000000000' as WriterId, device: 'd000000000000000000000000' as DeviceId, extra: {} };
+const head = {
+  writer: '01kf0000000000000000000000' as WriterId,
+  device: 'd000000000000000000000000' as DeviceId,
+  extra: {},
+};
 
 /** Every kind of record in version 1, with the values that are easy to get wrong. */
 const samples = {
@@ -28,8 +32,23 @@ const samples = {
         [path('params/none'), null],
       ]),
       metrics: new Map([
-        [path('loss'), { count: 3, last: 0.5, lastStep: 10, min: 0.5, minStep: 10, max: 1.1, maxStep: 2, nonFinite: 0 }],
-        [path('odd'), { count: 1, last: Number.NaN, lastStep: 0.5, min: Number.NaN, minStep: -0, max: Infinity, maxStep: -3, nonFinite: 1 }],
+        [
+          path('loss'),
+          { count: 3, last: 0.5, lastStep: 10, min: 0.5, minStep: 10, max: 1.1, maxStep: 2, nonFinite: 0 },
+        ],
+        [
+          path('odd'),
+          {
+            count: 1,
+            last: Number.NaN,
+            lastStep: 0.5,
+            min: Number.NaN,
+            minStep: -0,
+            max: Infinity,
+            maxStep: -3,
+            nonFinite: 1,
+          },
+        ],
       ]),
       extra: { future: ['kept'] },
     }),
@@ -37,12 +56,29 @@ const samples = {
     decode: decodeCard,
   },
   edit: {
-    record: makeTestEdit({ id: testEditId(1), value: 'renamed', base: [testEditId(2)], at: testHlc(1, 7), signature: new Uint8Array([1, 2, 3]) }),
+    record: makeTestEdit({
+      id: testEditId(1),
+      value: 'renamed',
+      base: [testEditId(2)],
+      at: testHlc(1, 7),
+      signature: new Uint8Array([1, 2, 3]),
+    }),
     encode: encodeEdit,
     decode: decodeEdit,
   },
   segment: {
-    record: { kind: 'segment', ...head, first: 1, last: 9, digest: 'cd'.repeat(32) as BlobDigest, size: 7, points: 9, startTime: 0.5, endTime: 1, levels: [] } as const,
+    record: {
+      kind: 'segment',
+      ...head,
+      first: 1,
+      last: 9,
+      digest: 'cd'.repeat(32) as BlobDigest,
+      size: 7,
+      points: 9,
+      startTime: 0.5,
+      endTime: 1,
+      levels: [],
+    } as const,
     encode: encodeEntry,
     decode: decodeEntry,
   },
@@ -67,14 +103,19 @@ const samples = {
     encode: encodeDirectoryRecord,
     decode: decodeDirectoryRecord,
   },
-} as unknown as Record<string, { record: unknown; encode: (record: unknown) => Uint8Array; decode: (bytes: Uint8Array) => unknown }>;
+} as unknown as Record<
+  string,
+  { record: unknown; encode: (record: unknown) => Uint8Array; decode: (bytes: Uint8Array) => unknown }
+>;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 describe('golden records', () => {
   // FIELDBOOK_GOLDEN=write makes the file anew; do that only with a new version number.
   if (process.env.FIELDBOOK_GOLDEN === 'write') {
-    const golden = Object.fromEntries(Object.entries(samples).map(([kind, { record, encode }]) => [kind, hex(encode(record))]));
+    const golden = Object.fromEntries(
+      Object.entries(samples).map(([kind, { record, encode }]) => [kind, hex(encode(record))]),
+    );
     writeFileSync(FILE, `${JSON.stringify(golden, null, 2)}\n`);
   }
   const golden = JSON.parse(readFileSync(FILE, 'utf8')) as Record<string, string>;

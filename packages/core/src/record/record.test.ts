@@ -71,7 +71,11 @@ describe('records', () => {
       // toEqual tells -0 from 0 and NaN from other numbers; maps are compared by content.
       expect(decoded).toEqual(card);
       expect(encodeCard(decoded)).toEqual(bytes);
-      const reordered = { ...card, attributes: new Map([...card.attributes].reverse()), metrics: new Map([...card.metrics].reverse()) };
+      const reordered = {
+        ...card,
+        attributes: new Map([...card.attributes].reverse()),
+        metrics: new Map([...card.metrics].reverse()),
+      };
       expect(encodeCard(reordered)).toEqual(bytes);
     }
     const edit = makeTestEdit({ value: 'größer 🙂', base: [makeTestEdit().id], signature: new Uint8Array([1, 2]) });
@@ -103,7 +107,8 @@ describe('records', () => {
     let refused = 0;
     for (let round = 0; round < 20_000; round++) {
       const bytes = random.chance(0.2) ? random.bytes(random.int(64)) : random.pick(samples).slice();
-      for (let flips = random.int(4); flips > 0 && bytes.length > 0; flips--) bytes[random.int(bytes.length)] = random.int(256);
+      for (let flips = random.int(4); flips > 0 && bytes.length > 0; flips--)
+        bytes[random.int(bytes.length)] = random.int(256);
       const cut = random.chance(0.3) ? bytes.slice(0, random.int(bytes.length + 1)) : bytes;
       for (const decode of decoders) {
         try {
@@ -122,7 +127,10 @@ describe('records', () => {
     for (let index = 1; index < deep.length; index += 2) deep[index] = 1;
     deep[0] = 1;
     const cases: [string, Uint8Array][] = [
-      ['nested arrays', Uint8Array.from([1, ...Array.from({ length: 2000 }, (_, index) => (index % 2 === 0 ? 117 : 1))])],
+      [
+        'nested arrays',
+        Uint8Array.from([1, ...Array.from({ length: 2000 }, (_, index) => (index % 2 === 0 ? 117 : 1))]),
+      ],
       ['a million elements claimed', Uint8Array.from([1, 117, 0xc0, 0x84, 0x3d])],
       ['a huge byte string claimed', Uint8Array.from([1, 116, 0xff, 0xff, 0xff, 0x7f])],
       ['a huge string claimed', Uint8Array.from([1, 119, 0xff, 0xff, 0xff, 0x7f])],
@@ -135,7 +143,10 @@ describe('records', () => {
       expect(() => decodeRecord(bytes, LIMITS.editBytes), what).toThrowError(FieldbookError);
     }
     expect(() => decodeRecord(encodeRecord({ k: 'x'.repeat(100) }), 50)).toThrowError(/limit is 50/);
-    const proto = decodeRecord(encodeRecord(JSON.parse('{"k":"x","__proto__":{"polluted":true}}') as ValueObject), 1000)!;
+    const proto = decodeRecord(
+      encodeRecord(JSON.parse('{"k":"x","__proto__":{"polluted":true}}') as ValueObject),
+      1000,
+    )!;
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
     expect(Object.keys(proto)).toContain('__proto__');
   });
@@ -150,7 +161,18 @@ describe('records', () => {
 
   it('[REC-5] holds 20 parameters and 15 metrics in 1 kB', () => {
     const random = new SeededRandom(5);
-    const names = ['lr', 'batch_size', 'epochs', 'optimizer', 'weight_decay', 'momentum', 'dropout', 'hidden', 'layers', 'seed'];
+    const names = [
+      'lr',
+      'batch_size',
+      'epochs',
+      'optimizer',
+      'weight_decay',
+      'momentum',
+      'dropout',
+      'hidden',
+      'layers',
+      'seed',
+    ];
     const attributes = new Map<AttributePath, string | number | boolean>();
     for (const [index, name] of names.entries()) {
       attributes.set(`params/${name}` as AttributePath, [0.001, 128, 90, 'adamw', 0.05][index % 5]!);
@@ -173,7 +195,16 @@ describe('records', () => {
       }
     }
     expect([attributes.size, metrics.size]).toEqual([20, 15]);
-    const card = makeCard({ run: '01kf0000000000000000000000' as never, name: 'resnet50 baseline', group: 'sweep-7', user: 'ada', host: 'gpu-3', tags: ['baseline'], attributes, metrics });
+    const card = makeCard({
+      run: '01kf0000000000000000000000' as never,
+      name: 'resnet50 baseline',
+      group: 'sweep-7',
+      user: 'ada',
+      host: 'gpu-3',
+      tags: ['baseline'],
+      attributes,
+      metrics,
+    });
     expect(encodeCard(card).length).toBeLessThanOrEqual(1024);
   });
 
@@ -192,7 +223,18 @@ describe('records', () => {
     for (const override of wrong) {
       const edit = makeTestEdit(override);
       expect(() => encodeEdit(edit), JSON.stringify(override).slice(0, 60)).toThrowError(FieldbookError);
-      const forged = encodeRecord({ k: 'edit', i: edit.id, r: edit.run, f: edit.field, o: edit.op, v: edit.value, b: [...edit.base], y: 'x', d: edit.device, h: edit.at });
+      const forged = encodeRecord({
+        k: 'edit',
+        i: edit.id,
+        r: edit.run,
+        f: edit.field,
+        o: edit.op,
+        v: edit.value,
+        b: [...edit.base],
+        y: 'x',
+        d: edit.device,
+        h: edit.at,
+      });
       expect(() => decodeEdit(forged), JSON.stringify(override).slice(0, 60)).toThrowError(FieldbookError);
     }
   });
