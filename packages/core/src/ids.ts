@@ -28,7 +28,6 @@ const DEVICE = /^d[0-9a-hjkmnp-tv-z]{24}$/;
 const CHOSEN_RUN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const PROJECT = /^[\p{L}\p{N}._-]+$/u;
 const MONTH = /^\d{4}-(0[1-9]|1[0-2])$/;
-// eslint-disable-next-line no-control-regex -- control characters are what this refuses
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 const encoder = new TextEncoder();

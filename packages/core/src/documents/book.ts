@@ -1,4 +1,4 @@
-import * as Y from 'yjs';
+import type * as Y from 'yjs';
 import type { Card, Edit } from '../record/index.ts';
 import { cardKey, encodeCard, encodeEdit } from '../record/index.ts';
 

@@ -133,7 +133,6 @@ function checkEdit(edit: Edit): void {
 
 /** A tag: 1 to 128 bytes, no control characters, no spaces around. */
 export function isTag(text: string): boolean {
-  // eslint-disable-next-line no-control-regex -- control characters are what this refuses
   return (
     text.length > 0 &&
     utf8Length(text) <= LIMITS.tagBytes &&
