@@ -16,7 +16,7 @@ const table = RunTable.from(
           run: id as RunId,
           tags: index === 0 ? ['baseline', 'two words'] : ['baseline'],
           group: index < 2 ? 'first' : null,
-          attributes: new Map([
+          attributes: new Map<AttributePath, string | number>([
             ['params/lr' as AttributePath, index],
             ['params/opt' as AttributePath, index < 2 ? 'adam' : 'true'],
             ['a b' as AttributePath, 1],
