@@ -61,8 +61,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const stop = async (): Promise<void> => {
     // Event streams first: nothing else on the server goes on for ever.
     services.api.close();
-    await closeServer(server, log);
+    // Both at once: a server waits for its upgraded connections, which only the sockets' end closes.
+    const drained = closeServer(server, log);
     await sockets.close();
+    await drained;
     await services.close();
     await machine.close();
   };
