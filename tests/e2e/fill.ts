@@ -30,7 +30,9 @@ export async function fill(url: string, token: string, filling: Filling): Promis
   const { project, runs, newest, seed = 1, attributes = 20 } = filling;
   const random = new SeededRandom(seed);
   const device = `d${base32(random.bytes(15))}` as DeviceId;
-  const cards = Array.from({ length: runs }, (_, index) => cardOf(random, device, project as ProjectId, newest - Math.floor((index * 20 * DAY) / runs), index, attributes));
+  const cards = Array.from({ length: runs }, (_, index) =>
+    cardOf(random, device, project as ProjectId, newest - Math.floor((index * 20 * DAY) / runs), index, attributes),
+  );
   const months = new Map<BookMonth, Card[]>();
   for (const card of cards) months.set(monthOf(card.created), [...(months.get(monthOf(card.created)) ?? []), card]);
   await write(url, token, 'workspace', (doc) => {
@@ -38,14 +40,44 @@ export async function fill(url: string, token: string, filling: Filling): Promis
   });
   for (const [month, list] of months) {
     for (let at = 0; at < list.length; at += BATCH) {
-      await write(url, token, `book/${project}/${month}`, (doc) => list.slice(at, at + BATCH).forEach((card) => new Book(doc).putCard(card)));
+      await write(url, token, `book/${project}/${month}`, (doc) =>
+        list.slice(at, at + BATCH).forEach((card) => new Book(doc).putCard(card)),
+      );
     }
   }
 }
 
-const WORDS = ['amber', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'grove', 'heath', 'inlet', 'juniper', 'kelp', 'larch', 'moss', 'north', 'otter', 'pine', 'quartz', 'reed', 'slate', 'thorn'];
+const WORDS = [
+  'amber',
+  'birch',
+  'cedar',
+  'delta',
+  'ember',
+  'fjord',
+  'grove',
+  'heath',
+  'inlet',
+  'juniper',
+  'kelp',
+  'larch',
+  'moss',
+  'north',
+  'otter',
+  'pine',
+  'quartz',
+  'reed',
+  'slate',
+  'thorn',
+];
 
-function cardOf(random: SeededRandom, device: DeviceId, project: ProjectId, created: number, index: number, attributes: number): Card {
+function cardOf(
+  random: SeededRandom,
+  device: DeviceId,
+  project: ProjectId,
+  created: number,
+  index: number,
+  attributes: number,
+): Card {
   const ids = { now: () => created };
   const duration = 60_000 + random.int(6 * 3_600_000);
   const status = index < 3 ? 'running' : random.chance(0.05) ? 'failed' : random.chance(0.03) ? 'crashed' : 'finished';
@@ -58,8 +90,18 @@ function cardOf(random: SeededRandom, device: DeviceId, project: ProjectId, crea
     ['params/seed' as AttributePath, random.int(10)],
     ['params/model' as AttributePath, random.pick(['resnet18', 'resnet50', 'vit-s', 'mlp'])],
   ]);
-  for (let extra = values.size; extra < attributes; extra++) values.set(`params/extra/p${String(extra).padStart(2, '0')}` as AttributePath, random.int(5));
-  const metric = (last: number, min: number, max: number): MetricSummary => ({ count: 1_000, last, lastStep: 999, min, minStep: 940, max, maxStep: 10, nonFinite: 0 });
+  for (let extra = values.size; extra < attributes; extra++)
+    values.set(`params/extra/p${String(extra).padStart(2, '0')}` as AttributePath, random.int(5));
+  const metric = (last: number, min: number, max: number): MetricSummary => ({
+    count: 1_000,
+    last,
+    lastStep: 999,
+    min,
+    minStep: 940,
+    max,
+    maxStep: 10,
+    nonFinite: 0,
+  });
   return {
     run: mintId(ids, random) as RunId,
     writer: mintId(ids, random) as WriterId,
@@ -73,7 +115,11 @@ function cardOf(random: SeededRandom, device: DeviceId, project: ProjectId, crea
     name: `${random.pick(WORDS)}-${random.pick(WORDS)}-${index}`,
     group: null,
     notes: null,
-    tags: [...(random.chance(0.2) ? ['baseline'] : []), ...(random.chance(0.1) ? ['ablation'] : []), ...(random.chance(0.03) ? ['paper'] : [])],
+    tags: [
+      ...(random.chance(0.2) ? ['baseline'] : []),
+      ...(random.chance(0.1) ? ['ablation'] : []),
+      ...(random.chance(0.03) ? ['paper'] : []),
+    ],
     user: random.pick(['ada', 'grace', 'emmy']),
     host: random.pick(['gpu-1', 'gpu-2', 'workstation']),
     attributes: values,

@@ -19,7 +19,10 @@ export function agentAt(home: string, port: number): Promise<Agent> {
 }
 
 /** A browser profile of its own, gone after the test. */
-export async function profile(browser: Browser, size: { width: number; height: number } = { width: 1440, height: 900 }): Promise<BrowserContext> {
+export async function profile(
+  browser: Browser,
+  size: { width: number; height: number } = { width: 1440, height: 900 },
+): Promise<BrowserContext> {
   const context = await browser.newContext({ viewport: size, locale: 'en-US' });
   context.setDefaultTimeout(20_000);
   onTestFinished(() => context.close());
@@ -32,7 +35,8 @@ export async function visit(context: BrowserContext, url: string): Promise<Page>
   const wrong: string[] = [];
   page.on('pageerror', (error) => wrong.push(error.message));
   page.on('console', (message) => {
-    if (message.type() === 'error' && /Content Security Policy|violates|TypeError/.test(message.text())) wrong.push(message.text());
+    if (message.type() === 'error' && /Content Security Policy|violates|TypeError/.test(message.text()))
+      wrong.push(message.text());
   });
   onTestFinished(() => expect(wrong).toEqual([]));
   await page.goto(url);
@@ -42,7 +46,8 @@ export async function visit(context: BrowserContext, url: string): Promise<Page>
 export const table = (page: Page): Locator => page.getByRole('grid', { name: 'Runs' });
 /** Rows of runs, without the head. */
 export const rows = (page: Page): Locator => table(page).locator('[role=row]:has([role=rowheader])');
-export const rowOf = (page: Page, name: string): Locator => rows(page).filter({ has: page.getByRole('link', { name, exact: true }) });
+export const rowOf = (page: Page, name: string): Locator =>
+  rows(page).filter({ has: page.getByRole('link', { name, exact: true }) });
 export const syncMark = (page: Page): Locator => page.getByTestId('sync-mark');
 
 /** Waits until what a locator finds has this text somewhere. */
@@ -59,6 +64,9 @@ export async function saved(page: Page): Promise<void> {
 export async function installed(page: Page): Promise<void> {
   await page.evaluate(async () => {
     await navigator.serviceWorker.ready;
-    if (navigator.serviceWorker.controller === null) await new Promise((resolve) => navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }));
+    if (navigator.serviceWorker.controller === null)
+      await new Promise((resolve) =>
+        navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }),
+      );
   });
 }

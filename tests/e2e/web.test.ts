@@ -50,10 +50,16 @@ describe('the web UI on an agent', () => {
     // The last query that could be read stays in force.
     expect(await rows(page).count()).toBe(1);
     await query.fill('val/acc');
-    await page.getByRole('option', { name: /^val\/accuracy\b/ }).first().click();
+    await page
+      .getByRole('option', { name: /^val\/accuracy\b/ })
+      .first()
+      .click();
     expect(await query.inputValue()).toMatch(/^val\/accuracy/);
     await query.fill('val/accuracy.max > 0.9 and params/lr < 0.01');
-    expect(await page.getByRole('list', { name: 'Parts of the query' }).getByRole('button').allTextContents()).toEqual(['val/accuracy.max > 0.9 ×', 'params/lr < 0.01 ×']);
+    expect(await page.getByRole('list', { name: 'Parts of the query' }).getByRole('button').allTextContents()).toEqual([
+      'val/accuracy.max > 0.9 ×',
+      'params/lr < 0.01 ×',
+    ]);
     await page.getByRole('button', { name: 'params/lr < 0.01' }).click();
     expect(await query.inputValue()).toBe('val/accuracy.max > 0.9');
   });
@@ -91,7 +97,9 @@ describe('the web UI on an agent', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('columnheader', { name: 'val accuracy' }).getByRole('button').click();
     await rows(page).nth(0).click();
-    await rows(page).nth(2).click({ modifiers: ['Shift'] });
+    await rows(page)
+      .nth(2)
+      .click({ modifiers: ['Shift'] });
     await says(page.getByRole('status'), '3 runs selected');
     const order = await rows(page).getByRole('link').allTextContents();
     const link = page.url();
@@ -99,7 +107,9 @@ describe('the web UI on an agent', () => {
     const other = await visit(await profile(browser), link);
     await says(other.getByRole('status'), '3 runs selected');
     expect(await rows(other).getByRole('link').allTextContents()).toEqual(order);
-    expect(await other.getByRole('columnheader', { name: 'val accuracy' }).getAttribute('aria-sort')).toBe('descending');
+    expect(await other.getByRole('columnheader', { name: 'val accuracy' }).getAttribute('aria-sort')).toBe(
+      'descending',
+    );
   });
 
   it('draws the series of selected runs and zooms into them', async () => {
@@ -216,6 +226,7 @@ describe('the web UI without a server', () => {
     await rowOf(one, 'bare').waitFor();
     await says(syncMark(one), '1 edit not yet on the agent');
     await says(syncMark(two), '1 edit not yet on the agent');
+    expect(await rowOf(two, 'bare').count()).toBe(1);
   });
 
   it('[WEB-8] shows both sides of a conflict with their authors until somebody settles it', async () => {
@@ -231,7 +242,9 @@ describe('the web UI without a server', () => {
     await page.getByRole('textbox', { name: 'Name of too fast' }).fill('diverges');
     await page.keyboard.press('Enter');
     await rowOf(page, 'diverges').waitFor();
-    expect((await fieldbook(home, ['rename', 'too fast', 'exploded'], { env: { FIELDBOOK_USER: 'Grace' } })).code).toBe(0);
+    expect((await fieldbook(home, ['rename', 'too fast', 'exploded'], { env: { FIELDBOOK_USER: 'Grace' } })).code).toBe(
+      0,
+    );
 
     const back = await agentAt(home, port);
     await saved(page);

@@ -10,7 +10,9 @@ declare const self: ServiceWorkerGlobalScope & { __WB_MANIFEST: { url: string; r
 
 cleanupOutdatedCaches();
 precacheAndRoute(self.__WB_MANIFEST);
-registerRoute(new NavigationRoute(createHandlerBoundToURL('/index.html'), { denylist: [/^\/api\//, /^\/rooms\//, /^\/healthz$/] }));
+registerRoute(
+  new NavigationRoute(createHandlerBoundToURL('/index.html'), { denylist: [/^\/api\//, /^\/rooms\//, /^\/healthz$/] }),
+);
 
 // The first visit already works offline: nothing else was controlling the page.
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));

@@ -4,16 +4,36 @@ import { ago, bytes, cell, count, duration, number } from './format.ts';
 describe('how values look', () => {
   it('numbers keep four digits and use exponents where zeros would be counted', () => {
     const cases: [number, string][] = [
-      [0, '0'], [0.1 + 0.2, '0.3'], [0.97341, '0.9734'], [1e-3, '0.001'], [3e-5, '3e-5'], [123456, '123,456'], [1234, '1234'],
-      [-0.5, '−0.5'], [12345.678, '12,346'], [2.5e9, '2.5e9'], [NaN, 'NaN'], [-Infinity, '−∞'], [1e-10, '1e-10'],
+      [0, '0'],
+      [0.1 + 0.2, '0.3'],
+      [0.97341, '0.9734'],
+      [1e-3, '0.001'],
+      [3e-5, '3e-5'],
+      [123456, '123,456'],
+      [1234, '1234'],
+      [-0.5, '−0.5'],
+      [12345.678, '12,346'],
+      [2.5e9, '2.5e9'],
+      [NaN, 'NaN'],
+      [-Infinity, '−∞'],
+      [1e-10, '1e-10'],
     ];
     for (const [value, text] of cases) expect(number(value)).toBe(text);
   });
 
   it('durations and times in the unit that a person would use', () => {
-    expect([40, 3_240, 59_400, 250_000, 7_500_000, 280_000_000].map(duration)).toEqual(['40 ms', '3.2 s', '59 s', '4m 10s', '2h 05m', '3d 5h']);
+    expect([40, 3_240, 59_400, 250_000, 7_500_000, 280_000_000].map(duration)).toEqual([
+      '40 ms',
+      '3.2 s',
+      '59 s',
+      '4m 10s',
+      '2h 05m',
+      '3d 5h',
+    ]);
     const now = Date.UTC(2026, 10, 23, 12);
-    expect([0, 5 * 60_000, 3 * 3_600_000, 26 * 3_600_000, 12 * 86_400_000].map((before) => ago(now - before, now))).toEqual(['just now', '5 min ago', '3 h ago', 'yesterday', '12 days ago']);
+    expect(
+      [0, 5 * 60_000, 3 * 3_600_000, 26 * 3_600_000, 12 * 86_400_000].map((before) => ago(now - before, now)),
+    ).toEqual(['just now', '5 min ago', '3 h ago', 'yesterday', '12 days ago']);
   });
 
   it('cells of every kind', () => {

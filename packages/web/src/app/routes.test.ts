@@ -4,7 +4,8 @@ import { compareHref, projectHref, routeOf, runHref, shortId } from './routes.ts
 describe('routes', () => {
   it('reads every address that it writes', () => {
     expect(routeOf('/')).toEqual({ page: 'projects' });
-    for (const project of ['mnist', 'größe', 'a.b_c-d']) expect(routeOf(projectHref(project))).toEqual({ page: 'project', project });
+    for (const project of ['mnist', 'größe', 'a.b_c-d'])
+      expect(routeOf(projectHref(project))).toEqual({ page: 'project', project });
     expect(routeOf(compareHref('mnist', ['a']).split('?')[0]!)).toEqual({ page: 'compare', project: 'mnist' });
     expect(routeOf(runHref('run-1'))).toEqual({ page: 'run', run: 'run-1' });
     expect(routeOf('/sync/')).toEqual({ page: 'sync' });

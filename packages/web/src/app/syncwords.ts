@@ -12,7 +12,8 @@ export interface SyncWords {
 
 /** What the header says of where one's edits are. Nothing is called saved that no server has acknowledged. */
 export function syncWords(session: Session | null): SyncWords {
-  if (session === null) return { tone: 'busy', brief: '…', text: 'Opening…', more: 'Reading what this browser has kept.' };
+  if (session === null)
+    return { tone: 'busy', brief: '…', text: 'Opening…', more: 'Reading what this browser has kept.' };
   const { connection, unsaved } = session;
   const edits = count(unsaved, 'edit');
   const server = session.server === null ? 'server' : session.server.kind;
@@ -20,17 +21,52 @@ export function syncWords(session: Session | null): SyncWords {
   switch (connection.state) {
     case 'refused':
       return connection.code === 4401
-        ? { tone: 'bad', brief: 'No token', text: session.hasToken ? 'Token not accepted' : 'Needs a token', more: `The relay asks for a token. Give one in Settings.${only}` }
-        : { tone: 'bad', brief: 'Refused', text: 'Refused by the server', more: `${connection.reason || `The server closed with code ${connection.code}.`}${only}` };
+        ? {
+            tone: 'bad',
+            brief: 'No token',
+            text: session.hasToken ? 'Token not accepted' : 'Needs a token',
+            more: `The relay asks for a token. Give one in Settings.${only}`,
+          }
+        : {
+            tone: 'bad',
+            brief: 'Refused',
+            text: 'Refused by the server',
+            more: `${connection.reason || `The server closed with code ${connection.code}.`}${only}`,
+          };
     case 'online':
       return unsaved === 0
-        ? { tone: 'good', brief: 'Saved', text: `Saved on the ${server}`, more: `Everything you changed is on the ${server}.` }
-        : { tone: 'busy', brief: String(unsaved), text: `${edits} not yet on the ${server}`, more: `${edits} on the way.` };
+        ? {
+            tone: 'good',
+            brief: 'Saved',
+            text: `Saved on the ${server}`,
+            more: `Everything you changed is on the ${server}.`,
+          }
+        : {
+            tone: 'busy',
+            brief: String(unsaved),
+            text: `${edits} not yet on the ${server}`,
+            more: `${edits} on the way.`,
+          };
     case 'connecting':
-      return { tone: 'busy', brief: unsaved === 0 ? '…' : String(unsaved), text: 'Connecting…', more: `Looking for the ${server}.${only}` };
+      return {
+        tone: 'busy',
+        brief: unsaved === 0 ? '…' : String(unsaved),
+        text: 'Connecting…',
+        more: `Looking for the ${server}.${only}`,
+      };
     case 'offline':
       return unsaved === 0
-        ? { tone: 'away', brief: 'Offline', text: 'Offline', more: `The ${server} does not answer. Everything works; what you change is kept here and sent later.` }
-        : { tone: 'away', brief: `Offline ${unsaved}`, text: `Offline · ${edits} not yet on the ${server}`, more: `The ${server} does not answer. ${edits} only in this browser until it does.` };
+        ? {
+            tone: 'away',
+            brief: 'Offline',
+            text: 'Offline',
+            more: `The ${server} does not answer. Everything works; what you change is kept here and sent later.`,
+          }
+        : {
+            tone: 'away',
+            brief: `Offline ${unsaved}`,
+            text: `Offline · ${edits} not yet on the ${server}`,
+            more: `The ${server} does not answer. ${edits} only in this browser until it does.`,
+          };
   }
 }

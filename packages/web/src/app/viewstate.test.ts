@@ -5,7 +5,10 @@ describe('the address of a project page', () => {
   it('[WEB-2] restores what it was written from', () => {
     const state = {
       query: 'params/lr < 0.01 and name ~ /res+net/ & "a b"',
-      sort: [{ column: 'm:val/acc.max', descending: true }, { column: 'a:params/lr', descending: false }],
+      sort: [
+        { column: 'm:val/acc.max', descending: true },
+        { column: 'a:params/lr', descending: false },
+      ],
       drawer: 'trash',
       selected: ['lr-0.1', 'abcdefghjk'],
     } as const;
@@ -15,7 +18,12 @@ describe('the address of a project page', () => {
 
   it('[WEB-2] is empty when everything is as usual', () => {
     expect(writeViewState({ query: ' ', sort: NEWEST_FIRST, drawer: 'runs', selected: [] })).toBe('');
-    expect(readViewState('?sort=nonsense&in=cellar')).toEqual({ query: '', sort: NEWEST_FIRST, drawer: 'runs', selected: [] });
+    expect(readViewState('?sort=nonsense&in=cellar')).toEqual({
+      query: '',
+      sort: NEWEST_FIRST,
+      drawer: 'runs',
+      selected: [],
+    });
   });
 });
 

@@ -33,17 +33,31 @@ export function writeViewState({ query, sort, drawer, selected }: ViewState): st
   const order = writeSort(sort);
   if (order !== writeSort(NEWEST_FIRST)) parts.push(`sort=${encode(order)}`);
   if (drawer !== 'runs') parts.push(`in=${drawer}`);
-  if (selected.length > 0) parts.push(`sel=${selected.slice(0, SELECTED_IN_ADDRESS).map(shortId).map(encode).join(',')}`);
+  if (selected.length > 0)
+    parts.push(`sel=${selected.slice(0, SELECTED_IN_ADDRESS).map(shortId).map(encode).join(',')}`);
   return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }
 
 /** A click on a column's header: ascending, descending, back to usual; with `more` it is added to the others. */
-export function clickSort(sort: readonly SortKey[], column: string, more: boolean, descendingFirst: boolean): readonly SortKey[] {
+export function clickSort(
+  sort: readonly SortKey[],
+  column: string,
+  more: boolean,
+  descendingFirst: boolean,
+): readonly SortKey[] {
   const index = sort.findIndex((key) => key.column === column);
   const found = index === -1 || (!more && sort.length > 1) ? undefined : sort[index];
-  const next: SortKey | null = found === undefined ? { column, descending: descendingFirst } : found.descending === descendingFirst ? { column, descending: !descendingFirst } : null;
+  const next: SortKey | null =
+    found === undefined
+      ? { column, descending: descendingFirst }
+      : found.descending === descendingFirst
+        ? { column, descending: !descendingFirst }
+        : null;
   if (!more) return next === null ? NEWEST_FIRST : [next];
-  const changed = found === undefined ? [...sort, next!] : sort.flatMap((key, at) => (at !== index ? [key] : next === null ? [] : [next]));
+  const changed =
+    found === undefined
+      ? [...sort, next!]
+      : sort.flatMap((key, at) => (at !== index ? [key] : next === null ? [] : [next]));
   return changed.length === 0 ? NEWEST_FIRST : changed;
 }
 
@@ -63,5 +77,12 @@ function writeSort(sort: readonly SortKey[]): string {
 
 /** Percent-encoding that leaves what queries are full of readable. */
 function encode(text: string): string {
-  return encodeURIComponent(text).replaceAll('%20', '+').replaceAll('%3A', ':').replaceAll('%2F', '/').replaceAll('%2C', ',').replaceAll('%22', '"').replaceAll('%3C', '<').replaceAll('%3E', '>');
+  return encodeURIComponent(text)
+    .replaceAll('%20', '+')
+    .replaceAll('%3A', ':')
+    .replaceAll('%2F', '/')
+    .replaceAll('%2C', ',')
+    .replaceAll('%22', '"')
+    .replaceAll('%3C', '<')
+    .replaceAll('%3E', '>');
 }

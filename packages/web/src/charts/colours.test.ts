@@ -11,7 +11,8 @@ describe('colours of runs', () => {
   });
   it('repeat evenly beyond ten', () => {
     const counts = new Map<number, number>();
-    for (const colour of assignColours(Array.from({ length: 25 }, (_, index) => `r${index}`)).values()) counts.set(colour, (counts.get(colour) ?? 0) + 1);
+    for (const colour of assignColours(Array.from({ length: 25 }, (_, index) => `r${index}`)).values())
+      counts.set(colour, (counts.get(colour) ?? 0) + 1);
     expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(1);
   });
 });

@@ -11,7 +11,9 @@ describe('lines of a chart', () => {
   it('finds places in ascending x, doubles included', () => {
     const x = Float64Array.from([0, 1, 1, 2]);
     expect([lower(x, 1), upper(x, 1), lower(x, -1), upper(x, 9)]).toEqual([1, 3, 0, 4]);
-    expect([nearest(line([0, 10], [0, 0]), 4), nearest(line([0, 10], [0, 0]), 6), nearest(line([], []), 1)]).toEqual([0, 1, -1]);
+    expect([nearest(line([0, 10], [0, 0]), 4), nearest(line([0, 10], [0, 0]), 6), nearest(line([], []), 1)]).toEqual([
+      0, 1, -1,
+    ]);
   });
 
   it('takes its height from what is visible and finite, and on a log axis positive', () => {

@@ -52,7 +52,10 @@ export function rangeY(lines: readonly Line[], from: number, to: number, log: bo
 
 /** A range with air at both ends, and some height even for a constant. */
 export function padded({ min, max }: Range, log: boolean): Range {
-  if (log) return min === max ? { min: min / 2, max: max * 2 } : { min: min / (max / min) ** 0.04, max: max * (max / min) ** 0.04 };
+  if (log)
+    return min === max
+      ? { min: min / 2, max: max * 2 }
+      : { min: min / (max / min) ** 0.04, max: max * (max / min) ** 0.04 };
   if (min === max) {
     const air = Math.abs(min) * 0.1 || 1;
     return { min: min - air, max: max + air };
@@ -190,7 +193,8 @@ function fillBand(pen: Pen, band: NonNullable<Line['band']>): void {
     else context.moveTo(atX, atY);
     any = true;
   }
-  for (let index = end - 1; index >= start; index--) if (drawable(band.low[index]!, log)) context.lineTo(px(band.x[index]!), py(band.low[index]!));
+  for (let index = end - 1; index >= start; index--)
+    if (drawable(band.low[index]!, log)) context.lineTo(px(band.x[index]!), py(band.low[index]!));
   context.closePath();
   context.fill();
 }

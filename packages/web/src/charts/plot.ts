@@ -33,7 +33,12 @@ export class Plot {
   constructor({ element, width, height, onzoom, oncursor }: PlotOptions) {
     const inks = (name: string) => (): string => getComputedStyle(element).getPropertyValue(name).trim();
     const font = `11px ${getComputedStyle(element).fontFamily}`;
-    const axis = { stroke: inks('--ink-3'), font, grid: { stroke: inks('--rule'), width: 1 }, ticks: { stroke: inks('--rule-2'), width: 1, size: 4 } };
+    const axis = {
+      stroke: inks('--ink-3'),
+      font,
+      grid: { stroke: inks('--rule'), width: 1 },
+      ticks: { stroke: inks('--rule-2'), width: 1, size: 4 },
+    };
     this.#plot = onCpuCanvas(
       () =>
         new uPlot(
@@ -48,19 +53,54 @@ export class Plot {
               log: { range: () => this.#rangeY(), distr: 3, log: 10 },
             },
             axes: [
-              { ...axis, size: 24, gap: 4, space: 64, values: (_plot, ticks) => ticks.map((tick) => this.#tickX(tick, ticks)) },
-              { ...axis, scale: 'y', size: 52, gap: 4, show: true, splits: (plot, _axis, min, max) => niceTicks(min, max, plot.bbox.height / uPlot.pxRatio / 36), values: (_plot, ticks) => ticks.map(tickY) },
-              { ...axis, scale: 'log', size: 52, gap: 4, space: 24, show: false, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? '' : tickY(tick))) },
+              {
+                ...axis,
+                size: 24,
+                gap: 4,
+                space: 64,
+                values: (_plot, ticks) => ticks.map((tick) => this.#tickX(tick, ticks)),
+              },
+              {
+                ...axis,
+                scale: 'y',
+                size: 52,
+                gap: 4,
+                show: true,
+                splits: (plot, _axis, min, max) => niceTicks(min, max, plot.bbox.height / uPlot.pxRatio / 36),
+                values: (_plot, ticks) => ticks.map(tickY),
+              },
+              {
+                ...axis,
+                scale: 'log',
+                size: 52,
+                gap: 4,
+                space: 24,
+                show: false,
+                values: (_plot, ticks) => ticks.map((tick) => (tick === null ? '' : tickY(tick))),
+              },
             ],
             // uPlot draws nothing of these; they tie the scales to an axis each.
-            series: [{}, { scale: 'y', paths: () => null, points: { show: false } }, { scale: 'log', paths: () => null, points: { show: false } }],
-            cursor: { y: false, points: { show: false }, sync: { key: SYNC, scales: ['x', null] }, drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => (onzoom(null), null) } },
+            series: [
+              {},
+              { scale: 'y', paths: () => null, points: { show: false } },
+              { scale: 'log', paths: () => null, points: { show: false } },
+            ],
+            cursor: {
+              y: false,
+              points: { show: false },
+              sync: { key: SYNC, scales: ['x', null] },
+              drag: { x: true, y: false, setScale: false },
+              bind: { dblclick: () => () => (onzoom(null), null) },
+            },
             hooks: {
               draw: [() => this.#draw()],
               setSelect: [
                 (plot) => {
                   if (this.#setting || plot.select.width < 4) return;
-                  const range = { min: plot.posToVal(plot.select.left, 'x'), max: plot.posToVal(plot.select.left + plot.select.width, 'x') };
+                  const range = {
+                    min: plot.posToVal(plot.select.left, 'x'),
+                    max: plot.posToVal(plot.select.left + plot.select.width, 'x'),
+                  };
                   this.#setting = true;
                   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
                   this.#setting = false;
@@ -71,12 +111,22 @@ export class Plot {
                 (plot) => {
                   const { left = -1, top = -1 } = plot.cursor;
                   if (left < 0) oncursor(null);
-                  else oncursor({ x: plot.posToVal(left, 'x'), y: plot.posToVal(Math.max(0, top), this.#state.log ? 'log' : 'y'), left, top });
+                  else
+                    oncursor({
+                      x: plot.posToVal(left, 'x'),
+                      y: plot.posToVal(Math.max(0, top), this.#state.log ? 'log' : 'y'),
+                      left,
+                      top,
+                    });
                 },
               ],
             },
           },
-          [[0, 1], [null, null], [null, null]],
+          [
+            [0, 1],
+            [null, null],
+            [null, null],
+          ],
           element,
         ),
     );
@@ -91,7 +141,11 @@ export class Plot {
       log!.show = state.log;
     }
     const { min, max } = this.#rangeOfX();
-    this.#plot.setData([[min, max], [null, null], [null, null]]);
+    this.#plot.setData([
+      [min, max],
+      [null, null],
+      [null, null],
+    ]);
   }
 
   resize(width: number, height: number): void {
@@ -144,7 +198,9 @@ export class Plot {
       const at = new Date(tick);
       const two = (value: number): string => String(value).padStart(2, '0');
       if (span > 3 * 86_400_000) return `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-      return span > 300_000 ? `${two(at.getHours())}:${two(at.getMinutes())}` : `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+      return span > 300_000
+        ? `${two(at.getHours())}:${two(at.getMinutes())}`
+        : `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
     }
     if (this.#state.x === 'relative') {
       const span = ticks.at(-1) ?? tick;
@@ -176,7 +232,8 @@ export class Plot {
       log,
     };
     // The first run is on top: it is the one chosen first.
-    for (const line of [...lines].reverse()) if (line.id !== highlighted) drawLine(pen, line, highlighted === null ? 1 : 0.3);
+    for (const line of [...lines].reverse())
+      if (line.id !== highlighted) drawLine(pen, line, highlighted === null ? 1 : 0.3);
     const front = lines.find((line) => line.id === highlighted);
     if (front !== undefined) drawLine(pen, front, 1);
     context.restore();
@@ -186,7 +243,11 @@ export class Plot {
 function tickY(value: number): string {
   if (value === 0) return '0';
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return value.toExponential().replace('e+', 'e').replace(/(\.\d\d)\d+/, '$1');
+  if (size >= 1e6 || size < 1e-3)
+    return value
+      .toExponential()
+      .replace('e+', 'e')
+      .replace(/(\.\d\d)\d+/, '$1');
   return size >= 10_000 ? `${trimmed(value / 1_000)}k` : trimmed(value);
 }
 

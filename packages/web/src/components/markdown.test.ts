@@ -3,7 +3,11 @@ import { parseInline, parseMarkdown } from './markdown.ts';
 
 describe('notes in Markdown', () => {
   it('reads blocks', () => {
-    expect(parseMarkdown('# Why\n\nThe *first*\nline\n- a\n- b\n1. c\n> said\n```py\nx = 1\n# no heading\n```\nend').map((block) => block.kind)).toEqual(['heading', 'paragraph', 'list', 'list', 'quote', 'code', 'paragraph']);
+    expect(
+      parseMarkdown('# Why\n\nThe *first*\nline\n- a\n- b\n1. c\n> said\n```py\nx = 1\n# no heading\n```\nend').map(
+        (block) => block.kind,
+      ),
+    ).toEqual(['heading', 'paragraph', 'list', 'list', 'quote', 'code', 'paragraph']);
     expect(parseMarkdown('```\nnever closed')).toEqual([{ kind: 'code', text: 'never closed' }]);
     expect(parseMarkdown('')).toEqual([]);
   });
@@ -16,7 +20,11 @@ describe('notes in Markdown', () => {
       { kind: 'strong', text: 'd' },
       { kind: 'text', text: ' 2 * 3 * 4 snake_case_name' },
     ]);
-    expect(parseInline('see https://example.org/a.')).toEqual([{ kind: 'text', text: 'see ' }, { kind: 'link', text: 'https://example.org/a', href: 'https://example.org/a' }, { kind: 'text', text: '.' }]);
+    expect(parseInline('see https://example.org/a.')).toEqual([
+      { kind: 'text', text: 'see ' },
+      { kind: 'link', text: 'https://example.org/a', href: 'https://example.org/a' },
+      { kind: 'text', text: '.' },
+    ]);
   });
 
   it('[WEB-4] makes no link that could run something', () => {
@@ -24,6 +32,8 @@ describe('notes in Markdown', () => {
       expect(parseInline(`[x](${href})`).every((part) => part.kind !== 'link')).toBe(true);
     }
     expect(parseInline('[x](/r/abc)')).toEqual([{ kind: 'link', text: 'x', href: '/r/abc' }]);
-    expect(parseInline('<img src=x onerror=alert(1)>')).toEqual([{ kind: 'text', text: '<img src=x onerror=alert(1)>' }]);
+    expect(parseInline('<img src=x onerror=alert(1)>')).toEqual([
+      { kind: 'text', text: '<img src=x onerror=alert(1)>' },
+    ]);
   });
 });

@@ -2,7 +2,9 @@
  * The part of Markdown that notes use: paragraphs, headings, lists, fenced code, quotes; code, bold, italic, links
  * within a line. It makes a tree that a component draws: no HTML is ever made from what people typed.
  */
-export type Inline = { kind: 'text' | 'code' | 'strong' | 'em'; text: string } | { kind: 'link'; text: string; href: string };
+export type Inline =
+  | { kind: 'text' | 'code' | 'strong' | 'em'; text: string }
+  | { kind: 'link'; text: string; href: string };
 
 export type Block =
   | { kind: 'paragraph' | 'quote'; lines: Inline[][] }
@@ -13,7 +15,7 @@ export type Block =
 export function parseMarkdown(source: string): Block[] {
   const blocks: Block[] = [];
   const lines = source.replaceAll('\r\n', '\n').split('\n');
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const line = lines[at]!;
     const fence = /^\s*(```|~~~)/.exec(line);
     const heading = /^(#{1,6})\s+(.*)$/.exec(line);
@@ -29,7 +31,11 @@ export function parseMarkdown(source: string): Block[] {
       at += 1;
     } else if (item !== null) {
       const items: Inline[][] = [];
-      for (let next = item as ReturnType<typeof listItem>; next !== null && next.ordered === item.ordered; next = listItem(lines[at] ?? '')) {
+      for (
+        let next = item as ReturnType<typeof listItem>;
+        next !== null && next.ordered === item.ordered;
+        next = listItem(lines[at] ?? '')
+      ) {
         items.push(parseInline(next.text));
         at += 1;
       }
@@ -37,7 +43,13 @@ export function parseMarkdown(source: string): Block[] {
     } else {
       const quote = line.startsWith('>');
       const own: Inline[][] = [];
-      while (at < lines.length && lines[at]!.trim() !== '' && lines[at]!.startsWith('>') === quote && !/^(#{1,6}\s|\s*(```|~~~))/.test(lines[at]!) && listItem(lines[at]!) === null) {
+      while (
+        at < lines.length &&
+        lines[at]!.trim() !== '' &&
+        lines[at]!.startsWith('>') === quote &&
+        !/^(#{1,6}\s|\s*(```|~~~))/.test(lines[at]!) &&
+        listItem(lines[at]!) === null
+      ) {
         own.push(parseInline(quote ? lines[at]!.replace(/^>\s?/, '') : lines[at]!));
         at += 1;
       }
@@ -52,7 +64,8 @@ function listItem(line: string): { ordered: boolean; text: string } | null {
   return match === null ? null : { ordered: match[2] !== undefined, text: match[3]! };
 }
 
-const MARK = /`([^`]+)`|\*\*([^*]+)\*\*|__([^_]+)__|\*([^*\s][^*]*)\*|\b_([^_]+)_\b|\[([^\]]+)\]\(([^)\s]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/g;
+const MARK =
+  /`([^`]+)`|\*\*([^*]+)\*\*|__([^_]+)__|\*([^*\s][^*]*)\*|\b_([^_]+)_\b|\[([^\]]+)\]\(([^)\s]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/g;
 
 export function parseInline(text: string): Inline[] {
   const parts: Inline[] = [];

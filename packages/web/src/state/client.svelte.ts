@@ -23,13 +23,19 @@ class Client {
 
   constructor() {
     const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name: 'fieldbook' });
-    worker.addEventListener('error', (event) => (this.failure = event.message || 'The part of the page that reads your data did not start.'));
+    worker.addEventListener(
+      'error',
+      (event) => (this.failure = event.message || 'The part of the page that reads your data did not start.'),
+    );
     this.worker = Comlink.wrap<FieldbookWorker>(worker);
   }
 
   async start(token: string | null): Promise<void> {
     try {
-      this.session = await this.worker.start({ origin: location.origin, token, browser: browserName(navigator.userAgent) }, Comlink.proxy((event: WorkerEvent) => this.#take(event)));
+      this.session = await this.worker.start(
+        { origin: location.origin, token, browser: browserName(navigator.userAgent) },
+        Comlink.proxy((event: WorkerEvent) => this.#take(event)),
+      );
       await this.#askProjects();
     } catch (error) {
       this.failure = error instanceof Error ? error.message : String(error);

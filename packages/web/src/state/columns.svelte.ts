@@ -19,8 +19,33 @@ interface Choice {
 }
 
 const USUAL: Choice = { columns: null, widths: {} };
-const WIDTHS: Readonly<Record<string, number>> = { tags: 148, created: 100, updated: 100, duration: 84, status: 88, notes: 240, user: 96, host: 110, group: 110, id: 220, star: 44 };
-const FIELD_LABELS: Readonly<Record<string, string>> = { created: 'Created', updated: 'Changed', duration: 'Duration', status: 'Status', tags: 'Tags', notes: 'Notes', user: 'User', host: 'Host', group: 'Group', id: 'Id', star: 'Star', name: 'Name' };
+const WIDTHS: Readonly<Record<string, number>> = {
+  tags: 148,
+  created: 100,
+  updated: 100,
+  duration: 84,
+  status: 88,
+  notes: 240,
+  user: 96,
+  host: 110,
+  group: 110,
+  id: 220,
+  star: 44,
+};
+const FIELD_LABELS: Readonly<Record<string, string>> = {
+  created: 'Created',
+  updated: 'Changed',
+  duration: 'Duration',
+  status: 'Status',
+  tags: 'Tags',
+  notes: 'Notes',
+  user: 'User',
+  host: 'Host',
+  group: 'Group',
+  id: 'Id',
+  star: 'Star',
+  name: 'Name',
+};
 const USUAL_ATTRIBUTES = 6;
 const USUAL_METRICS = 4;
 
@@ -55,7 +80,10 @@ export class Columns {
   }
 
   resize(id: string, width: number): void {
-    this.#choice.current = { ...this.#choice.current, widths: { ...this.#choice.current.widths, [id]: Math.max(48, Math.min(800, Math.round(width))) } };
+    this.#choice.current = {
+      ...this.#choice.current,
+      widths: { ...this.#choice.current.widths, [id]: Math.max(48, Math.min(800, Math.round(width))) },
+    };
   }
 
   widthOf(id: string, usual: number): number {
@@ -68,7 +96,9 @@ export class Columns {
     const info = this.infos.find((each) => each.id === id);
     const numeric = parsed.source === 'metric' || info?.numeric === true || id === 'duration';
     const { label, space } = columnLabel(id);
-    const usual = WIDTHS[id] ?? Math.max(numeric ? 88 : 72, Math.min(180, 24 + 7.5 * Math.max(label.length, Math.min(space.length, 16))));
+    const usual =
+      WIDTHS[id] ??
+      Math.max(numeric ? 88 : 72, Math.min(180, 24 + 7.5 * Math.max(label.length, Math.min(space.length, 16))));
     return { id, label, space, numeric, width: this.widthOf(id, usual) };
   }
 }
@@ -90,12 +120,23 @@ export function usualColumns(infos: readonly ColumnInfo[]): readonly string[] {
   const metrics = infos.filter(({ source, aggregate }) => source === 'metric' && aggregate === 'last');
   const most = Math.max(1, ...infos.map(({ filled }) => filled));
   // Validated before trained on; parameters before what describes data and machines; what most runs have before the rest.
-  const metricRank = ({ path }: ColumnInfo): number => (/(^|\/)(val|valid|validation|test|eval)/.test(path) ? 0 : /^(sys|system|time)\//.test(path) ? 2 : 1);
-  const attributeRank = ({ path, numeric }: ColumnInfo): number => (/^(params|parameters|config|hparams|hyperparameters)\//.test(path) ? 0 : 2) + (numeric ? 0 : 1);
+  const metricRank = ({ path }: ColumnInfo): number =>
+    /(^|\/)(val|valid|validation|test|eval)/.test(path) ? 0 : /^(sys|system|time)\//.test(path) ? 2 : 1;
+  const attributeRank = ({ path, numeric }: ColumnInfo): number =>
+    (/^(params|parameters|config|hparams|hyperparameters)\//.test(path) ? 0 : 2) + (numeric ? 0 : 1);
   const best = (list: readonly ColumnInfo[], rank: (info: ColumnInfo) => number, limit: number): string[] =>
     [...list]
-      .sort((a, b) => rank(a) - rank(b) || Number(b.filled > most / 2) - Number(a.filled > most / 2) || (a.path < b.path ? -1 : 1))
+      .sort(
+        (a, b) =>
+          rank(a) - rank(b) || Number(b.filled > most / 2) - Number(a.filled > most / 2) || (a.path < b.path ? -1 : 1),
+      )
       .slice(0, limit)
       .map(({ id }) => id);
-  return ['tags', ...best(metrics, metricRank, USUAL_METRICS), ...best(attributes, attributeRank, USUAL_ATTRIBUTES), 'created', 'duration'];
+  return [
+    'tags',
+    ...best(metrics, metricRank, USUAL_METRICS),
+    ...best(attributes, attributeRank, USUAL_ATTRIBUTES),
+    'created',
+    'duration',
+  ];
 }

@@ -13,7 +13,11 @@ class Crumbs {
 
   set current(crumbs: readonly Crumb[]) {
     this.#current = crumbs;
-    document.title = [...crumbs].reverse().map(({ text }) => text).concat('Fieldbook').join(' · ');
+    document.title = [...crumbs]
+      .reverse()
+      .map(({ text }) => text)
+      .concat('Fieldbook')
+      .join(' · ');
   }
 }
 

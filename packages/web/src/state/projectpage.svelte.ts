@@ -71,13 +71,19 @@ export class ProjectPage {
 
   /** Writes the address; called whenever what is in it changes. */
   writeAddress(): void {
-    router.replaceSearch(writeViewState({ query: this.query, sort: this.sort, drawer: this.drawer, selected: this.selection.ids }));
+    router.replaceSearch(
+      writeViewState({ query: this.query, sort: this.sort, drawer: this.drawer, selected: this.selection.ids }),
+    );
   }
 
   /** The back button, or a link to the same project. */
   readAddress(search: string): void {
     const state = readViewState(search);
-    if (search === writeViewState({ query: this.query, sort: this.sort, drawer: this.drawer, selected: this.selection.ids })) return;
+    if (
+      search ===
+      writeViewState({ query: this.query, sort: this.sort, drawer: this.drawer, selected: this.selection.ids })
+    )
+      return;
     this.query = state.query;
     this.sort = state.sort;
     this.drawer = state.drawer;
@@ -94,7 +100,8 @@ export class ProjectPage {
 
   async select(row: Row, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
     if (how === 'only') {
-      this.selection = this.selection.size === 1 && this.selection.has(row.id) ? Selection.none : this.selection.only(row.id);
+      this.selection =
+        this.selection.size === 1 && this.selection.has(row.id) ? Selection.none : this.selection.only(row.id);
       return;
     }
     const anchor = this.selection.anchor;
@@ -130,17 +137,33 @@ export class ProjectPage {
   }
 
   async rename(row: Row, name: string): Promise<void> {
-    await actions.change(name === '' ? `Took the name of ${row.name} away` : `Renamed ${row.name} to ${name}`, this.id, [row.id], [{ field: 'name', op: 'set', value: name === '' ? null : name }]);
+    await actions.change(
+      name === '' ? `Took the name of ${row.name} away` : `Renamed ${row.name} to ${name}`,
+      this.id,
+      [row.id],
+      [{ field: 'name', op: 'set', value: name === '' ? null : name }],
+    );
   }
 
   /** Turns a switch for all targets: on unless all of them have it. */
   async turn(field: 'star' | 'archived' | 'trashed', row: Row | null): Promise<void> {
     const targets = await this.targets(row);
     const on = !targets.every((each) => each[field]);
-    const verbs = { star: ['Starred', 'Took the star off'], archived: ['Archived', 'Took out of the archive:'], trashed: ['Moved to the trash:', 'Restored'] } as const;
+    const verbs = {
+      star: ['Starred', 'Took the star off'],
+      archived: ['Archived', 'Took out of the archive:'],
+      trashed: ['Moved to the trash:', 'Restored'],
+    } as const;
     const whom = targets.length === 1 ? targets[0]!.name : count(targets.length, 'run');
     const change: Change = { field, op: 'set', value: on };
-    if (await actions.change(`${verbs[field][on ? 0 : 1]} ${whom}`, this.id, targets.map(({ id }) => id), [change])) {
+    if (
+      await actions.change(
+        `${verbs[field][on ? 0 : 1]} ${whom}`,
+        this.id,
+        targets.map(({ id }) => id),
+        [change],
+      )
+    ) {
       if (field !== 'star') this.selectNone();
     }
   }
@@ -151,7 +174,12 @@ export class ProjectPage {
 
   async purge(rows: readonly Row[]): Promise<void> {
     this.selectNone();
-    await actions.change(`Purged ${rows.length === 1 ? rows[0]!.name : count(rows.length, 'run')}`, this.id, rows.map(({ id }) => id), [{ field: 'purge', op: 'set', value: true }]);
+    await actions.change(
+      `Purged ${rows.length === 1 ? rows[0]!.name : count(rows.length, 'run')}`,
+      this.id,
+      rows.map(({ id }) => id),
+      [{ field: 'purge', op: 'set', value: true }],
+    );
   }
 
   compare(): void {

@@ -31,9 +31,24 @@ class Router {
   }
 
   #click(event: MouseEvent): void {
-    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return;
     const link = (event.target as Element | null)?.closest('a');
-    if (!link || link.target !== '' || link.hasAttribute('download') || link.origin !== location.origin || link.getAttribute('href')?.startsWith('#') === true) return;
+    if (
+      !link ||
+      link.target !== '' ||
+      link.hasAttribute('download') ||
+      link.origin !== location.origin ||
+      link.getAttribute('href')?.startsWith('#') === true
+    )
+      return;
     if (link.pathname.startsWith('/api/')) return;
     event.preventDefault();
     this.go(link.pathname + link.search);

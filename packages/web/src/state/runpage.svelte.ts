@@ -40,12 +40,20 @@ export class RunPage {
   }
 
   rename(name: string): Promise<void> {
-    return this.change(name === '' ? 'Took the name away' : `Renamed to ${name}`, { field: 'name', op: 'set', value: name === '' ? null : name });
+    return this.change(name === '' ? 'Took the name away' : `Renamed to ${name}`, {
+      field: 'name',
+      op: 'set',
+      value: name === '' ? null : name,
+    });
   }
 
   turn(field: 'star' | 'archived' | 'trashed'): Promise<void> {
     const on = this.detail?.state[field] !== true;
-    const words = { star: ['Starred', 'Took the star off'], archived: ['Archived', 'Took out of the archive'], trashed: ['Moved to the trash', 'Restored'] } as const;
+    const words = {
+      star: ['Starred', 'Took the star off'],
+      archived: ['Archived', 'Took out of the archive'],
+      trashed: ['Moved to the trash', 'Restored'],
+    } as const;
     return this.change(words[field][on ? 0 : 1], { field, op: 'set', value: on });
   }
 

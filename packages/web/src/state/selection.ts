@@ -28,7 +28,12 @@ export class Selection {
   }
 
   toggle(id: string): Selection {
-    return this.has(id) ? new Selection(this.ids.filter((each) => each !== id), id) : new Selection([...this.ids, id], id);
+    return this.has(id)
+      ? new Selection(
+          this.ids.filter((each) => each !== id),
+          id,
+        )
+      : new Selection([...this.ids, id], id);
   }
 
   /** Adds a range of the table, the anchor staying where it was. */
@@ -39,6 +44,8 @@ export class Selection {
   /** Without runs that are not there any more. */
   keep(there: (id: string) => boolean): Selection {
     const ids = this.ids.filter(there);
-    return ids.length === this.ids.length ? this : new Selection(ids, this.anchor !== null && there(this.anchor) ? this.anchor : null);
+    return ids.length === this.ids.length
+      ? this
+      : new Selection(ids, this.anchor !== null && there(this.anchor) ? this.anchor : null);
   }
 }

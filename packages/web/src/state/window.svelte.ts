@@ -83,7 +83,12 @@ export class RowWindow {
       this.#again = false;
       const { first, count } = this.#wanted;
       const start = Math.max(0, first - AHEAD);
-      const window = await client.worker.window(this.#project, { ...this.#view, columns: this.#columns, first: start, count: count + first - start + AHEAD });
+      const window = await client.worker.window(this.#project, {
+        ...this.#view,
+        columns: this.#columns,
+        first: start,
+        count: count + first - start + AHEAD,
+      });
       this.#take(window);
     } while (this.#again);
     this.#busy = false;

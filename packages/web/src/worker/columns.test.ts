@@ -6,7 +6,12 @@ import { cellOf, metricColumn, parseColumn } from './columns.ts';
 
 const card = makeCard({
   attributes: new Map([['params/lr' as AttributePath, 0.1]]),
-  metrics: new Map([['val/acc.top' as AttributePath, { count: 2, last: 0.8, lastStep: 2, min: 0.5, minStep: 1, max: 0.9, maxStep: 1, nonFinite: 0 }]]),
+  metrics: new Map([
+    [
+      'val/acc.top' as AttributePath,
+      { count: 2, last: 0.8, lastStep: 2, min: 0.5, minStep: 1, max: 0.9, maxStep: 1, nonFinite: 0 },
+    ],
+  ]),
 });
 const state = foldRun('run-1' as RunId, 'mnist' as ProjectId, [card], []);
 

@@ -13,7 +13,20 @@ export interface ParsedColumn {
   aggregate: Aggregate | null;
 }
 
-export const FIELDS = ['name', 'status', 'created', 'updated', 'duration', 'group', 'user', 'host', 'tags', 'notes', 'star', 'id'] as const;
+export const FIELDS = [
+  'name',
+  'status',
+  'created',
+  'updated',
+  'duration',
+  'group',
+  'user',
+  'host',
+  'tags',
+  'notes',
+  'star',
+  'id',
+] as const;
 export type Field = (typeof FIELDS)[number];
 export const AGGREGATES: readonly Aggregate[] = ['last', 'min', 'max', 'count'];
 

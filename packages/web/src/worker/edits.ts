@@ -32,7 +32,13 @@ export class Editor {
   readonly #onChange: () => void;
   #person: string | null;
 
-  private constructor(device: BrowserDevice, person: string | null, hybrid: HybridClock, keep: Keep, onChange: () => void) {
+  private constructor(
+    device: BrowserDevice,
+    person: string | null,
+    hybrid: HybridClock,
+    keep: Keep,
+    onChange: () => void,
+  ) {
     this.#device = device;
     this.#person = person;
     this.#keep = keep;
@@ -46,7 +52,11 @@ export class Editor {
   }
 
   static async open(device: BrowserDevice, keep: Keep, onChange: () => void): Promise<Editor> {
-    const [person, last, unsaved] = await Promise.all([keep.get<string>('person'), keep.get<Hlc>('hlc'), keep.get<Unsaved[]>('unsaved')]);
+    const [person, last, unsaved] = await Promise.all([
+      keep.get<string>('person'),
+      keep.get<Hlc>('hlc'),
+      keep.get<Unsaved[]>('unsaved'),
+    ]);
     const editor = new Editor(device, person ?? null, new HybridClock(clock, last), keep, onChange);
     editor.ledger.add(unsaved ?? []);
     return editor;
@@ -64,7 +74,12 @@ export class Editor {
   }
 
   /** Makes the changes to each run, one transaction per book. Runs that would not change get no edit. Throws `config_invalid` while nobody said who writes, `invalid_value`. */
-  async change(project: Project, runs: readonly RunId[], changes: readonly Change[], documentOf: (name: DocumentName) => Y.Doc): Promise<EditReceipt> {
+  async change(
+    project: Project,
+    runs: readonly RunId[],
+    changes: readonly Change[],
+    documentOf: (name: DocumentName) => Y.Doc,
+  ): Promise<EditReceipt> {
     const edits: Edit[] = [];
     for (const run of runs) for (const change of changes) edits.push(...this.#make(project, run, change));
     return this.#write(project, edits, documentOf);
@@ -85,7 +100,17 @@ export class Editor {
   /** What this browser says of itself to the workspace, once it has written something. */
   introduce(workspace: Y.Doc, name: string): void {
     const { id, publicKey, created } = this.#device;
-    workspace.transact(() => new Workspace(workspace).putDevice({ kind: 'device', device: id, role: 'browser', name, publicKey, created, extra: {} }));
+    workspace.transact(() =>
+      new Workspace(workspace).putDevice({
+        kind: 'device',
+        device: id,
+        role: 'browser',
+        name,
+        publicKey,
+        created,
+        extra: {},
+      }),
+    );
   }
 
   acked(document: DocumentName, frames: number): void {
@@ -94,7 +119,8 @@ export class Editor {
   }
 
   #make(project: Project, run: RunId, change: Change): Edit[] {
-    if (this.#person === null) throw new FieldbookError('config_invalid', 'Say who you are first: edits carry their author.');
+    if (this.#person === null)
+      throw new FieldbookError('config_invalid', 'Say who you are first: edits carry their author.');
     const state = project.state(run);
     if (state === undefined) return [];
     // What was seen comes before what is written, whatever the clocks of the machines say.
@@ -124,9 +150,11 @@ export class Editor {
     this.#channel.postMessage(told);
     const gone = new Set(told.remove);
     void this.#keep
-      .update<Unsaved[]>('unsaved', (before) => [...(before ?? []).filter(({ id }) => !gone.has(id)), ...(told.add ?? [])])
+      .update<Unsaved[]>('unsaved', (before) => [
+        ...(before ?? []).filter(({ id }) => !gone.has(id)),
+        ...(told.add ?? []),
+      ])
       .catch(() => undefined);
     this.#onChange();
   }
 }
-

@@ -31,7 +31,10 @@ export class Http {
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  async #fetch(path: string, { method = 'GET', body, timeoutMs = 20_000 }: { method?: string; body?: unknown; timeoutMs?: number }): Promise<Response> {
+  async #fetch(
+    path: string,
+    { method = 'GET', body, timeoutMs = 20_000 }: { method?: string; body?: unknown; timeoutMs?: number },
+  ): Promise<Response> {
     const headers: Record<string, string> = {};
     if (this.#token !== null) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
@@ -50,8 +53,13 @@ export class Http {
 }
 
 function errorOf(status: number, body: unknown): FieldbookError {
-  const error = (body as { error?: { code?: string; message?: string; details?: Record<string, unknown> } } | undefined)?.error;
-  return new FieldbookError((error?.code ?? 'internal') as ErrorCode, error?.message ?? `The server answered ${status}.`, { details: error?.details ?? {} });
+  const error = (body as { error?: { code?: string; message?: string; details?: Record<string, unknown> } } | undefined)
+    ?.error;
+  return new FieldbookError(
+    (error?.code ?? 'internal') as ErrorCode,
+    error?.message ?? `The server answered ${status}.`,
+    { details: error?.details ?? {} },
+  );
 }
 
 /** Numbers as JSON of the API has them: NaN and infinities are strings. */

@@ -31,7 +31,10 @@ export class Keep {
       return { keep: new Keep(await openDatabase()), problem: null };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { keep: new Keep(null), problem: `This browser does not let the page store anything (${reason}). Everything works until the tab is closed.` };
+      return {
+        keep: new Keep(null),
+        problem: `This browser does not let the page store anything (${reason}). Everything works until the tab is closed.`,
+      };
     }
   }
 
@@ -163,7 +166,10 @@ function done(transaction: IDBTransaction): Promise<void> {
   });
 }
 
-function eachCursor(request: IDBRequest<IDBCursorWithValue | null>, each: (cursor: IDBCursorWithValue) => void): Promise<void> {
+function eachCursor(
+  request: IDBRequest<IDBCursorWithValue | null>,
+  each: (cursor: IDBCursorWithValue) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     request.onerror = () => reject(request.error ?? new Error('a read failed'));
     request.onsuccess = () => {

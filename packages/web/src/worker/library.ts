@@ -19,7 +19,10 @@ export class WebLibrary {
   readonly #onRuns: (project: ProjectId, runs: readonly RunId[]) => void;
   #working = 0;
 
-  constructor(shelf: Shelf, listeners: { onProjects: () => void; onRuns: (project: ProjectId, runs: readonly RunId[]) => void }) {
+  constructor(
+    shelf: Shelf,
+    listeners: { onProjects: () => void; onRuns: (project: ProjectId, runs: readonly RunId[]) => void },
+  ) {
     this.#shelf = shelf;
     this.#onProjects = listeners.onProjects;
     this.#onRuns = listeners.onRuns;
@@ -69,13 +72,19 @@ export class WebLibrary {
     this.#waiting.sort((a, b) => Number(b.project.id === id) - Number(a.project.id === id));
     const project = this.#projects.get(id);
     if (project === undefined) return;
-    await Promise.all([...project.books.keys()].map((book) => this.#loads.get(book)));
+    for (const book of project.books.keys()) await this.#loads.get(book);
   }
 
   lines(ledger: Ledger): ProjectLine[] {
     const lines: ProjectLine[] = [];
     for (const project of this.#projects.values()) {
-      lines.push({ id: project.id, title: project.title, ...project.line(), unsaved: ledger.countOf(project.id), loading: project.loading });
+      lines.push({
+        id: project.id,
+        title: project.title,
+        ...project.line(),
+        unsaved: ledger.countOf(project.id),
+        loading: project.loading,
+      });
     }
     return lines.sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1));
   }

@@ -1,5 +1,5 @@
 import type { DocumentName, ProjectId, RunId } from '@fieldbook/core';
-import { Book } from '@fieldbook/core/documents';
+import type { Book } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import { ProjectFold } from '@fieldbook/core/fold';
 import { parseCardKey } from '@fieldbook/core/record';
@@ -133,7 +133,8 @@ export class Project {
   }
 
   window(request: WindowRequest, now: number, isUnsaved: (run: RunId) => boolean): Window {
-    if (this.loading && this.glance !== null && request.first === 0 && this.glance.key === glanceKey(request)) return { ...this.glance.window, loading: true };
+    if (this.loading && this.glance !== null && request.first === 0 && this.glance.key === glanceKey(request))
+      return { ...this.glance.window, loading: true };
     const { ids, error } = this.select(request, now);
     const all = this.#inDrawer(request.drawer);
     const first = Math.max(0, Math.min(request.first, ids.length));
@@ -197,7 +198,12 @@ export class Project {
       return;
     }
     this.table.upsert(state);
-    this.#summaries.set(run, { status: state.status, updated: state.updated, drawer: drawerOf(state), conflicted: state.conflicts.length > 0 });
+    this.#summaries.set(run, {
+      status: state.status,
+      updated: state.updated,
+      drawer: drawerOf(state),
+      conflicted: state.conflicts.length > 0,
+    });
   }
 
   #tell(runs: readonly RunId[]): void {

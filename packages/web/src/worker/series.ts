@@ -16,7 +16,18 @@ type Numbers = readonly (number | string)[];
 export interface SeriesJson {
   total: number;
   points: { steps: Numbers; times: Numbers; values: Numbers } | null;
-  buckets: { count: Numbers; min: Numbers; minX: Numbers; max: Numbers; maxX: Numbers; first: Numbers; firstX: Numbers; last: Numbers; lastX: Numbers; nonFinite: Numbers } | null;
+  buckets: {
+    count: Numbers;
+    min: Numbers;
+    minX: Numbers;
+    max: Numbers;
+    maxX: Numbers;
+    first: Numbers;
+    firstX: Numbers;
+    last: Numbers;
+    lastX: Numbers;
+    nonFinite: Numbers;
+  } | null;
   missing: readonly { points: number }[];
   corrupt: readonly unknown[];
 }
@@ -44,18 +55,35 @@ export class SeriesSource {
     const key = JSON.stringify([query.run, query.metric, query.x, query.from, query.to]);
     const kept = (await this.#keep.getSeries(key).catch(() => undefined))?.value as Kept | undefined;
     // A finished run's series does not change; the server need not say it twice.
-    if (kept !== undefined && kept.updated >= query.updated && query.updated > 0) return { ...kept.answer, origin: 'kept' };
+    if (kept !== undefined && kept.updated >= query.updated && query.updated > 0)
+      return { ...kept.answer, origin: 'kept' };
     try {
       const parameters = new URLSearchParams({ metric: query.metric, x: query.x, points: String(POINTS) });
       if (query.from !== null) parameters.set('from', String(query.from));
       if (query.to !== null) parameters.set('to', String(query.to));
-      const answer = answerOf(await this.#http.json<SeriesJson>(`/runs/${encodeURIComponent(query.run)}/series?${parameters}`), query.x);
+      const answer = answerOf(
+        await this.#http.json<SeriesJson>(`/runs/${encodeURIComponent(query.run)}/series?${parameters}`),
+        query.x,
+      );
       if (answer.note === null) await this.#put(key, { updated: query.updated, answer });
       return answer;
     } catch (error) {
       if (kept !== undefined) return { ...kept.answer, origin: 'kept', note: 'As last seen in this browser.' };
-      const note = isFieldbookError(error, 'peer_unreachable') ? 'Not seen in this browser before, and no server answers.' : error instanceof Error ? error.message : String(error);
-      return { x: new Float64Array(), y: new Float64Array(), total: 0, buckets: 0, band: null, nonFinite: 0, origin: 'absent', note };
+      const note = isFieldbookError(error, 'peer_unreachable')
+        ? 'Not seen in this browser before, and no server answers.'
+        : error instanceof Error
+          ? error.message
+          : String(error);
+      return {
+        x: new Float64Array(),
+        y: new Float64Array(),
+        total: 0,
+        buckets: 0,
+        band: null,
+        nonFinite: 0,
+        origin: 'absent',
+        note,
+      };
     }
   }
 
@@ -73,11 +101,22 @@ export class SeriesSource {
 export function answerOf(json: SeriesJson, x: 'step' | 'time'): SeriesAnswer {
   const missing = json.missing.reduce((sum, { points }) => sum + points, 0);
   const note =
-    missing > 0 ? `${missing.toLocaleString('en')} recorded points are on another machine.` : json.corrupt.length > 0 ? 'Some recorded points cannot be read: their bytes are damaged.' : null;
+    missing > 0
+      ? `${missing.toLocaleString('en')} recorded points are on another machine.`
+      : json.corrupt.length > 0
+        ? 'Some recorded points cannot be read: their bytes are damaged.'
+        : null;
   const base = { total: json.total, origin: 'fresh' as const, note };
   if (json.buckets === null) {
     const y = floats(json.points?.values ?? []);
-    return { ...base, x: floats((x === 'step' ? json.points?.steps : json.points?.times) ?? []), y, buckets: 0, band: null, nonFinite: y.reduce((sum, value) => sum + (Number.isFinite(value) ? 0 : 1), 0) };
+    return {
+      ...base,
+      x: floats((x === 'step' ? json.points?.steps : json.points?.times) ?? []),
+      y,
+      buckets: 0,
+      band: null,
+      nonFinite: y.reduce((sum, value) => sum + (Number.isFinite(value) ? 0 : 1), 0),
+    };
   }
   const { buckets } = json;
   const xs: number[] = [];
@@ -87,7 +126,12 @@ export function answerOf(json: SeriesJson, x: 'step' | 'time'): SeriesAnswer {
   let nonFinite = 0;
   for (let index = 0; index < size; index++) {
     const corner = (px: Numbers, py: Numbers): [number, number] => [Number(px[index]), Number(py[index])];
-    const corners = [corner(buckets.firstX, buckets.first), corner(buckets.minX, buckets.min), corner(buckets.maxX, buckets.max), corner(buckets.lastX, buckets.last)];
+    const corners = [
+      corner(buckets.firstX, buckets.first),
+      corner(buckets.minX, buckets.min),
+      corner(buckets.maxX, buckets.max),
+      corner(buckets.lastX, buckets.last),
+    ];
     corners.sort((a, b) => a[0] - b[0]);
     for (const [px, py] of corners) {
       if (Number.isNaN(px) || (px === xs.at(-1) && py === ys.at(-1))) continue;

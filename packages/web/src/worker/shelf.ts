@@ -43,7 +43,7 @@ export interface ShelfOptions {
 const STORAGE_OPEN_MS = 8_000;
 /** Log entries worth rewriting as one after loading; y-indexeddb itself waits for 500 and never looks at open. */
 const COMPACT_ENTRIES = 16;
-const RETRY_MS = 5_000;
+const RETRY_MS = 2_500;
 
 interface Open extends Shelved {
   users: number;
@@ -113,11 +113,20 @@ export class Shelf {
     const persistence = new IndexeddbPersistence(`fieldbook/${entry.name}`, entry.doc);
     entry.persistence = persistence;
     try {
-      await within(STORAGE_OPEN_MS, Promise.race([persistence.whenSynced, (persistence as unknown as { _db: Promise<unknown> })._db.then(() => persistence.whenSynced)]));
-      if ((persistence as unknown as { _dbsize: number })._dbsize > COMPACT_ENTRIES) await storeState(persistence, true);
+      await within(
+        STORAGE_OPEN_MS,
+        Promise.race([
+          persistence.whenSynced,
+          (persistence as unknown as { _db: Promise<unknown> })._db.then(() => persistence.whenSynced),
+        ]),
+      );
+      if ((persistence as unknown as { _dbsize: number })._dbsize > COMPACT_ENTRIES)
+        await storeState(persistence, true);
     } catch (error) {
       entry.persistence = null;
-      this.#options.onStorageProblem(`This browser cannot keep documents (${error instanceof Error ? error.message : String(error)}). What you change is gone when the tab closes, unless it is saved elsewhere first.`);
+      this.#options.onStorageProblem(
+        `This browser cannot keep documents (${error instanceof Error ? error.message : String(error)}). What you change is gone when the tab closes, unless it is saved elsewhere first.`,
+      );
     }
     if (entry.doc.store.clients.size === 0) {
       const state = await this.#options.fetchState(entry.name).catch(() => undefined);
@@ -147,7 +156,8 @@ export class Shelf {
     });
     // A browser shows no cursor and needs no presence; agents speak, it listens.
     provider.awareness.setLocalState(null);
-    provider.messageHandlers[MESSAGE_ACK] = (_encoder: unknown, decoder: decoding.Decoder) => onAcked(name, decoding.readVarUint(decoder));
+    provider.messageHandlers[MESSAGE_ACK] = (_encoder: unknown, decoder: decoding.Decoder) =>
+      onAcked(name, decoding.readVarUint(decoder));
     if (name === WORKSPACE_DOCUMENT) this.#watch(provider);
     return provider;
   }
@@ -166,7 +176,9 @@ export class Shelf {
       // Without this every document would knock on its own.
       for (const { provider: other } of this.#open.values()) if (other !== provider) other.shouldConnect = false;
     });
-    provider.on('closed', ({ code, reason }: { code: number; reason: string }) => this.#tell({ state: 'refused', code, reason }));
+    provider.on('closed', ({ code, reason }: { code: number; reason: string }) =>
+      this.#tell({ state: 'refused', code, reason }),
+    );
   }
 
   #tell(connection: Connection): void {
@@ -178,7 +190,10 @@ export class Shelf {
 
 function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('its database does not open; another tab with an older version may hold it')), ms);
+    const timer = setTimeout(
+      () => reject(new Error('its database does not open; another tab with an older version may hold it')),
+      ms,
+    );
     promise.then(
       (value) => {
         clearTimeout(timer);

@@ -32,7 +32,12 @@ export function countingSocket(onOpen: () => void, onContent: (count: number) =>
     }
 
     override send(data: string | Blob | BufferSource): void {
-      const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : null;
+      const bytes =
+        data instanceof ArrayBuffer
+          ? new Uint8Array(data)
+          : ArrayBuffer.isView(data)
+            ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+            : null;
       if (bytes !== null && carriesContent(bytes)) onContent((this.#count += 1));
       super.send(data);
     }

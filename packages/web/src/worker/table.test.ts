@@ -11,8 +11,19 @@ function tableOf(): ProjectTable {
   const table = new ProjectTable();
   const add = (id: string, lr: number, ...fields: ('archived' | 'trashed')[]): void => {
     const run = id as RunId;
-    const card = makeCard({ run, attributes: new Map([['params/lr' as AttributePath, lr]]), tags: lr < 0.1 ? ['small'] : [] });
-    table.upsert(foldRun(run, card.project, [card], fields.map((field) => makeTestEdit({ run, field, value: true }))));
+    const card = makeCard({
+      run,
+      attributes: new Map([['params/lr' as AttributePath, lr]]),
+      tags: lr < 0.1 ? ['small'] : [],
+    });
+    table.upsert(
+      foldRun(
+        run,
+        card.project,
+        [card],
+        fields.map((field) => makeTestEdit({ run, field, value: true })),
+      ),
+    );
   };
   add('a', 0.1);
   add('b', 0.01);
@@ -22,7 +33,8 @@ function tableOf(): ProjectTable {
   return table;
 }
 
-const ids = (drawer: 'runs' | 'archive' | 'trash', query = ''): readonly string[] => tableOf().select({ drawer, query, sort: [{ column: 'a:params/lr', descending: false }] }, NOW).ids;
+const ids = (drawer: 'runs' | 'archive' | 'trash', query = ''): readonly string[] =>
+  tableOf().select({ drawer, query, sort: [{ column: 'a:params/lr', descending: false }] }, NOW).ids;
 
 describe('the table of a project', () => {
   it('[WEB-5] shows each run in one drawer, and what is asked for by name wherever it lies', () => {
@@ -32,7 +44,10 @@ describe('the table of a project', () => {
     expect(ids('runs', 'params/lr > 0.05')).toEqual(['a']);
     expect(ids('runs', 'trashed')).toEqual(['d']);
     expect(ids('runs', 'archived or not archived')).toEqual(['b', 'a', 'c']);
-    expect(inDrawer(parseQuery('a or b'), 'runs').root).toMatchObject({ kind: 'and', terms: [{ kind: 'not' }, { kind: 'not' }, { kind: 'or' }] });
+    expect(inDrawer(parseQuery('a or b'), 'runs').root).toMatchObject({
+      kind: 'and',
+      terms: [{ kind: 'not' }, { kind: 'not' }, { kind: 'or' }],
+    });
   });
 
   it('says where a query goes wrong and what could stand there', () => {
@@ -43,10 +58,17 @@ describe('the table of a project', () => {
 
   it('takes a query apart into chips and completes it from the data', () => {
     const table = tableOf();
-    expect(table.read('tags has small and params/lr < 1').chips.map(({ text }) => text)).toEqual(['tags has small', 'params/lr < 1']);
+    expect(table.read('tags has small and params/lr < 1').chips.map(({ text }) => text)).toEqual([
+      'tags has small',
+      'params/lr < 1',
+    ]);
     expect(table.complete('params', 6, NOW).map(({ text }) => text)).toContain('params/lr');
     expect(table.complete('tags has ', 9, NOW).map(({ text }) => text)).toContain('"small"');
     expect(table.tags()).toEqual(['small']);
-    expect(table.columns().find(({ id }) => id === 'a:params/lr')).toMatchObject({ numeric: true, filled: 5, varies: true });
+    expect(table.columns().find(({ id }) => id === 'a:params/lr')).toMatchObject({
+      numeric: true,
+      filled: 5,
+      varies: true,
+    });
   });
 });

@@ -2,7 +2,16 @@ import { isFieldbookError } from '@fieldbook/core';
 import type { FieldbookError, RunId } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
 import type { Node, Path, Query, QuerySchema, SortKey } from '@fieldbook/core/query';
-import { columnId, completions, parseQuery, pathsOf, resolvePath, RunTable, tokens, topTerms } from '@fieldbook/core/query';
+import {
+  columnId,
+  completions,
+  parseQuery,
+  pathsOf,
+  resolvePath,
+  RunTable,
+  tokens,
+  topTerms,
+} from '@fieldbook/core/query';
 import type { ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, View } from './api.ts';
 import { AGGREGATES } from './columns.ts';
 
@@ -43,7 +52,15 @@ export class ProjectTable {
     return this.#table
       .columns()
       .filter(({ aggregate }) => aggregate === null || known.includes(aggregate))
-      .map(({ id, source, path, aggregate, kinds, filled, varies }) => ({ id, source, path, aggregate: aggregate as ColumnInfo['aggregate'], numeric: kinds.length === 1 && kinds[0] === 'number', filled, varies }));
+      .map(({ id, source, path, aggregate, kinds, filled, varies }) => ({
+        id,
+        source,
+        path,
+        aggregate: aggregate as ColumnInfo['aggregate'],
+        numeric: kinds.length === 1 && kinds[0] === 'number',
+        filled,
+        varies,
+      }));
   }
 
   read(text: string): QueryReading {
@@ -76,7 +93,8 @@ export class ProjectTable {
       metrics: columns.filter(({ source, aggregate }) => source === 'metric' && aggregate === 'last'),
       values: (path) => {
         const reference = resolvePath(path, this.#table);
-        if (reference?.source === 'field' && reference.field === 'tags') return this.#table.tags().map(([value, runs]) => ({ value, runs }));
+        if (reference?.source === 'field' && reference.field === 'tags')
+          return this.#table.tags().map(([value, runs]) => ({ value, runs }));
         return stats(path)?.values ?? [];
       },
       kinds: (path) => stats(path)?.kinds ?? [],
@@ -97,7 +115,10 @@ export function inDrawer(query: Query, drawer: Drawer): Query {
   if (query.root !== null) terms.push(query.root);
   const [only, ...more] = terms;
   if (only === undefined) return query;
-  return { text: query.text, root: more.length === 0 ? only : { kind: 'and', terms, start: 0, end: query.text.length } };
+  return {
+    text: query.text,
+    root: more.length === 0 ? only : { kind: 'and', terms, start: 0, end: query.text.length },
+  };
 }
 
 function flag(text: string, on: boolean): Node {
@@ -107,6 +128,10 @@ function flag(text: string, on: boolean): Node {
 }
 
 function problemOf(error: FieldbookError): QueryProblem {
-  const { position, length, expected } = error.details as { position?: number; length?: number; expected?: readonly string[] };
+  const { position, length, expected } = error.details as {
+    position?: number;
+    length?: number;
+    expected?: readonly string[];
+  };
   return { message: error.message, position: position ?? 0, length: length ?? 1, expected: expected ?? [] };
 }

@@ -64,7 +64,11 @@ class Worker implements FieldbookWorker {
     watchStorage((words) => this.#storageProblem(words));
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
-      protocols: () => ['fieldbook.v1', 'fieldbook.ack', ...(this.#token === null ? [] : [`fieldbook.token.${this.#token}`])],
+      protocols: () => [
+        'fieldbook.v1',
+        'fieldbook.ack',
+        ...(this.#token === null ? [] : [`fieldbook.token.${this.#token}`]),
+      ],
       fetchState: (name) => this.#http.bytes(`/documents/${name.split('/').map(encodeURIComponent).join('/')}`),
       onConnection: (connection) => {
         this.#session.connection = connection;
@@ -107,15 +111,22 @@ class Worker implements FieldbookWorker {
 
   async window(id: ProjectId, request: Parameters<FieldbookWorker['window']>[1]) {
     const project = this.#library.project(id);
-    if (project === undefined) return { total: 0, all: 0, first: 0, rows: [], error: null, loading: this.#stillListing() };
+    if (project === undefined)
+      return { total: 0, all: 0, first: 0, rows: [], error: null, loading: this.#stillListing() };
     await this.#readGlance(project);
     const window = project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
-    if (!window.loading && request.first === 0 && window.error === null) this.#keepGlance(project, { key: glanceKey(request), window, columns: project.table.columns() });
+    if (!window.loading && request.first === 0 && window.error === null)
+      this.#keepGlance(project, { key: glanceKey(request), window, columns: project.table.columns() });
     return window;
   }
 
   async idsOf(id: ProjectId, view: Parameters<FieldbookWorker['idsOf']>[1], first: number, count: number) {
-    return this.#library.project(id)?.select(view, Date.now()).ids.slice(first, first + count) ?? [];
+    return (
+      this.#library
+        .project(id)
+        ?.select(view, Date.now())
+        .ids.slice(first, first + count) ?? []
+    );
   }
 
   async resolveIds(id: ProjectId, short: readonly string[]) {
@@ -165,7 +176,17 @@ class Worker implements FieldbookWorker {
       state,
       history,
       unsaved: history.filter((edit) => this.#editor.ledger.has(edit.id)).map((edit) => edit.id),
-      writers: [...document.writers()].map(({ writer, attributes, environment, exitCode, traceback, dropped, damage }) => ({ writer, attributes, environment, exitCode, traceback, dropped, damage })),
+      writers: [...document.writers()].map(
+        ({ writer, attributes, environment, exitCode, traceback, dropped, damage }) => ({
+          writer,
+          attributes,
+          environment,
+          exitCode,
+          traceback,
+          dropped,
+          damage,
+        }),
+      ),
       points: points === 0 ? null : points,
       documents: [shelved.name],
     };
@@ -195,7 +216,15 @@ class Worker implements FieldbookWorker {
   }
 
   async devices() {
-    const lines = this.#library.workspace.devices().map(({ device, name, role, created }) => ({ id: device, name, role, created, here: device === this.#device.id }));
+    const lines = this.#library.workspace
+      .devices()
+      .map(({ device, name, role, created }) => ({
+        id: device,
+        name,
+        role,
+        created,
+        here: device === this.#device.id,
+      }));
     return lines.sort((a, b) => a.created - b.created);
   }
 
@@ -205,7 +234,8 @@ class Worker implements FieldbookWorker {
 
   async setPerson(name: string): Promise<void> {
     const clean = name.trim();
-    if (clean === '' || clean.length > LIMITS.nameBytes / 4) throw new FieldbookError('invalid_value', 'A name has 1 to 128 characters.');
+    if (clean === '' || clean.length > LIMITS.nameBytes / 4)
+      throw new FieldbookError('invalid_value', 'A name has 1 to 128 characters.');
     await this.#editor.setPerson(clean);
     this.#tell();
   }
@@ -236,7 +266,8 @@ class Worker implements FieldbookWorker {
   }
 
   async #readGlance(project: Project): Promise<void> {
-    if (project.loading && project.glance === null) project.glance = (await this.#keep.get<Glance>(`glance/${project.id}`).catch(() => undefined)) ?? null;
+    if (project.loading && project.glance === null)
+      project.glance = (await this.#keep.get<Glance>(`glance/${project.id}`).catch(() => undefined)) ?? null;
   }
 
   /** Kept a little later: somebody who types or scrolls should not wait for a disk. */
@@ -263,7 +294,8 @@ class Worker implements FieldbookWorker {
 
   #introduce(): void {
     const workspace = this.#shelf.get(WORKSPACE_DOCUMENT)?.doc;
-    if (workspace !== undefined) this.#editor.introduce(workspace, `${this.#editor.person ?? ''} · ${this.#session.device.name}`);
+    if (workspace !== undefined)
+      this.#editor.introduce(workspace, `${this.#editor.person ?? ''} · ${this.#session.device.name}`);
   }
 
   /** Opens a run's document for as long as it is among the last few looked at. */
@@ -285,7 +317,12 @@ class Worker implements FieldbookWorker {
       const device = await this.#http.json<{ role: 'agent' | 'relay'; by: string; version: string }>('/device');
       const workspace = await this.#http.json<{ name: string | null }>('/workspace');
       const machine = this.#library.workspace.devices().find(({ role }) => role === device.role);
-      this.#session.server = { kind: device.role, name: machine?.name ?? device.role, version: device.version, workspace: workspace.name };
+      this.#session.server = {
+        kind: device.role,
+        name: machine?.name ?? device.role,
+        version: device.version,
+        workspace: workspace.name,
+      };
       await this.#keep.put('server', this.#session.server);
       if (device.role === 'agent' && device.by !== '') {
         this.#session.suggestedPerson = device.by;
@@ -312,7 +349,12 @@ class Worker implements FieldbookWorker {
   }
 
   #snapshot(): Session {
-    return { ...this.#session, person: this.#editor.person, unsaved: this.#editor.ledger.size, books: this.#library.counts };
+    return {
+      ...this.#session,
+      person: this.#editor.person,
+      unsaved: this.#editor.ledger.size,
+      books: this.#library.counts,
+    };
   }
 
   /** One message for all that changes in one turn. */
@@ -330,10 +372,19 @@ class Worker implements FieldbookWorker {
 function watchStorage(problem: (words: string) => void): void {
   addEventListener('unhandledrejection', (event: PromiseRejectionEvent) => {
     const reason: unknown = event.reason;
-    const name = reason instanceof DOMException ? reason.name : reason instanceof Event ? ((reason.target as IDBRequest | null)?.error?.name ?? '') : '';
+    const name =
+      reason instanceof DOMException
+        ? reason.name
+        : reason instanceof Event
+          ? ((reason.target as IDBRequest | null)?.error?.name ?? '')
+          : '';
     if (!/Quota|Abort|InvalidState|Unknown|Version|NotFound|Data/.test(name)) return;
     event.preventDefault();
-    problem(name.startsWith('Quota') ? 'The disk space that the browser allows is used up: what you change now is not kept in this browser. Free some in Settings.' : `The browser's storage failed (${name}). What you change now may not be kept in this browser.`);
+    problem(
+      name.startsWith('Quota')
+        ? 'The disk space that the browser allows is used up: what you change now is not kept in this browser. Free some in Settings.'
+        : `The browser's storage failed (${name}). What you change now may not be kept in this browser.`,
+    );
   });
 }
 

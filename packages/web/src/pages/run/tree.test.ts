@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { treeLines } from './tree.ts';
 
-const values = new Map<string, unknown>([['params/optim/lr', 0.1], ['params/optim/name', 'adam'], ['params/seed', 3], ['data', 'digits']]);
-const show = (words = '', closed: string[] = []) => treeLines(values, words, new Set(closed)).map(({ depth, label, value, children }) => `${' '.repeat(depth)}${label}${value === undefined ? ` (${children})` : ''}`);
+const values = new Map<string, unknown>([
+  ['params/optim/lr', 0.1],
+  ['params/optim/name', 'adam'],
+  ['params/seed', 3],
+  ['data', 'digits'],
+]);
+const show = (words = '', closed: string[] = []) =>
+  treeLines(values, words, new Set(closed)).map(
+    ({ depth, label, value, children }) => `${' '.repeat(depth)}${label}${value === undefined ? ` (${children})` : ''}`,
+  );
 
 describe('the tree of attributes', () => {
   it('has a line for each namespace and each value', () => {

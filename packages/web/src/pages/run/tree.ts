@@ -11,9 +11,18 @@ export interface TreeLine {
 }
 
 /** Lines of the tree in order, those under a closed namespace left out; with words, only what matches, all open. */
-export function treeLines(values: ReadonlyMap<string, unknown>, words: string, closed: ReadonlySet<string>): TreeLine[] {
-  const wanted = words.toLowerCase().split(/\s+/).filter((word) => word !== '');
-  const paths = [...values.keys()].filter((path) => wanted.every((word) => `${path} ${String(values.get(path))}`.toLowerCase().includes(word))).sort();
+export function treeLines(
+  values: ReadonlyMap<string, unknown>,
+  words: string,
+  closed: ReadonlySet<string>,
+): TreeLine[] {
+  const wanted = words
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  const paths = [...values.keys()]
+    .filter((path) => wanted.every((word) => `${path} ${String(values.get(path))}`.toLowerCase().includes(word)))
+    .sort();
   const lines: TreeLine[] = [];
   const open: { path: string; line: TreeLine }[] = [];
   for (const path of paths) {
@@ -26,13 +35,15 @@ export function treeLines(values: ReadonlyMap<string, unknown>, words: string, c
       open.push({ path: space, line });
     }
     for (const { line } of open) line.children += 1;
-    if (!isHidden(path, closed, wanted)) lines.push({ depth: parts.length - 1, label: parts.at(-1)!, path, value: values.get(path), children: 0 });
+    if (!isHidden(path, closed, wanted))
+      lines.push({ depth: parts.length - 1, label: parts.at(-1)!, path, value: values.get(path), children: 0 });
   }
   return lines;
 }
 
 function isHidden(path: string, closed: ReadonlySet<string>, wanted: readonly string[]): boolean {
   if (wanted.length > 0) return false;
-  for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) if (closed.has(path.slice(0, slash))) return true;
+  for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1))
+    if (closed.has(path.slice(0, slash))) return true;
   return false;
 }
