@@ -286,6 +286,21 @@ describe('replica', () => {
     expect(await edits(await open(await afterPowerCut(storage)))).toEqual([id]);
   });
 
+  it('[REP-3] a refusal while a commit is on its way costs that commit nothing', async () => {
+    const storage = await memoryStorage();
+    const replica = await open(storage);
+    const id = await addEdit(replica);
+    storage.hold();
+    const adding = addEdit(replica);
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    expect(await codeOf(replica.transact(BOOK, (doc) => doc.getMap('edits').delete(id)))).toBe('record_immutable');
+    const reading = edits(replica);
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    storage.release();
+    expect(await reading).toEqual([id, await adding].sort());
+    expect((await replica.info(BOOK))?.quarantined).toBe(false);
+  });
+
   it('[REP-9] after close every call rejects with store_closed', async () => {
     const replica = await open(await memoryStorage());
     await addEdit(replica);
