@@ -41,10 +41,21 @@ describe('file blob store', () => {
     const blobs = new FileBlobStore({ fs: nodeFs, root, random });
     const bytes = new SeededRandom(1).bytes(1000);
     const digest = await blobs.write(bytes);
-    await fs.truncate(join(root, 'sha256', digest.slice(0, 2), digest), 999);
-    expect(await codeOf(blobs.read(digest))).toBe('blob_corrupt');
-    await blobs.write(bytes);
-    expect(await blobs.read(digest)).toEqual(bytes);
+    const path = join(root, 'sha256', digest.slice(0, 2), digest);
+    const damages = [
+      () => fs.truncate(path, 999),
+      () =>
+        fs.writeFile(
+          path,
+          bytes.map((byte) => byte ^ 1),
+        ),
+    ];
+    for (const damage of damages) {
+      await damage();
+      expect(await codeOf(blobs.read(digest))).toBe('blob_corrupt');
+      await blobs.write(bytes);
+      expect(await blobs.read(digest)).toEqual(bytes);
+    }
     await teardown();
   });
 
@@ -78,6 +89,40 @@ describe('file blob store', () => {
       for await (const { digest } of blobs.list()) throw new Error(`${digest} was left behind`);
       expect(await fs.readdir(join(root, 'tmp'))).toEqual([]);
     }
+    await teardown();
+  });
+
+  it('[BLB-5] resolves only after the bytes and every directory on the way were fsynced, also for a blob that is there', async () => {
+    const { root, teardown } = await temporary();
+    const said: string[] = [];
+    const watching: BlobFileSystem = {
+      ...nodeFs,
+      rename: async (from, to) => {
+        said.push('rename');
+        await nodeFs.rename(from, to);
+      },
+      open: async (path, flags) => {
+        const file = await nodeFs.open(path, flags);
+        const name = path.startsWith(join(root, 'tmp')) ? 'bytes' : path.slice(root.length + 1);
+        return {
+          read: file.read.bind(file),
+          write: file.write.bind(file),
+          stat: file.stat.bind(file),
+          close: file.close.bind(file),
+          async sync() {
+            await file.sync();
+            said.push(`sync ${name}`);
+          },
+        };
+      },
+    };
+    const blobs = new FileBlobStore({ fs: watching, root, random });
+    const digest = await blobs.write(new SeededRandom(3).bytes(100));
+    const directories = [`sync sha256/${digest.slice(0, 2)}`, 'sync sha256', 'sync '];
+    expect(said).toEqual(['sync bytes', 'rename', ...directories]);
+    said.length = 0;
+    await blobs.write(new SeededRandom(3).bytes(100));
+    expect(said).toEqual(directories);
     await teardown();
   });
 });

@@ -82,22 +82,22 @@ export class FileBlobStore implements BlobStore {
         `The bytes for blob ${expected} have another digest, ${digest}; nothing was stored.`,
       );
     }
-    const stat = await this.stat(digest);
-    if (stat !== undefined && stat.size === bytes.length) return digest;
     const directory = `${this.#root}/sha256/${digest.slice(0, 2)}`;
-    await this.#fs.mkdir(directory, { recursive: true });
-    await this.#fs.mkdir(`${this.#root}/tmp`, { recursive: true });
     const temporary = `${this.#root}/tmp/${base32(this.#random.bytes(10))}`;
     try {
-      await this.#writeFile(temporary, bytes);
-      await this.#fs.rename(temporary, this.#path(digest));
+      if (!(await this.#holds(digest, bytes.length))) {
+        await this.#fs.mkdir(directory, { recursive: true });
+        await this.#fs.mkdir(`${this.#root}/tmp`, { recursive: true });
+        await this.#writeFile(temporary, bytes);
+        await this.#fs.rename(temporary, this.#path(digest));
+      }
+      // Also when it is there: somebody may have renamed it a moment ago and not come further.
+      await this.#syncDirectories(directory);
+      return digest;
     } catch (error) {
       await this.#fs.rm(temporary, { force: true }).catch(() => {});
       throw diskError(error, digest);
     }
-    // Without these the rename itself, or a directory just made, may be lost with the power.
-    for (const path of [directory, `${this.#root}/sha256`]) await this.#syncDirectory(path);
-    return digest;
   }
 
   async remove(digest: BlobDigest): Promise<void> {
@@ -135,12 +135,23 @@ export class FileBlobStore implements BlobStore {
     }
   }
 
-  async #syncDirectory(path: string): Promise<void> {
-    const directory = await this.#fs.open(path, 'r');
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
+  /** True when the blob is here as it should be; one that the disk has changed is written again. */
+  async #holds(digest: BlobDigest, size: number): Promise<boolean> {
+    if ((await this.stat(digest))?.size !== size) return false;
+    const there = await this.read(digest).catch(() => undefined);
+    // A whole read has checked the digest.
+    return there !== undefined;
+  }
+
+  /** Without this the rename itself, or a directory just made, may be lost with the power. */
+  async #syncDirectories(directory: string): Promise<void> {
+    for (const path of [directory, `${this.#root}/sha256`, this.#root]) {
+      const opened = await this.#fs.open(path, 'r');
+      try {
+        await opened.sync();
+      } finally {
+        await opened.close();
+      }
     }
   }
 
