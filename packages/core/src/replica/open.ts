@@ -6,6 +6,7 @@ import { LIMITS } from '../limits.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
 import type { DocumentMeta, RestoreGuard } from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
+import { isWorthCompacting } from './compaction.ts';
 import { OpenDocument } from './open-document.ts';
 import type { Commit, DocumentInfo, EncodedState, FeedEntry, Replica } from './replica.ts';
 
@@ -31,13 +32,6 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   return replica;
 }
 
-/** A log of this many updates is rewritten as a snapshot when it has also grown a quarter as large as that … */
-const COMPACT_COUNT = 500;
-/** … or at this many whatever their size: each costs some 20 µs when the document is opened … */
-const COMPACT_COUNT_MAX = 10_000;
-/** … or when it is this much larger than the snapshot it follows. */
-const COMPACT_RATIO = 4;
-const COMPACT_MIN_BYTES = 1024 * 1024;
 const CACHE_BYTES = 256 * 1024 * 1024;
 const CACHE_DOCUMENTS = 1_000;
 
@@ -402,10 +396,7 @@ class StoredReplica implements Replica {
   #compactLater(name: DocumentName): void {
     const meta = this.#store.meta(name);
     if (meta === undefined || this.#closed || this.#compacting.has(name)) return;
-    const { logCount, logBytes, snapshotBytes } = meta;
-    const many = logCount > COMPACT_COUNT && (logBytes * 4 > snapshotBytes || logCount > COMPACT_COUNT_MAX);
-    const large = logBytes > COMPACT_MIN_BYTES && logBytes > COMPACT_RATIO * snapshotBytes;
-    if (!many && !large) return;
+    if (!isWorthCompacting(meta)) return;
     void this.compact(name).catch((error: unknown) => {
       if (!isFieldbookError(error, 'store_closed')) {
         this.#log?.warn('replica.compact_failed', { name, error: String(error) });

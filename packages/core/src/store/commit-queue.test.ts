@@ -18,7 +18,7 @@ function storage(written: string[]): Storage {
   };
 }
 
-it('[STO-1] ends work that comes in any of the turns after the last batch', async () => {
+it('[STO-3] ends work that comes in any of the turns after the last batch', async () => {
   const written: string[] = [];
   const queue = new CommitQueue(storage(written), async () => []);
   const write = (name: string): Promise<void> =>
