@@ -217,6 +217,7 @@ describe('the web UI without a server', () => {
     await one.keyboard.press('s');
     await rowOf(two, 'too fast').getByText('starred').waitFor({ state: 'attached' });
     await saved(one);
+    await installed(one);
     await agent.program.stop('SIGKILL');
     await says(syncMark(two), 'Offline');
     await rowOf(two, 'no packages').click();
@@ -235,6 +236,7 @@ describe('the web UI without a server', () => {
     const page = await visit(context, `${url}/p/digits`);
     await rowOf(page, 'too fast').waitFor();
     await saved(page);
+    await installed(page);
     await agent.program.stop('SIGKILL');
     await says(syncMark(page), 'Offline');
     await rowOf(page, 'too fast').click();

@@ -1,5 +1,4 @@
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import type { Line, Range } from './lines.ts';
 import { drawLine, niceTicks, padded, rangeX, rangeY } from './lines.ts';
 

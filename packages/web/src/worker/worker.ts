@@ -216,15 +216,13 @@ class Worker implements FieldbookWorker {
   }
 
   async devices() {
-    const lines = this.#library.workspace
-      .devices()
-      .map(({ device, name, role, created }) => ({
-        id: device,
-        name,
-        role,
-        created,
-        here: device === this.#device.id,
-      }));
+    const lines = this.#library.workspace.devices().map(({ device, name, role, created }) => ({
+      id: device,
+      name,
+      role,
+      created,
+      here: device === this.#device.id,
+    }));
     return lines.sort((a, b) => a.created - b.created);
   }
 
