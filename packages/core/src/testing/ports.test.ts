@@ -1,5 +1,5 @@
 import { FakeClock, FakeTimers, linkPair, SeededRandom } from './index.ts';
-import { clockContract, linkContract, randomContract } from './contracts/index.ts';
+import { clockContract, linkContract, randomContract, timersContract } from './contracts/index.ts';
 import { describe, expect, it } from 'vitest';
 
 linkContract('in memory', () => {
@@ -8,6 +8,8 @@ linkContract('in memory', () => {
 });
 clockContract('turned by hand', new FakeClock());
 randomContract('seeded', new SeededRandom(3));
+const byHand = new FakeTimers(new FakeClock());
+timersContract('fired by hand', byHand, (ms) => Promise.resolve(byHand.advance(ms)));
 
 describe('fake timers', () => {
   it('[POR-4] fires in order of due time, timers set meanwhile included, and not what was cancelled', () => {

@@ -4,3 +4,4 @@ export * from './clock.ts';
 export * from './link.ts';
 export * from './query-engine.ts';
 export * from './storage.ts';
+export * from './timers.ts';
