@@ -9,6 +9,7 @@ const run = (...paths: string[]): ChartedRun => ({
   status: 'finished',
   created: 0,
   updated: 0,
+  beat: 0,
   metrics: new Map(paths.map((path) => [path, {} as MetricSummary])),
 });
 

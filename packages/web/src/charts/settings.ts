@@ -17,6 +17,8 @@ export interface ChartedRun {
   created: number;
   updated: number;
   metrics: ReadonlyMap<string, MetricSummary>;
+  /** Rises when there may be points that no card speaks of yet. */
+  beat: number;
 }
 
 /** Up to so many metrics flow as one; their full names say where they belong. */

@@ -6,6 +6,8 @@ import type { FieldbookWorker, ProjectLine, Session, WorkerEvent } from '../work
 export interface RunsChanged {
   project: ProjectId;
   runs: readonly RunId[];
+  /** Only what is true now changed, no record: there are newer points. */
+  live: boolean;
 }
 
 /**
@@ -72,7 +74,8 @@ class Client {
         return;
       case 'project':
       case 'live':
-        for (const follower of this.#followers) follower({ project: event.id, runs: event.runs });
+        for (const follower of this.#followers)
+          follower({ project: event.id, runs: event.runs, live: event.kind === 'live' });
         if (event.kind === 'project') void this.#askProjects();
     }
   }

@@ -98,7 +98,7 @@ export class Columns {
     const { label, space } = columnLabel(id);
     const usual =
       WIDTHS[id] ??
-      Math.max(numeric ? 88 : 72, Math.min(180, 24 + 7.5 * Math.max(label.length, Math.min(space.length, 16))));
+      Math.max(numeric ? 88 : 72, Math.min(180, 34 + 7.6 * Math.max(label.length, Math.min(space.length, 16))));
     return { id, label, space, numeric, width: this.widthOf(id, usual) };
   }
 }

@@ -51,7 +51,7 @@ export class ProjectPage {
     this.drawer = state.drawer;
     this.rows = new RowWindow(id, this.view, this.columns.ids);
     this.#stop = client.follow((change) => {
-      if (change.project === id) this.#readColumnsSoon();
+      if (change.project === id && !change.live) this.#readColumnsSoon();
     });
     void this.#start(state.selected);
   }

@@ -17,15 +17,21 @@ export class WebLibrary {
   readonly #loads = new Map<DocumentName, Promise<void>>();
   readonly #onProjects: () => void;
   readonly #onRuns: (project: ProjectId, runs: readonly RunId[]) => void;
+  readonly #onLive: (project: ProjectId, runs: readonly RunId[]) => void;
   #working = 0;
 
   constructor(
     shelf: Shelf,
-    listeners: { onProjects: () => void; onRuns: (project: ProjectId, runs: readonly RunId[]) => void },
+    listeners: {
+      onProjects: () => void;
+      onRuns: (project: ProjectId, runs: readonly RunId[]) => void;
+      onLive: (project: ProjectId, runs: readonly RunId[]) => void;
+    },
   ) {
     this.#shelf = shelf;
     this.#onProjects = listeners.onProjects;
     this.#onRuns = listeners.onRuns;
+    this.#onLive = listeners.onLive;
   }
 
   /** Opens the workspace document and everything that it lists now and later. Resolves when it is loaded. */
@@ -94,7 +100,12 @@ export class WebLibrary {
     for (const { document, project: id, title } of this.workspace.books()) {
       let project = this.#projects.get(id);
       if (project === undefined) {
-        project = new Project(id, title, (runs) => this.#onRuns(id, runs));
+        project = new Project(
+          id,
+          title,
+          (runs) => this.#onRuns(id, runs),
+          (runs) => this.#onLive(id, runs),
+        );
         this.#projects.set(id, project);
       }
       if (project.books.has(document)) continue;
@@ -125,6 +136,7 @@ export class WebLibrary {
 
   async #load(project: Project, name: DocumentName): Promise<void> {
     const shelved = this.#shelf.take(name);
+    project.live.listen(shelved.provider.awareness);
     await shelved.loaded;
     await project.follow(name, new Book(shelved.doc));
   }

@@ -5,6 +5,8 @@ import { ProjectFold } from '@fieldbook/core/fold';
 import { parseCardKey } from '@fieldbook/core/record';
 import type { ColumnInfo, Row, Window, WindowRequest, View } from './api.ts';
 import { cellOf, parseColumn } from './columns.ts';
+import type { LiveRun } from './live.ts';
+import { Live } from './live.ts';
 import type { ParsedColumn } from './columns.ts';
 import type { Found } from './table.ts';
 import { drawerOf, ProjectTable } from './table.ts';
@@ -47,6 +49,7 @@ export class Project {
   readonly table = new ProjectTable();
   /** Books listed, and those folded. */
   readonly books = new Map<DocumentName, { loaded: boolean }>();
+  readonly live: Live;
   readonly #summaries = new Map<RunId, Summary>();
   readonly #states = new Map<RunId, RunState>();
   /** Where a run's card lies; its edits go there too. */
@@ -55,7 +58,13 @@ export class Project {
   #lastGood = '';
   #selected: (Found & { key: string }) | null = null;
 
-  constructor(id: ProjectId, title: string, onChange: (runs: readonly RunId[]) => void) {
+  constructor(
+    id: ProjectId,
+    title: string,
+    onChange: (runs: readonly RunId[]) => void,
+    onLive: (runs: readonly RunId[]) => void,
+  ) {
+    this.live = new Live(onLive);
     this.id = id;
     this.title = title;
     this.fold = new ProjectFold(id);
@@ -147,7 +156,16 @@ export class Project {
     const rows: Row[] = [];
     for (const id of ids) {
       const state = this.state(id);
-      if (state !== undefined) rows.push(rowOf(state, parsed, now, isUnsaved(id)));
+      if (state !== undefined)
+        rows.push(
+          rowOf(
+            state,
+            parsed,
+            now,
+            isUnsaved(id),
+            state.status === 'running' ? this.live.of(id, state.updated, now) : undefined,
+          ),
+        );
     }
     return rows;
   }
@@ -212,7 +230,13 @@ export class Project {
   }
 }
 
-function rowOf(state: RunState, columns: readonly (ParsedColumn | undefined)[], now: number, unsaved: boolean): Row {
+function rowOf(
+  state: RunState,
+  columns: readonly (ParsedColumn | undefined)[],
+  now: number,
+  unsaved: boolean,
+  live: LiveRun | undefined,
+): Row {
   const { id, name, unnamed, status, created, ended, star, archived, trashed, notes, tags } = state;
   return {
     id,
@@ -228,7 +252,11 @@ function rowOf(state: RunState, columns: readonly (ParsedColumn | undefined)[], 
     tags,
     conflicts: state.conflicts.map(({ field }) => field),
     unsaved,
-    cells: columns.map((column) => (column === undefined ? undefined : cellOf(state, column, now))),
+    cells: columns.map((column) => {
+      if (column === undefined) return undefined;
+      const newer = column.aggregate === 'last' ? live?.metrics.get(column.path) : undefined;
+      return newer ?? cellOf(state, column, now);
+    }),
   };
 }
 

@@ -86,6 +86,7 @@ class Worker implements FieldbookWorker {
         this.#tell();
       },
       onRuns: (id, runs) => this.#listener({ kind: 'project', id, runs }),
+      onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
     });
     await this.#library.open();
     this.#started.resolve();
