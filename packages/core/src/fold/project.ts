@@ -11,10 +11,17 @@ import { compareEdits } from './register.ts';
 import { foldRun } from './run.ts';
 import type { RunState } from './state.ts';
 
+/** One card as a document holds it. The source keeps equal keys of two months apart. */
+interface CardRecord {
+  source: string;
+  key: string;
+  bytes: Uint8Array;
+}
+
+/** Most runs have one card and no edit: a list and nothing, where two maps a run would be 300 bytes more. */
 interface RunRecords {
-  /** Source and key → bytes. The source keeps equal keys of two months apart. */
-  cards: Map<string, Uint8Array>;
-  edits: Map<string, Uint8Array>;
+  cards: CardRecord[];
+  edits: Map<string, Uint8Array> | null;
 }
 
 /**
@@ -48,9 +55,9 @@ export class ProjectFold {
   setCard(source: string, key: string, bytes: Uint8Array | undefined): RunId | undefined {
     const parsed = parseCardKey(key);
     if (parsed === undefined) return undefined;
-    const cards = this.#records(parsed.run).cards;
-    if (bytes === undefined) cards.delete(`${source} ${key}`);
-    else cards.set(`${source} ${key}`, bytes);
+    const records = this.#records(parsed.run);
+    const others = records.cards.filter((card) => card.key !== key || card.source !== source);
+    records.cards = bytes === undefined ? others : [...others, { source, key, bytes }];
     return parsed.run;
   }
 
@@ -58,8 +65,14 @@ export class ProjectFold {
   addEdit(key: string, bytes: Uint8Array): RunId | undefined {
     const edit = this.#decode(bytes, decodeEdit);
     if (edit === undefined || edit.id !== key) return undefined;
-    this.#records(edit.run).edits.set(key, bytes);
+    const records = this.#records(edit.run);
+    (records.edits ??= new Map()).set(key, bytes);
     return edit.run;
+  }
+
+  /** Whether `run` would give a state. */
+  has(id: RunId): boolean {
+    return this.#runs.has(id);
   }
 
   /** The run's state; undefined when nothing of it is here. */
@@ -102,9 +115,8 @@ export class ProjectFold {
 
   #cards(records: RunRecords): Card[] {
     const cards: Card[] = [];
-    for (const [sourceAndKey, bytes] of records.cards) {
+    for (const { key, bytes } of records.cards) {
       const card = this.#decode(bytes, decodeCard);
-      const key = sourceAndKey.slice(sourceAndKey.indexOf(' ') + 1);
       if (card !== undefined && card.project === this.project && cardKey(card) === key) cards.push(card);
     }
     return cards;
@@ -112,7 +124,7 @@ export class ProjectFold {
 
   #edits(records: RunRecords): Edit[] {
     const edits: Edit[] = [];
-    for (const bytes of records.edits.values()) {
+    for (const bytes of records.edits?.values() ?? []) {
       const edit = this.#decode(bytes, decodeEdit);
       if (edit !== undefined) edits.push(edit);
     }
@@ -122,7 +134,7 @@ export class ProjectFold {
   #records(run: RunId): RunRecords {
     let records = this.#runs.get(run);
     if (records === undefined) {
-      records = { cards: new Map(), edits: new Map() };
+      records = { cards: [], edits: null };
       this.#runs.set(run, records);
     }
     return records;

@@ -1,8 +1,8 @@
 import { MemoryLevel } from 'memory-level';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Book, Workspace } from '../documents/index.ts';
 import { isFieldbookError } from '../errors.ts';
-import { Author } from '../fold/index.ts';
+import { Author, ProjectFold } from '../fold/index.ts';
 import { HybridClock } from '../hlc.ts';
 import type { BookMonth, DocumentName, ProjectId, RunId, WriterId } from '../ids.ts';
 import { WORKSPACE_DOCUMENT } from '../ids.ts';
@@ -116,5 +116,42 @@ describe('library', () => {
       ['not_found', undefined],
     ]);
     await replica.close();
+  });
+
+  it('[LIB-1] folds each run once for whoever reads all of them, and again only those that changed', async () => {
+    const replica = await memoryReplica();
+    await replica.transact(november, (doc) => {
+      for (let run = 0; run < 2_000; run++) new Book(doc).putCard(card(`run-${run}`, { name: `name ${run}` }));
+    });
+    const library = await Library.open(replica);
+    const fold = vi.spyOn(ProjectFold.prototype, 'run');
+    const folds = (): number => fold.mock.calls.splice(0).length;
+
+    expect(await library.has(mnist)).toBe(true);
+    expect((await library.resolve('run-7')).name).toBe('name 7');
+    expect(folds()).toBe(1);
+    let seen = 0;
+    await library.eachRun(mnist, () => (seen += 1));
+    expect(seen).toBe(2_000);
+    expect(folds()).toBe(1_999);
+    expect(await library.projects()).toMatchObject([{ runs: 2_000 }]);
+    expect((await library.resolve('name 8')).id).toBe('run-8');
+    expect((await library.run(mnist, 'run-8' as RunId))?.name).toBe('name 8');
+    expect(folds()).toBe(1);
+
+    for (const [run, field] of [
+      ['run-8', 'name'],
+      ['run-1999', 'purge'],
+    ] as const) {
+      const value = field === 'name' ? 'renamed' : true;
+      await replica.transact(december, (doc) =>
+        new Book(doc).addEdit(makeTestEdit({ run: run as RunId, field, value })),
+      );
+    }
+    expect(await library.projects()).toMatchObject([{ runs: 1_999 }]);
+    expect((await library.resolve('renamed')).id).toBe('run-8');
+    await expect(library.resolve('run-1999', mnist)).rejects.toMatchObject({ code: 'not_found' });
+    expect(folds()).toBe(2);
+    fold.mockRestore();
   });
 });

@@ -39,14 +39,18 @@ type Summary = Pick<RunState, 'id' | 'name' | 'status' | 'updated' | 'trashed'>;
 interface Project {
   fold: ProjectFold;
   books: Map<DocumentName, BookSeen>;
-  /** Runs that are known and not purged. */
+  /** Runs that are known and not purged, as of when they were last folded. */
   summaries: Map<RunId, Summary>;
+  /** Runs whose summary is of an older state, or is not there yet. */
+  unsummarised: Set<RunId>;
   /** Recently folded states, dropped when a record of the run changes. */
   states: Map<RunId, RunState>;
 }
 
 /** A folded state of 40 attributes takes about 10 kB of heap, so this is about 40 MB. */
 const STATES_KEPT = 4_000;
+/** More changes than these at once are a first look or a merge: whoever asks next wants few of them, and keeping them all costs twice the time of folding them. */
+const STATES_KEPT_AT_ONCE = 500;
 
 /**
  * The folded view of everything a replica holds: projects, runs, histories. Follows commits; a book that changed is
@@ -93,12 +97,17 @@ export class Library {
     return infos.sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1));
   }
 
+  /** Whether there is a book of the project, which `projects` would tell only after folding every run. */
+  async has(project: ProjectId): Promise<boolean> {
+    await this.#refresh();
+    return this.#projects.has(project);
+  }
+
   /** States of a project's runs that are known and not purged; trashed and archived ones included. Empty for an unknown project. */
   async runs(project: ProjectId): Promise<RunState[]> {
-    await this.#refresh();
-    const found = this.#projects.get(project);
-    if (found === undefined) return [];
-    return [...found.summaries.keys()].map((id) => this.#state(found, id));
+    const states: RunState[] = [];
+    await this.eachRun(project, (state) => states.push(state));
+    return states;
   }
 
   /** As `runs`, one state at a time: 100,000 of them together would be a gigabyte. */
@@ -106,14 +115,20 @@ export class Library {
     await this.#refresh();
     const found = this.#projects.get(project);
     if (found === undefined) return;
-    for (const id of found.summaries.keys()) visit(found.states.get(id) ?? found.fold.run(id)!);
+    for (const id of found.fold.ids()) {
+      const stale = found.unsummarised.has(id);
+      if (!stale && !found.summaries.has(id)) continue;
+      const state = found.states.get(id) ?? found.fold.run(id)!;
+      if (stale) summarise(found, state);
+      if (isListed(state)) visit(state);
+    }
   }
 
   /** A run's state by project and id; purged runs included. */
   async run(project: ProjectId, id: RunId): Promise<RunState | undefined> {
     await this.#refresh();
     const found = this.#projects.get(project);
-    return found?.fold.run(id) === undefined ? undefined : this.#state(found, id);
+    return found?.fold.has(id) === true ? this.#state(found, id) : undefined;
   }
 
   /**
@@ -125,11 +140,17 @@ export class Library {
     const byId: [Project, Summary][] = [];
     const byPrefix: [Project, Summary][] = [];
     const byName: [Project, Summary][] = [];
-    for (const [id, candidate] of this.#projects) {
-      if (project !== undefined && id !== project) continue;
+    const candidates = [...this.#projects].filter(([id]) => project === undefined || id === project);
+    for (const [, candidate] of candidates) {
+      if (!candidate.fold.has(text as RunId)) continue;
+      const state = this.#state(candidate, text as RunId);
+      if (isListed(state)) byId.push([candidate, state]);
+    }
+    // A whole id needs no look at the others, which would fold them all.
+    for (const [, candidate] of byId.length > 0 ? [] : candidates) {
+      this.#summarise(candidate);
       for (const summary of candidate.summaries.values()) {
-        if (summary.id === text) byId.push([candidate, summary]);
-        else if (text.length >= 4 && summary.id.startsWith(text)) byPrefix.push([candidate, summary]);
+        if (text.length >= 4 && summary.id.startsWith(text)) byPrefix.push([candidate, summary]);
         if (summary.name === text) byName.push([candidate, summary]);
       }
     }
@@ -177,6 +198,7 @@ export class Library {
   }
 
   #projectInfo(id: ProjectId, project: Project, title: string): ProjectInfo {
+    this.#summarise(project);
     const info = { id, title, books: [...project.books.keys()].sort(), runs: 0, running: 0, trashed: 0, updated: 0 };
     for (const summary of project.summaries.values()) {
       if (summary.trashed) {
@@ -203,7 +225,13 @@ export class Library {
     if (parsed.kind !== 'book') return;
     let project = this.#projects.get(parsed.project);
     if (project === undefined) {
-      project = { fold: new ProjectFold(parsed.project), books: new Map(), summaries: new Map(), states: new Map() };
+      project = {
+        fold: new ProjectFold(parsed.project),
+        books: new Map(),
+        summaries: new Map(),
+        unsummarised: new Set(),
+        states: new Map(),
+      };
       this.#projects.set(parsed.project, project);
     }
     const seen = project.books.get(name);
@@ -250,16 +278,19 @@ export class Library {
           this.#log?.warn('library.book_unreadable', { name, error: String(error) });
         }
       }
-      for (const run of changed) this.#summarise(project, run);
+      for (const run of changed) {
+        project.states.delete(run);
+        project.unsummarised.add(run);
+      }
       if (changed.size > 0) this.#tell({ project: id, runs: changed });
     }
   }
 
-  #summarise(project: Project, run: RunId): void {
-    project.states.delete(run);
-    const { id, name, status, updated, trashed, known, purged } = this.#state(project, run);
-    if (known && !purged) project.summaries.set(run, { id, name, status, updated, trashed });
-    else project.summaries.delete(run);
+  /** Brings the summaries up to date; not at every commit, so that one fold serves both them and who reads all states. */
+  #summarise(project: Project): void {
+    const few = project.unsummarised.size <= STATES_KEPT_AT_ONCE;
+    for (const run of project.unsummarised)
+      summarise(project, few ? this.#state(project, run) : project.fold.run(run)!);
   }
 
   #tell(change: LibraryChange): void {
@@ -271,6 +302,18 @@ export class Library {
       }
     }
   }
+}
+
+function summarise(project: Project, state: RunState): void {
+  const { id, name, status, updated, trashed } = state;
+  project.unsummarised.delete(id);
+  if (isListed(state)) project.summaries.set(id, { id, name, status, updated, trashed });
+  else project.summaries.delete(id);
+}
+
+/** Whether lists show a run: not one of which only edits have come, nor a purged one. */
+function isListed({ known, purged }: RunState): boolean {
+  return known && !purged;
 }
 
 function scan(book: Book, name: DocumentName, seen: BookSeen, fold: ProjectFold, changed: Set<RunId>): void {

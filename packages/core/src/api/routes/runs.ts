@@ -154,8 +154,8 @@ async function listRuns(
   query: Readonly<Record<string, unknown>>,
 ): Promise<object> {
   const project = parseProjectId(projectId);
-  const known = (await context.library.projects()).some(({ id }) => id === project);
-  if (!known) throw new FieldbookError('not_found', `There is no project "${project}" here.`);
+  if (!(await context.library.has(project)))
+    throw new FieldbookError('not_found', `There is no project "${project}" here.`);
   const { q, sort, limit, zone, aggregate } = query as Record<'q' | 'sort' | 'aggregate', string> &
     Record<'limit' | 'zone', number>;
   const group = (query['group'] as string | undefined) ?? null;
