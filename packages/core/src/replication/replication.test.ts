@@ -19,7 +19,7 @@ import {
   SeededRandom,
   testDevice,
 } from '../testing/index.ts';
-import { encodeFrame, PeerMemories, ReplicationSession } from './index.ts';
+import { decodeFrame, encodeFrame, PeerMemories, ReplicationSession } from './index.ts';
 import type { Frame, SessionOptions } from './index.ts';
 
 const BOOK = 'book/mnist/2026-11' as DocumentName;
@@ -112,9 +112,16 @@ describe('replication', () => {
     const connection = connect(a, b);
     await run(connection);
     const before = b.replica.lastSeq;
+    const answers: string[] = [];
+    const receive = connection.pair.a.onMessage!;
+    connection.pair.a.onMessage = (message) => {
+      answers.push(decodeFrame(message)!.kind);
+      receive(message);
+    };
     await addEdits(a, 1);
     await addEdits(a, 1);
     await run(connection);
+    expect(answers.filter((kind) => kind !== 'cursor')).toEqual(['ack', 'ack', 'feed']);
     expect(b.replica.lastSeq - before).toBe(2);
     expect(a.replica.lastSeq).toBe(2);
     expect(connection.a.memory!.pushed).toBe(a.replica.lastSeq);
@@ -260,6 +267,45 @@ describe('replication', () => {
     expect(connection.a.memory!.refusedThere.get(BOOK)?.code).toBe('generation_mismatch');
   });
 
+  it('[RPL-12] a change for another generation than ours is refused by name', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    await addEdits(a, 1);
+    await addEdits(b, 1);
+    const { update } = await a.replica.encodeState(BOOK);
+    const peer = await byHand(b);
+    peer.send({ kind: 'open', channel: 1, name: BOOK, generation: 3 });
+    peer.send({ kind: 'sync', channel: 1, seq: 1, message: { type: 'update', update } });
+    expect(await peer.heard()).toContainEqual(
+      expect.objectContaining({ kind: 'refuse', name: BOOK, code: 'generation_mismatch' }),
+    );
+    expect(await edits(b)).toHaveLength(1);
+  });
+
+  it('[RPL-26] a change is acknowledged only when everything before it in its document is here', async () => {
+    const b = await makeSide();
+    const peer = await byHand(b);
+    // Two changes that need nothing of each other, by two authors.
+    const [first, second] = [new Y.Doc(), new Y.Doc()];
+    for (const doc of [first, second]) new Book(doc).addEdit(makeTestEdit());
+    const [one, two] = [Y.encodeStateAsUpdate(first), Y.encodeStateAsUpdate(second)];
+    const questions = (frames: Frame[]): Frame[] => frames.filter((frame) => frame.kind === 'sync');
+    const acks = (frames: Frame[]): number[] => frames.flatMap((frame) => (frame.kind === 'ack' ? [frame.seq] : []));
+    peer.send({ kind: 'feed', entries: [{ name: BOOK, generation: 0, seq: 1 }], through: 1, more: false });
+    expect(questions(await peer.heard())).toHaveLength(1);
+    peer.send({ kind: 'open', channel: 1, name: BOOK, generation: 0 });
+    peer.send({ kind: 'sync', channel: 1, seq: 2, message: { type: 'update', update: two } });
+    expect(acks(await peer.heard())).toEqual([]);
+    // The answer was made before the second change; it is asked for again, and not passed over.
+    peer.send({ kind: 'sync', channel: 1, seq: 1, message: { type: 'step2', update: one } });
+    const after = await peer.heard();
+    expect([acks(after), questions(after).length]).toEqual([[1], 1]);
+    expect(after.filter((frame) => frame.kind === 'cursor')).toEqual([]);
+    peer.send({ kind: 'sync', channel: 1, seq: 2, message: { type: 'step2', update: two } });
+    const end = await peer.heard();
+    expect([acks(end), end.filter((frame) => frame.kind === 'cursor')]).toEqual([[2], [{ kind: 'cursor', seq: 2 }]]);
+    expect(await edits(b)).toHaveLength(2);
+  });
+
   it('[RPL-13] a connection that says nothing for 45 s is over; one whose other side answers pings is not', async () => {
     const [a, b] = [await makeSide(), await makeSide()];
     const connection = connect(a, b);
@@ -381,6 +427,43 @@ describe('replication', () => {
     expect(await edits(b)).toHaveLength(4);
   });
 });
+
+/** A peer whose every frame the test writes: greeted, and resumed from nothing. */
+async function byHand(side: Side): Promise<{ send(frame: Frame): void; heard(): Promise<Frame[]> }> {
+  const pair = linkPair();
+  const clock = new FakeClock();
+  const timers = new FakeTimers(clock);
+  const frames: Frame[] = [];
+  pair.a.onMessage = (message) => void frames.push(decodeFrame(message)!);
+  const session = new ReplicationSession({
+    ...side,
+    link: pair.b,
+    timers,
+    clock,
+    log: silent,
+    workspace: { id: 'w', name: null },
+    program: 'test/1',
+    grants: 'member',
+  });
+  const send = (frame: Frame): void => pair.a.send(encodeFrame(frame));
+  const hello = {
+    versions: [1],
+    replica: 'by hand',
+    device: 'd',
+    workspace: 'w',
+    workspaceName: null,
+    program: 'p',
+    role: null,
+  };
+  send({ kind: 'hello', hello });
+  send({ kind: 'resume', seq: 0 });
+  const heard = async (): Promise<Frame[]> => {
+    await run({ pair, timers, a: session, b: session }, 6);
+    return frames.splice(0);
+  };
+  await heard();
+  return { send, heard };
+}
 
 /** A replica that refuses every update of one document, until it relents. */
 function refusing(side: Side, name: DocumentName): { side: Side; relent(): void } {
