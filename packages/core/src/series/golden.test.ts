@@ -53,6 +53,6 @@ it('[SER-1] [SER-2] the golden segment reads back as its points, in both languag
     expect([...read.step]).toEqual(expected.map(({ step }) => step));
     expect([...read.value].map(plain)).toEqual(expected.map(({ value }) => value));
     expect([...read.time]).toEqual(expected.map(({ time }) => time));
-    expect([...read.ordinal]).toEqual(expected.map(({ ordinal }) => ordinal));
+    expect([...read.ordinal!]).toEqual(expected.map(({ ordinal }) => ordinal));
   }
 });
