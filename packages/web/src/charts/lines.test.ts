@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Line } from './lines.ts';
-import { lower, nearest, niceTicks, padded, rangeX, rangeY, upper } from './lines.ts';
+import { lower, nearest, niceTicks, padded, rangeX, rangeY, upper, withoutOutliers } from './lines.ts';
 
 const line = (x: number[], y: number[]): Line => {
   const raw = Float64Array.from(y);
@@ -39,5 +39,18 @@ describe('lines of a chart', () => {
     expect(niceTicks(0, 3e250, 3)).toEqual([0, 1e250, 2e250, 3e250]);
     expect(niceTicks(1, 1, 5)).toEqual([1]);
     expect(niceTicks(1e-9, 3e-9, 2)).toEqual([1e-9, 2e-9, 3e-9]);
+  });
+
+  it('sets a few far extremes aside and says how many, and never what is merely wide', () => {
+    const steps = Array.from({ length: 100 }, (_, index) => index);
+    const loss = steps.map((step) => 2 - step / 100);
+    const range = (values: number[]) =>
+      withoutOutliers([line(steps, values)], 0, 99, rangeY([line(steps, values)], 0, 99, false)!);
+    expect(range(loss)).toEqual({ range: { min: 1.01, max: 2 }, beyond: 0 });
+    const burst = loss.with(50, 1e296);
+    expect(range(burst).beyond).toBe(1);
+    expect(range(burst).range.max).toBeLessThan(2.1);
+    expect(range(steps.map(() => 3)).beyond).toBe(0);
+    expect(range(steps.map((step) => (step < 10 ? 1000 : 1))).beyond).toBe(0);
   });
 });

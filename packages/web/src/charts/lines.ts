@@ -50,6 +50,32 @@ export function rangeY(lines: readonly Line[], from: number, to: number, log: bo
   return min > max ? null : { min, max };
 }
 
+/**
+ * The range without a few extremes that would press everything else flat: what lies twenty times further out than the
+ * middle 96 % are wide. Says how many points lie beyond it; none when there are no such extremes. The caller tells.
+ */
+export function withoutOutliers(
+  lines: readonly Line[],
+  from: number,
+  to: number,
+  whole: Range,
+): { range: Range; beyond: number } {
+  const values: number[] = [];
+  for (const { x, raw } of lines) {
+    const end = upper(x, to);
+    for (let index = lower(x, from); index < end; index++) if (Number.isFinite(raw[index]!)) values.push(raw[index]!);
+  }
+  const keep = { range: whole, beyond: 0 };
+  if (values.length < 20) return keep;
+  values.sort((a, b) => a - b);
+  const low = values[Math.floor(values.length * 0.02)]!;
+  const high = values[Math.ceil(values.length * 0.98) - 1]!;
+  const far = 20 * (high - low);
+  if (!(far > 0) || (whole.max - high <= far && low - whole.min <= far)) return keep;
+  const near = values.filter((value) => value >= low - far && value <= high + far);
+  return { range: { min: near[0]!, max: near[near.length - 1]! }, beyond: values.length - near.length };
+}
+
 /** A range with air at both ends, and some height even for a constant. */
 export function padded({ min, max }: Range, log: boolean): Range {
   if (log)

@@ -1,6 +1,6 @@
 import uPlot from 'uplot';
 import type { Line, Range } from './lines.ts';
-import { drawLine, niceTicks, padded, rangeX, rangeY } from './lines.ts';
+import { drawLine, niceTicks, padded, rangeX, rangeY, withoutOutliers } from './lines.ts';
 
 export interface PlotOptions {
   element: HTMLElement;
@@ -18,6 +18,8 @@ export interface PlotState {
   log: boolean;
   zoom: Range | null;
   highlighted: string | null;
+  /** Far extremes do not count for the height. */
+  clip: boolean;
 }
 
 /** Charts of one page share their crosshair. */
@@ -26,7 +28,7 @@ const SYNC = 'fieldbook';
 /** A uPlot whose lines we draw. Lives as long as its panel is mounted. */
 export class Plot {
   readonly #plot: uPlot;
-  #state: PlotState = { lines: [], x: 'step', log: false, zoom: null, highlighted: null };
+  #state: PlotState = { lines: [], x: 'step', log: false, zoom: null, highlighted: null, clip: false };
   #setting = false;
 
   constructor({ element, width, height, onzoom, oncursor }: PlotOptions) {
@@ -184,9 +186,10 @@ export class Plot {
   }
 
   #rangeY(): [number, number] {
-    const { lines, log } = this.#state;
+    const { lines, log, clip } = this.#state;
     const { min, max } = this.#rangeOfX();
-    const found = rangeY(lines, min, max, log);
+    const whole = rangeY(lines, min, max, log);
+    const found = whole === null || !clip || log ? whole : withoutOutliers(lines, min, max, whole).range;
     const range = found === null ? (log ? { min: 0.1, max: 1 } : { min: 0, max: 1 }) : padded(found, log);
     return [range.min, range.max];
   }
