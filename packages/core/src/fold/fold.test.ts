@@ -91,9 +91,18 @@ describe('fold', () => {
     expect(fold([guess, alive]).status).toBe('running');
     expect(fold([guess, alive, seen]).status).toBe('crashed');
     expect(fold([seen, guess, alive]).writers).toHaveLength(1);
+    // Two agents that say the same of the same journal: the later look holds, then the higher device, in any order.
+    const looks = [
+      makeCard({ device: deviceOf(9), ordinal: 10, updated: 5, host: 'earlier' }),
+      makeCard({ device: deviceOf(1), ordinal: 10, updated: 6, host: 'lower' }),
+      makeCard({ device: deviceOf(2), ordinal: 10, updated: 6, host: 'higher' }),
+    ];
+    expect(fold(looks).host).toBe('higher');
+    expect(fold(looks.toReversed()).host).toBe('higher');
+    expect(fold(looks.slice(0, 2)).host).toBe('lower');
   });
 
-  it('[FOLD-3] shows the head with the highest clock, then device, and falls back to the script', () => {
+  it('[FOLD-3] shows the head with the highest clock, then device, then id, and falls back to the script', () => {
     const card = makeCard({ name: 'from the script' });
     expect(fold([card]).name).toBe('from the script');
     expect(fold([makeCard()]).name).toBe(RUN);
@@ -103,6 +112,16 @@ describe('fold', () => {
     const tie = makeTestEdit({ value: 'tie', at: testHlc(5), device: deviceOf(2) });
     expect(fold([card], [b, a]).name).toBe('a');
     expect(fold([card], [a, tie, b]).name).toBe('tie');
+    // The device decides before the id does, and the id when one device made both.
+    const ids = [testEditId(910_001), testEditId(910_002)] as const;
+    const low = makeTestEdit({ value: 'low', id: ids[0], at: testHlc(9), device: deviceOf(2) });
+    const high = makeTestEdit({ value: 'high', id: ids[1], at: testHlc(9), device: deviceOf(1) });
+    expect(fold([card], [high, low]).name).toBe('low');
+    expect(fold([card], [{ ...high, device: deviceOf(2) }, low]).name).toBe('high');
+    // Of a script's own names the youngest writer's holds that gives one.
+    const resumed = makeCard({ writer: writerOf(2), created: card.created + 1, name: 'resumed' });
+    const silent = makeCard({ writer: writerOf(3), created: card.created + 2, name: '' });
+    expect(fold([silent, resumed, card]).name).toBe('resumed');
     const cleared = makeTestEdit({ value: null, base: [a.id, b.id, tie.id], at: testHlc(6) });
     expect(fold([card], [a, b, tie, cleared]).name).toBe('from the script');
     // Causality beats the clock: a later edit by a machine whose clock is behind still holds.
@@ -127,6 +146,8 @@ describe('fold', () => {
     expect(
       fold([makeCard()], [makeTestEdit({ value: 'self', id: testEditId(900_003), base: [testEditId(900_003)] })]).name,
     ).toBe('self');
+    const narcissist = makeTestEdit({ value: 'n', id: testEditId(900_004), base: [testEditId(900_004)] });
+    expect(fold([makeCard()], [narcissist, a]).conflicts[0]?.sides).toHaveLength(2);
   });
 
   it('[FOLD-5] settles a conflict by an edit that names all sides, also when it arrives before them', () => {
@@ -170,13 +191,31 @@ describe('fold', () => {
 
   it('[FOLD-8] keeps a purged run hidden from everything that arrives later', () => {
     const purge = makeTestEdit({ field: 'purge', value: true });
-    const late = makeTestEdit({ value: 'back again', base: [purge.id], at: testHlc(1e9) });
-    const state = fold(
-      [makeCard({ name: 'secret', user: 'ada', tags: ['t'], attributes: new Map([[path('key'), 'v']]) })],
-      [purge, late],
-    );
-    expect(state).toMatchObject({ purged: true, known: false, name: RUN, user: null, tags: [], writers: [] });
-    expect(canonicalState(state)).not.toMatch(/secret|back again|ada/);
+    const later = (override: Partial<Edit>): Edit =>
+      makeTestEdit({ ...override, base: [purge.id], at: testHlc(1_000_000_000) });
+    const secrets = makeCard({
+      name: 'secret name',
+      group: 'secret group',
+      notes: 'secret notes',
+      user: 'ada',
+      host: 'secret-host',
+      tags: ['secret-tag'],
+      attributes: new Map([[path('secret/key'), 'v']]),
+      metrics: new Map([
+        [path('secret/loss'), { count: 1, last: 1, lastStep: 0, min: 1, minStep: 0, max: 1, maxStep: 0, nonFinite: 0 }],
+      ]),
+    });
+    const late = [
+      later({ value: 'back again' }),
+      later({ value: 'here too' }),
+      later({ field: 'notes', value: 'back again' }),
+      later({ field: 'star', value: true }),
+      later({ field: 'archived', value: true }),
+      later({ field: 'tags', op: 'add', value: 'back' }),
+    ];
+    // Exactly as if nothing of it were here but the purge.
+    expect(canonicalState(fold([secrets], [purge, ...late]))).toBe(canonicalState(fold([], [purge])));
+    expect(fold([], [purge])).toMatchObject({ purged: true, trashed: true, known: false, name: RUN, heads: {} });
   });
 
   it('[FOLD-9] combines the writers of a run', () => {
@@ -221,6 +260,14 @@ describe('fold', () => {
       maxStep: 3,
       nonFinite: 2,
     });
+    // A writer that saw no finite value hides no extreme of another, whichever of them is older.
+    expect(fold([{ ...two, created: 10 }, one]).metrics.get(path('loss'))).toEqual({
+      ...metric,
+      count: 5,
+      max: 9,
+      maxStep: 3,
+      nonFinite: 2,
+    });
     const running = makeCard({ writer: writerOf(3), created: 50, ended: null });
     expect(fold([two, one, running])).toMatchObject({ status: 'running', ended: null });
     expect(fold([one, { ...two, ended: 150 }]).status).toBe('crashed');
@@ -236,6 +283,7 @@ describe('fold', () => {
     const second = rename('second', 3_000, [first.id]);
     for (const edit of [second, first]) project.addEdit(edit.id, encodeEdit(edit));
     expect(project.run(RUN)!.name).toBe('second');
+    expect(project.runAt(RUN, 3_000)!.name).toBe('second');
     expect(project.runAt(RUN, 2_999)!.name).toBe('first');
     expect(project.runAt(RUN, 1_500)!.name).toBe(RUN);
     expect(project.runAt(RUN, 500)!.known).toBe(false);
@@ -262,6 +310,7 @@ describe('fold', () => {
     expect(undoOf(tag, edits)).toBeNull();
     apply(undoOf(untag, edits)!);
     expect(fold([makeCard()], edits).tags).toEqual(['x']);
+    expect(undoOf(untag, edits), 'the tag is back already').toBeNull();
     const star = apply({ field: 'star', op: 'set', value: true });
     apply(undoOf(star, edits)!);
     expect(fold([makeCard()], edits).star).toBe(false);
@@ -302,6 +351,8 @@ describe('fold', () => {
     // Records under a key that is not theirs are left out.
     expect(project.addEdit('other', encodeEdit(makeTestEdit()))).toBeUndefined();
     project.setCard('b', `${card.run}/${writerOf(7)}/${card.device}`, encodeCard(card));
+    const foreign = makeCard({ writer: writerOf(8), project: 'cifar' as ProjectId });
+    project.setCard('b', cardKey(foreign), encodeCard(foreign));
     expect(project.canonical()).toBe(before);
     expect(testDevice(new SeededRandom(1))).toMatch(/^d[0-9a-z]{24}$/);
   });
