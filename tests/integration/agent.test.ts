@@ -210,6 +210,7 @@ describe('starting and stopping', () => {
     const { port } = server.address() as AddressInfo;
     const up = await fieldbook(emptyFolder('home'), ['up', '--port', String(port), '--json']);
     expect([up.code, JSON.parse(up.stderr).error.code]).toEqual([1, 'port_in_use']);
+    if (process.platform === 'linux') expect(JSON.parse(up.stderr).error.message).toContain(`(pid ${process.pid})`);
   });
 
   it('[CLI-4] runs in the background until it is told to stop', async () => {

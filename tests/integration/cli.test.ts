@@ -30,6 +30,21 @@ describe('with no agent', () => {
     await agent.program.stop();
   });
 
+  it('[CLI-13] a home with nothing in it refuses a wrong query, and one that cannot be is named', async () => {
+    const home = emptyFolder('home');
+    const wrong = await fieldbook(home, ['ls', 'status:']);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/query_syntax[\s\S]*\^/)]);
+    writeFileSync(join(home, 'agent.json'), '{"pid": 1,');
+    expect((await fieldbook(home, ['ls'])).code).toBe(0);
+    const file = join(home, 'a file');
+    writeFileSync(file, '');
+    const unusable = await fieldbook(file, ['ls', '--json']);
+    expect([unusable.code, JSON.parse(unusable.stderr).error]).toMatchObject([
+      1,
+      { code: 'storage_failed', message: expect.stringContaining(file) },
+    ]);
+  });
+
   it('[CLI-9] waits its turn when another command has the store', async () => {
     const { home, first } = await demoHome();
     const tags = ['a', 'b', 'c', 'd'];

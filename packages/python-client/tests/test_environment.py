@@ -80,3 +80,14 @@ def test_children_join_the_latest_run_that_is_still_open(home: Home) -> None:
     second.finish()
     assert "FIELDBOOK_RUN_ID" not in os.environ
     assert "FIELDBOOK_PARENT" not in os.environ
+
+
+@pytest.mark.skipif(os.name != "posix", reason="HOME is a matter of POSIX")
+def test_an_empty_home_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    monkeypatch.delenv("FIELDBOOK_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    assert environment.home() == os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".fieldbook")
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert environment.home() == "/home/ada/.fieldbook"

@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { isFieldbookError } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { listen } from './server.ts';
 
 export const DEFAULT_PORT = 4270;
@@ -16,7 +16,18 @@ export async function listenSomewhere(
   host: string,
   asked: number | undefined,
 ): Promise<{ port: number; insteadOf: { port: number; holder: string | null } | null }> {
-  if (asked !== undefined) return { port: await listen(server, asked, host), insteadOf: null };
+  if (asked !== undefined) {
+    try {
+      return { port: await listen(server, asked, host), insteadOf: null };
+    } catch (error) {
+      const holder = isFieldbookError(error, 'port_in_use') ? await holderOf(asked) : null;
+      if (holder === null) throw error;
+      throw new FieldbookError('port_in_use', `Port ${asked} is taken by ${holder}.`, {
+        details: { port: asked, holder },
+        cause: error,
+      });
+    }
+  }
   for (let offset = 0; ; offset++) {
     try {
       const port = await listen(server, DEFAULT_PORT + offset, host);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
+import { isFieldbookError } from '@fieldbook/core';
 import { createAtomically, readIfThere, readJsonIfThere, writeAtomically } from '../machine/files.ts';
 import type { Home } from '../machine/home.ts';
 
@@ -23,9 +24,13 @@ export async function withdraw(home: Home, pid: number): Promise<void> {
   if (presence?.pid === pid) await unlink(home.agent).catch(() => undefined);
 }
 
-/** What was announced; says nothing about whether it is still true. */
+/** What was announced; says nothing about whether it is still true. A damaged announcement is none: an agent that runs has the store, which says so. */
 export async function readPresence(home: Home): Promise<Presence | undefined> {
-  const value = (await readJsonIfThere(home.agent)) as Partial<Presence> | undefined;
+  const value = (await readJsonIfThere(home.agent).catch((error: unknown) => {
+    // A home that is no folder has none either; whoever needs the home says what is wrong with it.
+    if (isFieldbookError(error, 'config_invalid') || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return;
+    throw error;
+  })) as Partial<Presence> | null | undefined;
   if (typeof value?.pid !== 'number' || typeof value.url !== 'string' || typeof value.port !== 'number')
     return undefined;
   return {

@@ -41,7 +41,8 @@ export class StaticSite {
     const asked = safeDecode(path);
     const file = files.get(asked === '/' ? '/index.html' : asked);
     // Names of runs and projects may end in what looks like a file's: /r/lr-0.1
-    if (file === undefined && extname(asked) !== '' && !/^\/[pr]\//.test(asked)) return this.#respondText(404, 'There is no such file.\n');
+    if (file === undefined && extname(asked) !== '' && !/^\/[pr]\//.test(asked))
+      return this.#respondText(404, 'There is no such file.\n');
     const found = file ?? files.get('/index.html');
     if (found === undefined)
       return this.#respondText(

@@ -1,6 +1,6 @@
 import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { localToken } from '../agent/presence.ts';
@@ -20,6 +20,11 @@ async function newHome(): Promise<Home> {
 }
 
 describe('files of a home', () => {
+  it('lie in the folder of the person, also where HOME is empty', () => {
+    expect(homeOf({ HOME: '/home/ada' }).root).toBe('/home/ada/.fieldbook');
+    expect(homeOf({ HOME: '', FIELDBOOK_HOME: '' }).root).toBe(join(userInfo().homedir, '.fieldbook'));
+  });
+
   it('are created once, whoever is first, and leave nothing beside them', async () => {
     const home = await newHome();
     const path = join(home.root, 'once');

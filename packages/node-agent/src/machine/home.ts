@@ -1,6 +1,7 @@
 import { chmod, mkdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
+import { FieldbookError } from '@fieldbook/core';
 
 /** Where everything of one machine lies. One home is one store and one workspace. */
 export interface Home {
@@ -28,7 +29,7 @@ export interface Home {
 /** `FIELDBOOK_HOME`, else `~/.fieldbook`. */
 export function homeOf(env: Readonly<Record<string, string | undefined>>): Home {
   const said = env['FIELDBOOK_HOME'];
-  const root = said === undefined || said === '' ? join(env['HOME'] ?? homedir(), '.fieldbook') : resolve(said);
+  const root = said === undefined || said === '' ? resolve(personHome(env), '.fieldbook') : resolve(said);
   return {
     root,
     journals: join(root, 'journals'),
@@ -44,11 +45,37 @@ export function homeOf(env: Readonly<Record<string, string | undefined>>): Home 
   };
 }
 
-/** Creates what is missing. The home is for its owner only, as it holds keys; journals keep the mode that somebody gave them. */
+/** An empty HOME, as some schedulers leave it, is none: it would put a home into every folder that a command runs in. */
+function personHome(env: Readonly<Record<string, string | undefined>>): string {
+  const said = env['HOME'];
+  if (said !== undefined && said !== '') return said;
+  try {
+    return userInfo().homedir;
+  } catch {
+    return '/'; // a container's user without a name
+  }
+}
+
+/**
+ * Creates what is missing. The home is for its owner only, as it holds keys; journals keep the mode that somebody gave
+ * them. Throws `storage_failed`, `disk_full`.
+ */
 export async function makeHome(home: Home): Promise<void> {
-  await mkdir(home.root, { recursive: true, mode: 0o700 });
-  await mkdir(home.journals, { recursive: true });
-  await mkdir(home.blobs, { recursive: true, mode: 0o700 });
-  await mkdir(home.store, { recursive: true, mode: 0o700 });
-  await chmod(home.store, 0o700);
+  try {
+    await mkdir(home.root, { recursive: true, mode: 0o700 });
+    await mkdir(home.journals, { recursive: true });
+    await mkdir(home.blobs, { recursive: true, mode: 0o700 });
+    await mkdir(home.store, { recursive: true, mode: 0o700 });
+    await chmod(home.store, 0o700);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      throw new FieldbookError('disk_full', `There is no space for ${home.root}.`, { cause: error });
+    }
+    throw new FieldbookError(
+      'storage_failed',
+      `${home.root} cannot be used (${code ?? message}); "fieldbook doctor" says more, FIELDBOOK_HOME names another place.`,
+      { cause: error },
+    );
+  }
 }

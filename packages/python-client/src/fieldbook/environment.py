@@ -41,7 +41,16 @@ _NETWORK = re.compile(
 
 def home() -> str:
     """The folder of this machine's field book."""
-    return os.path.abspath(os.path.expanduser(os.environ.get(HOME) or "~/.fieldbook"))
+    said = os.environ.get(HOME)
+    if not said and os.environ.get("HOME") == "" and os.name == "posix":
+        # Some schedulers leave HOME empty, and "~" is the root folder then. The agent looks in the same places.
+        import pwd
+
+        try:
+            return os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".fieldbook")
+        except KeyError:  # a container's user without a name
+            return "/.fieldbook"
+    return os.path.abspath(os.path.expanduser(said or "~/.fieldbook"))
 
 
 def disabled() -> bool:

@@ -40,6 +40,8 @@ async function list(cli: Cli, client: Client, q: string, options: Options): Prom
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1)
     throw new FieldbookError('invalid_argument', '--limit must be a whole number of 1 or more.');
+  // Said once, and also where no project would notice.
+  if (q !== '') await parsed(client, q);
   const { projects } = await client.call<{ projects: ProjectShape[] }>('GET', '/projects');
   const chosen = projects.filter(
     ({ id, title }) => options.project === undefined || id === options.project || title === options.project,
@@ -50,22 +52,30 @@ async function list(cli: Cli, client: Client, q: string, options: Options): Prom
     });
   }
   const listed = [];
-  for (const project of chosen) {
-    try {
-      listed.push({ project, ...(await pages(cli, client, project.id, q, options, limit)) });
-    } catch (error) {
-      if (isFieldbookError(error, 'query_syntax') || isFieldbookError(error, 'query_type')) {
-        throw new FieldbookError(error.code, error.message, { details: { ...error.details, query: q } });
-      }
-      throw error;
-    }
-  }
+  for (const project of chosen)
+    listed.push({ project, ...(await naming(q, pages(cli, client, project.id, q, options, limit))) });
   if (options.json === true) {
     const total = listed.reduce((sum, { total: count }) => sum + count, 0);
     printJson(cli.terminal, { query: q, total, runs: listed.flatMap(({ runs }) => runs) });
     return;
   }
   print(cli, listed, q, options);
+}
+
+async function parsed(client: Client, q: string): Promise<void> {
+  await naming(q, client.call('GET', '/query/parse', { query: { q } }));
+}
+
+/** Errors about a query carry its text, so that the place can be shown. */
+async function naming<T>(q: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isFieldbookError(error, 'query_syntax') || isFieldbookError(error, 'query_type')) {
+      throw new FieldbookError(error.code, error.message, { details: { ...error.details, query: q } });
+    }
+    throw error;
+  }
 }
 
 async function pages(
