@@ -7,6 +7,7 @@ import { RunTable } from '@fieldbook/core/query';
 import { makeCard, SeededRandom } from '@fieldbook/core/testing';
 import { collectGarbage, fitExponent, interleave, medianOf, medianRow, repeatsFor, row, timed } from './harness.ts';
 import type { Bench, Row } from './harness.ts';
+import { measureBrowser } from './table-browser.ts';
 
 const T0 = 1_768_478_400_000;
 const NOW = T0 + 90 * 86_400_000;
@@ -196,7 +197,9 @@ async function measureCore(smoke: boolean): Promise<Row[]> {
 
 const bench: Bench = {
   name: 'table',
-  about: 'Filter, sort and group runs of 40 attributes in the query engine, and what the table holds in memory.',
-  run: ({ smoke }) => measureCore(smoke),
+  about:
+    'Filter, sort and group runs of 40 attributes in the query engine, and the time to an interactive table in Chromium.',
+  needs: ['core', 'node-agent', 'web'],
+  run: async ({ smoke }) => [...(await measureCore(smoke)), ...(await measureBrowser(smoke))],
 };
 export default bench;
