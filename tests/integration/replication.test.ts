@@ -74,7 +74,8 @@ describe('replication over a relay', () => {
     proxy.cutAfter(Infinity, 'up');
     await ada.settled();
     await bob.until(async () => JSON.stringify(await everything(bob)) === JSON.stringify(await everything(ada)));
-    for (const [name, ids] of made) expect((await everything(ada))[name]).toEqual([...ids].sort());
+    for (const [name, ids] of made)
+      expect((await everything(ada))[name], `seed ${random.seed}`).toEqual([...ids].sort());
     expect(proxy.connections).toBeGreaterThan(rounds / 3);
   });
 
