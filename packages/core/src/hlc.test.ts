@@ -29,6 +29,12 @@ describe('hybrid logical clock', () => {
     expect(clock.observe(remote)).toBe(true);
     expect(clock.tick() > remote).toBe(true);
     expect(clock.skewMs).toBe(60_000);
+    // Also within one millisecond, where only the counter tells them apart.
+    const busy = makeHlc(hlcMs(clock.last), 0x1234);
+    expect(clock.observe(busy)).toBe(true);
+    expect(clock.tick() > busy).toBe(true);
+    expect(clock.observe(remote), 'an older reading is no way back').toBe(true);
+    expect(clock.tick() > busy).toBe(true);
   });
 
   it('[HLC-3] does not follow a clock that is more than a day ahead, and says how far it was', () => {

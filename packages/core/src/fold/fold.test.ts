@@ -81,6 +81,13 @@ describe('fold', () => {
     expect(conflicts).toBeGreaterThan(50);
   });
 
+  it('[FOLD-1] tells states apart by values that JSON writes alike', () => {
+    const texts = [Number.NaN, Infinity, -Infinity, 0, -0, null, 'null', 'NaN', ''].map((value) =>
+      canonicalState(fold([makeCard({ attributes: new Map([[path('x'), value]]) })])),
+    );
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
   it('[FOLD-2] takes the card that has seen most of the journal', () => {
     const early = makeCard({ device: deviceOf(1), ordinal: 10, updated: 9e12, name: 'early' });
     const late = makeCard({ device: deviceOf(2), ordinal: 11, updated: 1, name: 'late' });

@@ -251,6 +251,15 @@ describe('order, groups and columns', () => {
     expect(idsOf(runs, { sort: [{ column: 'name', descending: true }] })).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect(idsOf(runs, { sort: [{ column: 'opt', descending: true }] })).toEqual(['b', 'a', 'c', 'd', 'e']);
     expect(idsOf(runs, { sort: [{ column: 'nothing', descending: true }] })).toEqual(['a', 'b', 'c', 'd', 'e']);
+    // NaN is worse than every number and better than none at all, whatever the direction and the ids.
+    const broken = table(
+      run('a'),
+      run('b', { metrics: { loss: Number.NaN } }),
+      run('c', { metrics: { loss: -Infinity } }),
+      run('d', { metrics: { loss: 1 } }),
+    );
+    expect(idsOf(broken, { sort: [{ column: 'loss' }] })).toEqual(['c', 'd', 'b', 'a']);
+    expect(idsOf(broken, { sort: [{ column: 'loss', descending: true }] })).toEqual(['d', 'c', 'b', 'a']);
     expect(idsOf(runs, { offset: 1, limit: 2 })).toEqual(['c', 'a']);
     expect(runs.select({ ...frame, limit: 2 }).total).toBe(5);
   });
