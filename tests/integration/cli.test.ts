@@ -84,6 +84,17 @@ describe('commands about runs', () => {
     expect((await fieldbook(home, ['show', 'second one', '--json'])).json.id).toBe(second);
   });
 
+  it('[CLI-14] prints names and notes of others without what would move the cursor', async () => {
+    const evil = 'a\u001b[2J\u001b]0;pwned\u0007b';
+    const { stdout } = await fieldbook(home, ['rename', second, evil]);
+    const shown = [stdout];
+    for (const args of [['ls'], ['show', second], ['diff', first, second]])
+      shown.push((await fieldbook(home, args)).stdout);
+    expect(shown.join('')).toContain('a [2J ]0;pwned b');
+    expect(shown.join('')).not.toMatch(/[\u001b\u0007]/);
+    await fieldbook(home, ['rename', second, '']);
+  });
+
   it('[CLI-11] shows what differs between two runs', async () => {
     const { json } = await fieldbook(home, ['diff', first, second, '--json']);
     expect(json).toMatchObject({ left: first, right: second });

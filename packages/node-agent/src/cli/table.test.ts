@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Column } from './table.ts';
 import { facts, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
-import { displayWidth } from './width.ts';
+import { displayWidth, manyLines } from './width.ts';
 
 const terminal = (override: Partial<Terminal> = {}): Terminal => ({
   out: () => undefined,
@@ -54,5 +54,22 @@ describe('tables', () => {
         ['bcd', '2'],
       ]),
     ).toBe('a    1\nbcd  2\n');
+  });
+});
+
+describe('text of others', () => {
+  const evil = '\u001b[2J\u001b]0;pwned\u0007x\ny\u202e';
+  const harmless = /^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]*$/;
+
+  it('[CLI-14] moves no cursor from facts, titles or cells', () => {
+    const shown = [
+      facts(terminal(), [[evil, evil]]),
+      table(terminal(), [{ title: evil, text: () => evil }], [0]),
+      manyLines(`${evil}\n${evil}`),
+    ];
+    for (const text of shown) expect(text).toMatch(harmless);
+    expect(shown[0]!.split('\n')).toHaveLength(2);
+    expect(shown[1]!.split('\n')).toHaveLength(3);
+    expect(shown[2]!.split('\n')).toHaveLength(4);
   });
 });

@@ -18,9 +18,10 @@ const LEAST = 8;
 
 /** Rows under titles, aligned. On a terminal columns that may shrink are cut to fit; in a pipe nothing is cut. */
 export function table<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const titles = columns.map((column) => oneLine(column.title));
   const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))));
-  const widths = columns.map((column, index) =>
-    cells.reduce((most, row) => Math.max(most, displayWidth(row[index]!)), displayWidth(column.title)),
+  const widths = titles.map((_, index) =>
+    cells.reduce((most, row) => Math.max(most, displayWidth(row[index]!)), displayWidth(titles[index]!)),
   );
   if (terminal.interactive) shrink(widths, columns, terminal.columns);
   const line = (texts: readonly string[], style: (text: string, index: number) => string): string =>
@@ -33,10 +34,7 @@ export function table<Row>(terminal: Terminal, columns: readonly Column<Row>[], 
       })
       .join(GAP)
       .trimEnd();
-  const head = line(
-    columns.map((column) => column.title),
-    (text) => paint(terminal, 'dim', text),
-  );
+  const head = line(titles, (text) => paint(terminal, 'dim', text));
   const body = rows.map((row, at) => line(cells[at]!, (text, index) => columns[index]!.style?.(row, text) ?? text));
   return `${[head, ...body].join('\n')}\n`;
 }
@@ -56,7 +54,7 @@ function shrink<Row>(widths: number[], columns: readonly Column<Row>[], availabl
 
 /** `label  value` lines with the labels aligned. */
 export function facts(terminal: Terminal, lines: readonly (readonly [label: string, value: string | null])[]): string {
-  const shown = lines.filter((line): line is readonly [string, string] => line[1] !== null);
+  const shown = lines.flatMap(([label, value]) => (value === null ? [] : [[oneLine(label), oneLine(value)] as const]));
   const width = shown.reduce((most, [label]) => Math.max(most, displayWidth(label)), 0);
   return shown.map(([label, value]) => `${paint(terminal, 'dim', padWidth(label, width, false))}  ${value}\n`).join('');
 }

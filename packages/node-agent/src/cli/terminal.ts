@@ -1,3 +1,5 @@
+import { fitWidth, oneLine } from './width.ts';
+
 /** What a command writes to, and what it may do there. Commands never touch `process` themselves. */
 export interface Terminal {
   /** stdout: the answer, and nothing else. */
@@ -88,6 +90,9 @@ export class Progress {
   }
 
   #draw(): void {
-    this.#terminal.err(this.#terminal.progress ? `\r\u001b[K${this.#line}` : `${this.#line}\n`);
+    const line = oneLine(this.#line);
+    // A line that wraps could not be taken away again.
+    const fitted = fitWidth(line, this.#terminal.columns - 1);
+    this.#terminal.err(this.#terminal.progress ? `\r\u001b[K${fitted}` : `${line}\n`);
   }
 }

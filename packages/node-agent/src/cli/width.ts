@@ -33,6 +33,11 @@ export function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ');
 }
 
+/** Several lines of somebody else's text; nothing in it may move the cursor or change colours. */
+export function manyLines(text: string): string {
+  return text.trimEnd().replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '');
+}
+
 let segmenter: Intl.Segmenter | undefined;
 
 function segments(text: string): Iterable<{ segment: string }> {

@@ -14,6 +14,7 @@ import { formatBytes, formatDuration, plural } from '../format.ts';
 import type { SyncShape } from '../shapes.ts';
 import type { Style } from '../terminal.ts';
 import { paint } from '../terminal.ts';
+import { oneLine } from '../width.ts';
 import { describePeer } from './status.ts';
 
 export interface Finding {
@@ -49,8 +50,8 @@ export function doctorCommand(program: Command, cli: Cli): void {
       return;
     }
     for (const { check, state, message, advice } of findings) {
-      cli.terminal.out(`${paint(cli.terminal, STYLE[state], MARK[state])} ${check}: ${message}\n`);
-      if (advice !== null) cli.terminal.out(`  ${advice}\n`);
+      cli.terminal.out(`${paint(cli.terminal, STYLE[state], MARK[state])} ${check}: ${oneLine(message)}\n`);
+      if (advice !== null) cli.terminal.out(`  ${oneLine(advice)}\n`);
     }
   });
 }

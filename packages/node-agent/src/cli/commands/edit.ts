@@ -3,6 +3,7 @@ import { FieldbookError } from '@fieldbook/core';
 import type { Cli } from '../command.ts';
 import { printJson, segment, withClient, withJson, withProject } from '../command.ts';
 import type { EditedShape, RunDetailShape } from '../shapes.ts';
+import { manyLines, oneLine } from '../width.ts';
 
 interface Options {
   project?: string;
@@ -29,7 +30,7 @@ export function editCommands(program: Command, cli: Cli): void {
       run,
       [{ field: 'name', op: 'set', value: name === '' ? null : name }],
       options,
-      (after) => `${after.id} is now called ${after.name}\n`,
+      (after) => `${after.id} is now called ${oneLine(after.name)}\n`,
     );
   });
 }
@@ -47,7 +48,7 @@ function tagCommand(program: Command, cli: Cli): void {
       ...(options.remove ?? []).map((value): Change => ({ field: 'tags', op: 'remove', value })),
     ];
     await change(cli, run, changes, options, (after) =>
-      after.tags.length === 0 ? 'no tags\n' : `${after.tags.join('\n')}\n`,
+      after.tags.length === 0 ? 'no tags\n' : `${after.tags.map(oneLine).join('\n')}\n`,
     );
   });
 }
@@ -76,7 +77,9 @@ function noteCommand(program: Command, cli: Cli): void {
           after = (await client.call<EditedShape>('POST', `${path}/edits`, { query, body })).run;
         }
         if (options.json === true) printJson(cli.terminal, after);
-        else if (text === undefined && after !== undefined && after.notes !== '') cli.terminal.out(`${after.notes}\n`);
+        else if (text === undefined && after !== undefined && after.notes !== '')
+          // A file gets what was written, a terminal nothing that moves its cursor.
+          cli.terminal.out(`${cli.terminal.interactive ? manyLines(after.notes) : after.notes}\n`);
       });
     },
   );

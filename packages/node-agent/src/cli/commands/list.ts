@@ -125,7 +125,9 @@ function print(
   for (const [index, { project, total, runs }] of withRuns.entries()) {
     if (index > 0) terminal.out('\n');
     if (listed.length > 1)
-      terminal.out(`${paint(terminal, 'bold', project.title)} ${paint(terminal, 'dim', plural(total, 'run'))}\n`);
+      terminal.out(
+        `${paint(terminal, 'bold', oneLine(project.title))} ${paint(terminal, 'dim', plural(total, 'run'))}\n`,
+      );
     terminal.out(table(terminal, columnsOf(cli, options.columns), runs));
     if (runs.length < total) terminal.err(`${runs.length} of ${total} shown; more with --limit.\n`);
   }

@@ -7,6 +7,7 @@ import { printJson, withClient, withJson } from '../command.ts';
 import { formatBytes, plural } from '../format.ts';
 import type { PeerShape, SyncShape } from '../shapes.ts';
 import { Progress } from '../terminal.ts';
+import { oneLine } from '../width.ts';
 import { describePeer } from './status.ts';
 
 export function shareCommands(program: Command, cli: Cli): void {
@@ -51,7 +52,7 @@ function joinCommand(program: Command, cli: Cli): void {
         if (options.json === true) printJson(cli.terminal, peer);
         else
           cli.terminal.out(
-            `Joined ${peer.name ?? peer.url}. Runs on this machine are now shared; "fieldbook sync" waits until all are there.\n`,
+            `Joined ${oneLine(peer.name ?? peer.url)}. Runs on this machine are now shared; "fieldbook sync" waits until all are there.\n`,
           );
       } finally {
         progress.end();

@@ -5,6 +5,7 @@ import { formatAgo, formatBytes, formatDuration, formatTime, formatValue, plural
 import type { RunDetailShape } from '../shapes.ts';
 import { facts, table } from '../table.ts';
 import { paint } from '../terminal.ts';
+import { manyLines, oneLine } from '../width.ts';
 
 export function showCommand(program: Command, cli: Cli): void {
   const command = program
@@ -23,9 +24,9 @@ export function showCommand(program: Command, cli: Cli): void {
 }
 
 function print({ terminal, now }: Cli, run: RunDetailShape): void {
-  const title = (text: string): void => terminal.out(`\n${paint(terminal, 'bold', text)}\n`);
+  const title = (text: string): void => terminal.out(`\n${paint(terminal, 'bold', oneLine(text))}\n`);
   const ended = run.ended ?? now();
-  terminal.out(`${paint(terminal, 'bold', run.name)}${run.star ? ' ★' : ''}\n`);
+  terminal.out(`${paint(terminal, 'bold', oneLine(run.name))}${run.star ? ' ★' : ''}\n`);
   terminal.out(
     facts(terminal, [
       ['run', run.id],
@@ -89,15 +90,10 @@ function print({ terminal, now }: Cli, run: RunDetailShape): void {
     if (dropped > 0) title(`${plural(dropped, 'record')} dropped by a failing disk`);
     if (traceback === null) continue;
     title('Traceback');
-    terminal.out(`${clean(traceback)}\n`);
+    terminal.out(`${manyLines(traceback)}\n`);
   }
   if (run.notes !== '') {
     title('Notes');
-    terminal.out(`${clean(run.notes)}\n`);
+    terminal.out(`${manyLines(run.notes)}\n`);
   }
-}
-
-/** Several lines of somebody else's text; nothing in it may move the cursor. */
-function clean(text: string): string {
-  return text.trimEnd().replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
 }
