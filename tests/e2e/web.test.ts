@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, fieldbook } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
+import { Relay } from '../scaffold/machine.ts';
+import { fill } from './fill.ts';
 import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, table, visit } from './visit.ts';
 
 let browser: Browser;
@@ -264,5 +266,37 @@ describe('the web UI without a server', () => {
     await page.getByRole('heading', { name: 'too fast indeed' }).waitFor();
     await saved(page);
     expect((await ask(back, 'GET', '/runs/too%20fast%20indeed')).json.conflicts).toEqual([]);
+  });
+});
+
+describe('the web UI on a relay', () => {
+  it('[WEB-9] takes a token from the address once, keeps it, and asks for one when it has none', async () => {
+    const relay = await new Relay().up();
+    const token = await relay.token('member', 'reviewer');
+    await fill(relay.url, token, { project: 'shared', runs: 3, newest: Date.now() - 60_000 });
+    const stranger = await visit(await profile(browser), relay.url);
+    await stranger.getByRole('heading', { name: 'This relay asks for a token' }).waitFor();
+    await stranger.getByLabel('Token', { exact: true }).fill(token);
+    await stranger.getByRole('button', { name: 'Enter' }).click();
+    await stranger.getByRole('link', { name: 'shared' }).waitFor();
+
+    const invited = await profile(browser);
+    const page = await visit(invited, `${relay.url}/p/shared#token=${token}`);
+    expect(page.url()).toBe(`${relay.url}/p/shared`);
+    await rows(page).nth(2).waitFor();
+    await rows(page).nth(0).click();
+    await page.keyboard.press('s');
+    await page
+      .getByRole('dialog', { name: 'Who is writing?' })
+      .getByRole('textbox', { name: 'Your name' })
+      .fill('Emmy');
+    await page.keyboard.press('Enter');
+    await rows(page).nth(0).getByText('starred').waitFor({ state: 'attached' });
+    await says(syncMark(page), 'Saved on the relay');
+    await page.close();
+    const again = await visit(invited, `${relay.url}/p/shared`);
+    await rows(again).nth(0).getByText('starred').waitFor({ state: 'attached' });
+    const { body } = await relay.api<{ runs: { star: boolean }[] }>(token, 'GET', '/projects/shared/runs?q=star');
+    expect(body.runs).toHaveLength(1);
   });
 });
