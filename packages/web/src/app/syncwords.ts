@@ -18,6 +18,14 @@ export function syncWords(session: Session | null): SyncWords {
   const edits = count(unsaved, 'edit');
   const server = session.server === null ? 'server' : session.server.kind;
   const only = unsaved === 0 ? '' : ` ${edits} not yet on the ${server}.`;
+  if (session.refusal !== null && connection.state === 'online') {
+    return {
+      tone: 'bad',
+      brief: 'Refused',
+      text: 'Edits not accepted',
+      more: `The ${server} says: ${session.refusal}${only === '' ? '' : ` ${edits} only in this browser.`}`,
+    };
+  }
   switch (connection.state) {
     case 'refused':
       return connection.code === 4401

@@ -66,6 +66,8 @@ export interface Session {
   /** A good guess for `person`: the user of the agent's machine. */
   suggestedPerson: string | null;
   hasToken: boolean;
+  /** Why the server did not take an edit, in its words; null while it takes them. */
+  refusal: string | null;
   /** Edits made in this browser that no server has acknowledged. */
   unsaved: number;
   /** Books listed and books folded. */

@@ -37,6 +37,8 @@ export interface ShelfOptions {
   /** The server holds the first `count` content frames of this connection durably. */
   onAcked: (name: DocumentName, count: number) => void;
   onReconnect: (name: DocumentName) => void;
+  /** The server refused what this tab sent to one document, for good: a viewer's edit, for one. */
+  onRefused: (name: DocumentName, reason: string) => void;
 }
 
 /** y-indexeddb has no error path: an open that fails or is blocked leaves `whenSynced` pending for ever. */
@@ -159,6 +161,10 @@ export class Shelf {
     provider.messageHandlers[MESSAGE_ACK] = (_encoder: unknown, decoder: decoding.Decoder) =>
       onAcked(name, decoding.readVarUint(decoder));
     if (name === WORKSPACE_DOCUMENT) this.#watch(provider);
+    else
+      provider.on('closed', ({ code, reason }: { code: number; reason: string }) =>
+        this.#options.onRefused(name, reason || `code ${code}`),
+      );
     return provider;
   }
 

@@ -57,6 +57,7 @@ class Worker implements FieldbookWorker {
       person: this.#editor.person,
       suggestedPerson: null,
       hasToken: this.#token !== null,
+      refusal: null,
       unsaved: this.#editor.ledger.size,
       books: { listed: 0, loaded: 0 },
       storage: { problem, persisted: null, usage: null, quota: null },
@@ -76,6 +77,10 @@ class Worker implements FieldbookWorker {
         this.#tell();
       },
       onStorageProblem: (words) => this.#storageProblem(words),
+      onRefused: (_name, reason) => {
+        this.#session.refusal = reason;
+        this.#tell();
+      },
       onReconnect: (name) => this.#editor.ledger.connected(name),
       onSent: (name, frame) => this.#editor.ledger.sent(name, frame),
       onAcked: (name, frames) => this.#editor.acked(name, frames),
@@ -243,6 +248,7 @@ class Worker implements FieldbookWorker {
     this.#token = token;
     this.#http.token = token;
     this.#session.hasToken = token !== null;
+    this.#session.refusal = null;
     if (token === null) await this.#keep.remove('token');
     else await this.#keep.put('token', token);
     this.#shelf.retry();
