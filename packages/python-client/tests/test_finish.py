@@ -57,6 +57,9 @@ def test_a_long_traceback_keeps_its_end(home: Home) -> None:
         ("import sys; sys.exit()", "finished", 0, 0),
         ("import sys; sys.exit(3)", "failed", 3, 3),
         ("import sys; sys.exit('no data')", "failed", 1, 1),
+        ("exit(3)", "failed", 3, 3),
+        ("quit('no data')", "failed", 1, 1),
+        ("exit()", "finished", 0, 0),
         ("1/0", "failed", 1, 1),
         ("raise KeyboardInterrupt", "failed", 1, -signal.SIGINT),
     ],
@@ -72,6 +75,19 @@ def test_every_way_out_of_a_script(
     assert returned == exit_code
     assert (ended["status"], ended["exit_code"]) == (status, code)
     assert ("Traceback" in (ended["traceback"] or "")) == (ending in ("1/0", "raise KeyboardInterrupt"))
+
+
+def test_a_thread_that_leaves_does_not_fail_the_run(home: Home) -> None:
+    script = """
+import fieldbook, sys, threading
+run = fieldbook.init('p')
+thread = threading.Thread(target=lambda: sys.exit(3))
+thread.start(); thread.join()
+"""
+    assert run_script(script, home)[0] == 0
+    ended = close(home.only())
+    assert ended is not None
+    assert (ended["status"], ended["exit_code"]) == ("finished", 0)
 
 
 def test_hooks_are_chained(home: Home) -> None:

@@ -7,6 +7,7 @@ handler stays. What no process can hear (``kill -9``, ``os._exit``, a segfault) 
 from __future__ import annotations
 
 import atexit
+import builtins
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ def watch(run: Run) -> None:
         atexit.register(_at_exit)
         _previous_excepthook, sys.excepthook = sys.excepthook, _excepthook
         _previous_exit, sys.exit = sys.exit, _exit  # type: ignore[assignment]
+        _watch_quitters()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_in_child)
     _watch_worker()
@@ -101,9 +103,28 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 def _exit(status: Any = None, /) -> None:
     """``sys.exit`` that remembers its argument: by the time of atexit nothing else in Python knows it."""
-    global _exit_status
-    _exit_status = status
+    _remember(status)
     _previous_exit(status)
+
+
+def _remember(status: Any) -> None:
+    global _exit_status
+    if _in_main_thread():  # elsewhere it ends a thread, not the process
+        _exit_status = status
+
+
+def _watch_quitters() -> None:
+    """``exit(3)`` and ``quit(3)`` as builtins, which raise without asking ``sys.exit``."""
+    quitter: Any = type(getattr(builtins, "exit", None))
+    if quitter.__module__ != "_sitebuiltins":
+        return  # python -S, IPython and frozen programs have none or their own
+    leave = quitter.__call__
+
+    def call(self: Any, code: Any = None) -> None:
+        _remember(code)
+        leave(self, code)
+
+    quitter.__call__ = call
 
 
 def _in_main_thread() -> bool:
