@@ -34,7 +34,7 @@ const ingest = await startIngest({
   // As fast as it can: the more writes there are, the more of them a kill can hit.
   timers: {
     after: (_ms, run) => {
-      const timer = setTimeout(run, 1);
+      const timer = setTimeout(() => run(), 1);
       return () => clearTimeout(timer);
     },
   },
