@@ -99,6 +99,14 @@ def test_long_texts_are_cut_at_a_character_and_told(home: Home, capfd: pytest.Ca
     assert "'prompt'" in capfd.readouterr().err
 
 
+def test_long_lists_are_cut_and_told(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    run = fieldbook.init("p")
+    run["classes"] = [f"class {number}" for number in range(1001)]
+    run.finish()
+    assert home.only().attributes()["classes"] == [f"class {number}" for number in range(1000)]
+    assert "1001 texts" in capfd.readouterr().err
+
+
 def test_large_mappings_are_split_over_records(home: Home) -> None:
     config = {f"k{index}": "v" * 1000 for index in range(2000)}
     with fieldbook.init("p", config=config):

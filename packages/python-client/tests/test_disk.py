@@ -174,6 +174,33 @@ def test_after_a_failure_the_disk_is_left_alone_for_a_while(home: Home, monkeypa
     run.finish()
 
 
+def test_a_clock_that_is_set_back_does_not_keep_the_disk_waiting(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = fieldbook.init("p")
+    run.log({"x": 0})
+    monkeypatch.setattr(writer, "write", refuse)
+    run.log({"x": 1})
+    monkeypatch.undo()
+    monkeypatch.setattr(writer, "time", lambda: time.time() - 86_400)
+    run.log({"x": 2})
+    found = home.only()
+    assert found.values("x") == [0, 2]
+    assert [gap["points"] for gap in found.of(journal.GAP)] == [1]
+    run.finish()
+
+
+def test_a_clock_that_is_set_back_does_not_hide_a_deleted_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fieldbook.init("p")
+    run.log({"x": 0})
+    shutil.rmtree(home.path / "journals")
+    monkeypatch.setattr(writer, "time", lambda: time.time() - 86_400)
+    run.log({"x": 1})
+    assert home.only().values("x") == [0, 1]
+    run.finish()
+
+
 @root
 def test_a_read_only_disk_does_not_raise_and_recovers(
     tiny: Home, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -29,3 +29,16 @@ def test_mistakes(home: Home) -> None:
         for tag, error in ((3, TypeError), ("", ValueError), ("x" * 129, ValueError), ("a\tb", ValueError)):
             with pytest.raises(error, match="tags"):
                 run.tags.add(tag)  # type: ignore[arg-type]
+
+
+def test_one_tag_too_many_is_told_and_not_recorded(home: Home) -> None:
+    run = fieldbook.init("p", tags=["first"])
+    run.tags.add(*[f"t{number}" for number in range(255)])
+    with pytest.raises(ValueError, match="tag 257"):
+        run.tags.add("one more")
+    run.tags.add("first", "t0")
+    run.tags.remove("t1")
+    run.tags.add("one more")
+    run.finish()
+    added = [tag for record in home.only().of(journal.TAGS) for tag in record["add"]]
+    assert added.count("one more") == 1

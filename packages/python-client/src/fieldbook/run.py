@@ -122,6 +122,8 @@ class Tags:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        #: What this script gave and has not taken back; the others in force are not known here.
+        self._given: set[str] = set()
 
     def add(self, *tags: str) -> None:
         """``run.tags.add("baseline", "fp16")``"""
@@ -134,6 +136,10 @@ class Tags:
     def _change(self, verb: str, tags: tuple[Any, ...]) -> None:
         flat = [item for tag in tags for item in (tag if isinstance(tag, (list, tuple, set, frozenset)) else [tag])]
         checked = _check_tags(flat, "tags")
+        given = self._given.union(checked) if verb == "add" else self._given.difference(checked)
+        if len(given) > values.TAGS_LIMIT:
+            raise ValueError(f"tags: this would be tag {len(given)}; a run has at most {values.TAGS_LIMIT}")
+        self._given = given
         if checked:
             self._run._put(journal.TAGS, {"add": [], "remove": [], verb: checked})
 
@@ -185,6 +191,7 @@ class Run:
         self.project = project_id
         self.name: str | None = about["name"]
         self.tags = Tags(self)
+        self.tags._given.update(about["tags"])
         self._typed_project = project
         self._about = about
         self._folder = os.path.join(home, "journals", project_id, run_id)

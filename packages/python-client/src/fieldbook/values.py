@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: A string parameter: a path, a command, a short prompt. Longer texts are cut, with one warning.
 TEXT_LIMIT = 4096
+#: Texts of one attribute; what is longer is data.
+LIST_LIMIT = 1000
 NAME_LIMIT = 512
 NOTES_LIMIT = 64 * 1024
 TAG_LIMIT = 128
@@ -220,7 +222,12 @@ def _encode_other(path: str, value: Any) -> Any:
 
 def _encode_list(path: str, items: list[Any]) -> Any:
     if all(isinstance(item, str) for item in items):
-        return [_clip(path, redact_value(path, item)) for item in items[:1000]]
+        if len(items) > LIST_LIMIT:
+            warn_once(
+                "long-list",
+                f"the list {path!r} has {len(items)} texts; an attribute keeps the first {LIST_LIMIT}. Longer lists are cut.",
+            )
+        return [_clip(path, redact_value(path, item)) for item in items[:LIST_LIMIT]]
     try:
         text = json.dumps(items, default=_text_of, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -122,7 +122,7 @@ class Writer:
         now = time() * 1000.0
         with own:
             file = self._file
-            if shape.epoch == self._epoch and now < self._check_at and file.steady:
+            if shape.epoch == self._epoch and 0.0 < self._check_at - now <= CHECK_MS and file.steady:
                 steps = self._steps
                 if step is None:
                     step = self._next_step(shape)
@@ -367,7 +367,7 @@ class Writer:
     def write_items(self, fresh: list[Item]) -> float:
         """Appends records with one write, after what was held back; returns how many ms the write took."""
         now = time() * 1000.0
-        if now < self._retry_at:
+        if _ahead(self._retry_at, now, RETRY_LIMIT_MS):
             for item in fresh:
                 self._lose(item, "")
             return 0.0
@@ -450,14 +450,16 @@ class Writer:
         file = self._file
         if not file.steady:
             file.recover()
-        if file.usable and now >= self._check_at:
+        if file.usable and not _ahead(self._check_at, now, CHECK_MS):
             self._check_at = now + CHECK_MS
             if file.deleted():
                 file.restore()
         if not file.usable:
             file.open_next()
             self._new_file(now)
-        elif file.size >= ROTATE_BYTES or (now >= self._rotate_at and file.size >= ROTATE_AGED_BYTES):
+        elif file.size >= ROTATE_BYTES or (
+            file.size >= ROTATE_AGED_BYTES and not _ahead(self._rotate_at, now, ROTATE_MS)
+        ):
             if file.rotate(now):
                 self._new_file(now)
             else:
@@ -480,7 +482,7 @@ class Writer:
         )
 
     def _slow_write(self, now: float) -> None:
-        if now - self._slow_since > SLOW_WINDOW_MS:
+        if not 0.0 <= now - self._slow_since <= SLOW_WINDOW_MS:
             self._slow_since = now
             self._slow = 0
         self._slow += 1
@@ -510,6 +512,11 @@ class Writer:
             warn(f"{len(self._held)} records and {lost} points could not be written to {self.folder}.")
         elif lost:
             warn(f"{lost} points could not be written to {self.folder}; the run says where they are missing.")
+
+
+def _ahead(due: float, now: float, longest: float) -> bool:
+    """Whether ``due`` lies ahead. Further than it was ever set means that the clock was set back: then it is due."""
+    return 0.0 < due - now <= longest
 
 
 def _reason(error: OSError) -> str:
