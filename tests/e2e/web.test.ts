@@ -207,6 +207,7 @@ describe('the web UI without a server', () => {
 
     const back = await agentAt(home, port);
     await saved(offline);
+    await rowOf(offline, 'no packages').getByText('not yet saved elsewhere').waitFor({ state: 'detached' });
     expect((await ask(back, 'GET', '/runs/no%20packages')).json.tags).toContain('on a plane');
   });
 

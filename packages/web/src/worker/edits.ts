@@ -19,6 +19,13 @@ interface Told {
   remove?: EditId[];
 }
 
+export interface EditorListeners {
+  /** The person or the number of edits that are not saved changed. */
+  onChange: () => void;
+  /** Edits that a server has acknowledged, to this tab or another. */
+  onSaved: (edits: readonly Unsaved[]) => void;
+}
+
 /**
  * Writes edits of this browser's person into books and keeps count of those that no server has acknowledged: in
  * IndexedDB, so that the count survives the tab, and over BroadcastChannel, so that tabs show the same one.
@@ -30,6 +37,7 @@ export class Editor {
   readonly #keep: Keep;
   readonly #channel = new BroadcastChannel('fieldbook/unsaved');
   readonly #onChange: () => void;
+  readonly #onSaved: (edits: readonly Unsaved[]) => void;
   #person: string | null;
 
   private constructor(
@@ -37,8 +45,10 @@ export class Editor {
     person: string | null,
     hybrid: HybridClock,
     keep: Keep,
-    onChange: () => void,
+    listeners: EditorListeners,
   ) {
+    this.#onSaved = listeners.onSaved;
+    const { onChange } = listeners;
     this.#device = device;
     this.#person = person;
     this.#keep = keep;
@@ -46,18 +56,18 @@ export class Editor {
     this.#author = new Author({ device: device.id, by: person ?? '', hybrid, clock, random });
     this.#channel.onmessage = ({ data }: MessageEvent<Told>) => {
       this.ledger.add(data.add ?? []);
-      this.ledger.remove(data.remove ?? []);
+      this.#onSaved(this.ledger.remove(data.remove ?? []));
       onChange();
     };
   }
 
-  static async open(device: BrowserDevice, keep: Keep, onChange: () => void): Promise<Editor> {
+  static async open(device: BrowserDevice, keep: Keep, listeners: EditorListeners): Promise<Editor> {
     const [person, last, unsaved] = await Promise.all([
       keep.get<string>('person'),
       keep.get<Hlc>('hlc'),
       keep.get<Unsaved[]>('unsaved'),
     ]);
-    const editor = new Editor(device, person ?? null, new HybridClock(clock, last), keep, onChange);
+    const editor = new Editor(device, person ?? null, new HybridClock(clock, last), keep, listeners);
     editor.ledger.add(unsaved ?? []);
     return editor;
   }
@@ -115,7 +125,9 @@ export class Editor {
 
   acked(document: DocumentName, frames: number): void {
     const saved = this.ledger.acked(document, frames);
-    if (saved.length > 0) this.#record({ remove: saved });
+    if (saved.length === 0) return;
+    this.#record({ remove: saved.map(({ id }) => id) });
+    this.#onSaved(saved);
   }
 
   #make(project: Project, run: RunId, change: Change): Edit[] {

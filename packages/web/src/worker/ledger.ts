@@ -46,13 +46,17 @@ export class Ledger {
     for (const edit of edits) this.#unsaved.set(edit.id, edit);
   }
 
-  remove(ids: readonly EditId[]): void {
+  /** Returns those that were there. */
+  remove(ids: readonly EditId[]): Unsaved[] {
+    const removed: Unsaved[] = [];
     for (const id of ids) {
       const edit = this.#unsaved.get(id);
       if (edit === undefined) continue;
       this.#unsaved.delete(id);
       this.#sent.get(edit.document)?.delete(id);
+      removed.push(edit);
     }
+    return removed;
   }
 
   connected(document: DocumentName): void {
@@ -68,10 +72,9 @@ export class Ledger {
   }
 
   /** The server holds the first `frames` frames of this connection. Returns the edits that are saved by that. */
-  acked(document: DocumentName, frames: number): EditId[] {
+  acked(document: DocumentName, frames: number): Unsaved[] {
     const saved: EditId[] = [];
     for (const [id, frame] of this.#sent.get(document) ?? []) if (frame <= frames) saved.push(id);
-    this.remove(saved);
-    return saved;
+    return this.remove(saved);
   }
 }

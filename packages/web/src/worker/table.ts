@@ -15,6 +15,8 @@ import {
 import type { ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, View } from './api.ts';
 import { AGGREGATES } from './columns.ts';
 
+const NUMBERS_OFFERED = 8;
+
 export interface Found {
   /** In the view's order. */
   ids: readonly RunId[];
@@ -75,7 +77,12 @@ export class ProjectTable {
   }
 
   complete(text: string, cursor: number, now: number): Completion[] {
-    return completions(text, cursor, this.#schema(now));
+    const offers = completions(text, cursor, this.#schema(now));
+    // Fifteen digits of somebody's loss are no help in choosing a bound.
+    const numbers = offers.filter(
+      ({ kind, text: value }) => kind === 'value' && value !== '' && !Number.isNaN(Number(value)),
+    );
+    return numbers.length > NUMBERS_OFFERED ? offers.filter((offer) => !numbers.includes(offer)) : offers;
   }
 
   tags(): string[] {

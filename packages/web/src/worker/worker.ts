@@ -47,7 +47,12 @@ class Worker implements FieldbookWorker {
     if (options.token !== null) await keep.put('token', options.token).catch(() => undefined);
     this.#token = options.token ?? (await keep.get<string>('token')) ?? null;
     this.#device = await browserDevice(keep);
-    this.#editor = await Editor.open(this.#device, keep, () => this.#tell());
+    this.#editor = await Editor.open(this.#device, keep, {
+      onChange: () => this.#tell(),
+      onSaved: (edits) => {
+        for (const { project, run } of edits) this.#listener({ kind: 'project', id: project, runs: [run] });
+      },
+    });
     this.#http = new Http(options.origin, this.#token);
     this.#series = new SeriesSource(this.#http, keep);
     this.#session = {
