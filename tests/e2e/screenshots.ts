@@ -40,8 +40,7 @@ export const PICTURES: readonly Picture[] = [
     take: async (page, url) => {
       await chosen(page, url);
       await page.getByRole('combobox', { name: 'Query' }).fill('tags has "sweep" and val/accuracy.max > 0.9');
-      await page.keyboard.press('Escape');
-      await page.keyboard.press('Escape');
+      await page.getByRole('combobox', { name: 'Query' }).blur();
     },
   },
   {
