@@ -4,7 +4,7 @@ import type { DeviceId, DocumentName, ProjectId, RunId, WriterId } from '@fieldb
 import { bookName, HybridClock, isFieldbookError, mintRunId, mintWriterId, monthOf } from '@fieldbook/core';
 import { Book } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
-import { Author, ProjectFold } from '@fieldbook/core/fold';
+import { Author, canonicalState, ProjectFold } from '@fieldbook/core/fold';
 import { Library } from '@fieldbook/core/library';
 import { cardKey, decodeCard, encodeCard, encodeEdit } from '@fieldbook/core/record';
 import type { FakeClock, SeededRandom } from '@fieldbook/core/testing';
@@ -325,6 +325,15 @@ async function check(member: Member, conflicts: Set<string>): Promise<void> {
     throw new Error('the library shows something else than the fold');
   for (const id of expected.ids()) {
     const state = expected.run(id)!;
+    // The library keeps states and drops them when a record comes; a stale one is what people would see.
+    const shown = await member.library.run(PROJECT, id);
+    if (shown === undefined || canonicalState(shown) !== canonicalState(state)) {
+      throw new Error(`the library shows an older state of ${id}`);
+    }
+    // Said here by itself, because the fold that the replica is held against is the same.
+    if (state.purged && (state.writers.length > 0 || state.tags.length > 0 || state.conflicts.length > 0)) {
+      throw new Error(`${id} is purged and shown`);
+    }
     for (const { field, sides } of state.conflicts) {
       conflicts.add([id, field, ...sides.map(({ edit }) => edit).sort()].join(' '));
     }
