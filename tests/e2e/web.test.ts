@@ -142,6 +142,7 @@ describe('the web UI on an agent', () => {
     const { agent, url } = await examples();
     const page = await visit(await profile(browser), `${url}/p/digits`);
     await rowOf(page, 'too fast').click();
+    await page.getByRole('toolbar').getByText('1 run selected').waitFor();
     await page.keyboard.press('Delete');
     await rowOf(page, 'too fast').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Trash 1' }).click();
