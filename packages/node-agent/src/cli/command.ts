@@ -4,7 +4,7 @@ import type { Home } from '../machine/home.ts';
 import type { Client } from './client.ts';
 import { exitCodeOf } from './exit.ts';
 import type { Terminal } from './terminal.ts';
-import { paint } from './terminal.ts';
+import { paint, Progress } from './terminal.ts';
 import { oneLine } from './width.ts';
 
 /** What every command is given. */
@@ -20,13 +20,31 @@ export interface Cli {
   setExitCode(code: number): void;
 }
 
-/** Runs `work` with a client and closes it, whatever happens. */
-export async function withClient<T>(cli: Cli, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await cli.connect();
+/**
+ * Runs `work` with a client and closes it, whatever happens. A person at a terminal sees what a long call does, unless
+ * the command tells that itself.
+ */
+export async function withClient<T>(
+  cli: Cli,
+  work: (client: Client) => Promise<T>,
+  { telling = false }: { telling?: boolean } = {},
+): Promise<T> {
+  const client = await slowly(cli, 'Opening the field book …', () => cli.connect());
+  const call: Client['call'] = (...asked) => slowly(cli, 'Reading the field book …', () => client.call(...asked));
   try {
-    return await work(client);
+    return await work(telling ? client : { kind: client.kind, url: client.url, call, close: () => client.close() });
   } finally {
     await client.close();
+  }
+}
+
+async function slowly<T>(cli: Cli, line: string, work: () => Promise<T>): Promise<T> {
+  if (!cli.terminal.progress) return work();
+  const progress = new Progress(cli.terminal, line);
+  try {
+    return await work();
+  } finally {
+    progress.end();
   }
 }
 

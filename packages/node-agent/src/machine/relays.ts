@@ -53,7 +53,10 @@ export class Relays implements SyncSource {
 
   async state(): Promise<SyncState> {
     const peers = await Promise.all([...this.#relays.values()].map((relay) => this.#peerState(relay)));
-    const settled = [...this.#relays.values()].every(({ client, blobs }) => client.settled && blobs.status().settled);
+    // A session with a token that only reads is settled when it has read everything; what was made here is not there.
+    const settled =
+      [...this.#relays.values()].every(({ client, blobs }) => client.settled && blobs.status().settled) &&
+      peers.every(({ pendingDocuments }) => pendingDocuments === 0);
     return { lastSeq: this.#machine.replica.lastSeq, peers, settled };
   }
 
@@ -163,14 +166,16 @@ export class Relays implements SyncSource {
   }
 
   async #peerState({ client, blobs }: Relay): Promise<PeerState> {
-    const { url, connected, since, problem, pushedThrough, pulledThrough, toPush, toPull } = await client.status();
+    const { url, connected, since, problem, readOnly, pushedThrough, pulledThrough, toPush, toPull } =
+      await client.status();
     const upload = blobs.status();
+    const stays = readOnly && toPush > 0 ? ONLY_READS : null;
     return {
       url,
       name: this.#machine.membership.info.name,
       connected,
       since,
-      problem: problem ?? upload.problem,
+      problem: problem ?? stays ?? upload.problem,
       pushedThrough,
       pulledThrough,
       pendingDocuments: toPush + toPull,
@@ -219,6 +224,11 @@ export class Relays implements SyncSource {
     for (const listener of this.#listeners) listener();
   }
 }
+
+const ONLY_READS = {
+  code: 'forbidden',
+  message: 'The token only reads: what is made on this machine stays on it. Join again with the token of a member.',
+};
 
 function startBoth({ client, blobs }: Relay): void {
   client.start();

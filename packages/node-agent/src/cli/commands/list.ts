@@ -60,6 +60,14 @@ async function list(cli: Cli, client: Client, q: string, options: Options): Prom
     return;
   }
   print(cli, listed, q, options);
+  if (q === '' && listed.every(({ total }) => total === 0)) await sayWhatIsMissing(cli, client);
+}
+
+/** "No runs" must not hide runs that could not be taken in. */
+async function sayWhatIsMissing(cli: Cli, client: Client): Promise<void> {
+  const health = await client.call<{ journals: { problems: object[] } | null }>('GET', '/health');
+  const count = health.journals?.problems.length ?? 0;
+  if (count > 0) cli.terminal.err(`${plural(count, 'problem')} with journals; "fieldbook doctor" says more.\n`);
 }
 
 async function parsed(client: Client, q: string): Promise<void> {

@@ -30,7 +30,7 @@ export function shareCommands(program: Command, cli: Cli): void {
     .description('wait until everything here is safe at every relay, and everything there is here')
     .option('--timeout <seconds>', 'give up after so long', '600');
   withJson(sync).action(async (options: { json?: boolean; timeout: string }) => {
-    await withClient(cli, (client) => waitUntilSettled(cli, client, options));
+    await withClient(cli, (client) => waitUntilSettled(cli, client, options), { telling: true });
   });
 }
 
@@ -44,20 +44,26 @@ function joinCommand(program: Command, cli: Cli): void {
     const { url, token } = readLink(link);
     const given = options.token === '-' ? (await cli.terminal.readStdin()).trim() : options.token;
     const body = { url, token: given ?? cli.env['FIELDBOOK_TOKEN'] ?? token };
-    await withClient(cli, async (client) => {
-      const progress = new Progress(cli.terminal, `Joining ${url} …`);
-      try {
-        const peer = await client.call<PeerShape>('POST', '/join', { body });
-        progress.end();
-        if (options.json === true) printJson(cli.terminal, peer);
-        else
-          cli.terminal.out(
-            `Joined ${oneLine(peer.name ?? peer.url)}. Runs on this machine are now shared; "fieldbook sync" waits until all are there.\n`,
-          );
-      } finally {
-        progress.end();
-      }
-    });
+    await withClient(
+      cli,
+      async (client) => {
+        const progress = new Progress(cli.terminal, `Joining ${url} …`);
+        try {
+          const peer = await client.call<PeerShape>('POST', '/join', { body });
+          progress.end();
+          if (options.json === true) printJson(cli.terminal, peer);
+          else
+            cli.terminal.out(
+              peer.problem?.code === 'forbidden'
+                ? `Joined ${oneLine(peer.name ?? peer.url)} to read. ${oneLine(peer.problem.message)}\n`
+                : `Joined ${oneLine(peer.name ?? peer.url)}. Runs on this machine are now shared; "fieldbook sync" waits until all are there.\n`,
+            );
+        } finally {
+          progress.end();
+        }
+      },
+      { telling: true },
+    );
   });
 }
 
@@ -67,7 +73,10 @@ export function readLink(link: string): { url: string; token: string | null } {
   try {
     parsed = new URL(link.includes('://') ? link : `https://${link}`);
   } catch {
-    throw new FieldbookError('invalid_argument', `${link} is not an address. It looks like https://relay.example.org.`);
+    throw new FieldbookError(
+      'invalid_argument',
+      `${link.split('#')[0]} is not an address. It looks like https://relay.example.org.`,
+    );
   }
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
     throw new FieldbookError(
@@ -80,6 +89,8 @@ export function readLink(link: string): { url: string; token: string | null } {
 }
 
 const POLL_MS = 200;
+/** A relay that takes nothing from us may still have much for us: it is given up when nothing has come for so long. */
+const STILL_MS = 1_500;
 
 async function waitUntilSettled(cli: Cli, client: Client, options: { json?: boolean; timeout: string }): Promise<void> {
   const seconds = Number(options.timeout);
@@ -88,8 +99,10 @@ async function waitUntilSettled(cli: Cli, client: Client, options: { json?: bool
   try {
     await client.call('POST', '/drain', { body: {} });
     const deadline = cli.now() + seconds * 1_000;
+    let moved = { at: cli.now(), seq: -1 };
     for (;;) {
       const sync = await client.call<SyncShape>('GET', '/sync');
+      if (sync.lastSeq !== moved.seq) moved = { at: cli.now(), seq: sync.lastSeq };
       if (sync.settled || sync.peers.length === 0) {
         progress.end();
         if (options.json === true) printJson(cli.terminal, sync);
@@ -98,11 +111,12 @@ async function waitUntilSettled(cli: Cli, client: Client, options: { json?: bool
         else cli.terminal.out(`Everything is exchanged with ${sync.peers.map(({ url }) => url).join(', ')}.\n`);
         return;
       }
-      refuseHopeless(sync);
+      refuseHopeless(sync, cli.now() - moved.at > STILL_MS);
       if (cli.now() > deadline) {
+        const state = sync.peers.map((peer) => describePeer(peer, cli.now())).join('; ');
         throw new FieldbookError(
           'timeout',
-          `Not everything is exchanged after ${seconds} s: ${sync.peers.map((peer) => describePeer(peer, cli.now())).join('; ')}.`,
+          `Not everything is exchanged after ${seconds} s: ${state.replace(/\.$/, '')}.`,
           { details: { ...sync } },
         );
       }
@@ -115,7 +129,7 @@ async function waitUntilSettled(cli: Cli, client: Client, options: { json?: bool
 }
 
 /** A relay that has refused us will refuse us again: waiting would be a lie. */
-function refuseHopeless(sync: SyncShape): void {
+function refuseHopeless(sync: SyncShape, still: boolean): void {
   const hopeless: readonly string[] = [
     'unauthorized',
     'forbidden',
@@ -124,12 +138,14 @@ function refuseHopeless(sync: SyncShape): void {
     'protocol_violation',
   ];
   for (const { connected, problem, url } of sync.peers) {
-    if (connected || problem === null || !hopeless.includes(problem.code)) continue;
+    if (problem === null || !hopeless.includes(problem.code)) continue;
+    if (connected && !(still && problem.code === 'forbidden')) continue;
     throw new FieldbookError(problem.code as ErrorCode, `${url}: ${problem.message}`);
   }
 }
 
 function toGo({ url, connected, problem, pendingDocuments, pendingBlobs, pendingBytes }: PeerShape): string {
-  if (!connected) return `${url} is not reachable${problem === null ? '' : ` (${problem.message})`}, trying again`;
+  if (!connected)
+    return `${url} is not reachable${problem === null ? '' : ` (${problem.message.replace(/\.$/, '')})`}, trying again`;
   return `${plural(pendingDocuments, 'document')} and ${plural(pendingBlobs, 'blob')} (${formatBytes(pendingBytes)}) to go`;
 }

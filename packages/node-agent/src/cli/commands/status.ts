@@ -24,6 +24,8 @@ export function statusCommand(program: Command, cli: Cli): void {
       const { projects } = await client.call<{ projects: ProjectShape[] }>('GET', '/projects');
       const sync = await client.call<SyncShape>('GET', '/sync');
       const device = await client.call<{ device: string; by: string; version: string }>('GET', '/device');
+      const health = await client.call<{ journals: { problems: { message: string }[] } | null }>('GET', '/health');
+      const problems = health.journals?.problems ?? [];
       const runs = projects.reduce((sum, project) => sum + project.runs, 0);
       const active = projects.reduce((sum, project) => sum + project.running, 0);
       if (options.json === true) {
@@ -45,6 +47,12 @@ export function statusCommand(program: Command, cli: Cli): void {
           ['data', cli.home.root],
           ['device', `${device.device}, edits by ${device.by}`],
           ['runs', `${plural(runs, 'run')} in ${plural(projects.length, 'project')}, ${active} running`],
+          [
+            'journals',
+            problems.length === 0
+              ? null
+              : `${plural(problems.length, 'problem')}: ${problems[0]!.message} "fieldbook doctor" says more.`,
+          ],
           ...(sync.peers.length === 0
             ? [['relays', 'none: what is here is only here'] as const]
             : sync.peers.map((peer) => ['relay', describePeer(peer, cli.now())] as const)),
