@@ -29,10 +29,7 @@ export class OpenDocument {
   constructor(name: DocumentName, parts: readonly Uint8Array[], epoch: number) {
     this.name = name;
     this.epoch = epoch;
-    // One transaction for all of them: merging is super-linear, and one by one costs a transaction each.
-    this.doc.transact(() => {
-      for (const part of parts) Y.applyUpdate(this.doc, part);
-    }, 'load');
+    load(this.doc, parts);
     if (this.#hasPending()) throw new FieldbookError('store_corrupt', 'A stored update is missing.');
     this.doc.on('afterTransaction', (transaction: Y.Transaction) => {
       if (transaction.origin !== JUDGED) return;
@@ -110,4 +107,14 @@ export class OpenDocument {
   #hasPending(): boolean {
     return this.doc.store.pendingStructs !== null || this.doc.store.pendingDs !== null;
   }
+}
+
+/**
+ * One transaction for all of them: merging is super-linear, and one by one costs a transaction each. A function of its
+ * own, because closures of one scope share what they capture: the listeners would keep every stored byte alive.
+ */
+function load(doc: Y.Doc, parts: readonly Uint8Array[]): void {
+  doc.transact(() => {
+    for (const part of parts) Y.applyUpdate(doc, part);
+  }, 'load');
 }
