@@ -17,6 +17,9 @@ interface Done {
 }
 
 const NOTICE_MS = 6_000;
+/** How long an edit right after the page opens waits for the agent to say whose machine this is. */
+const INTRODUCTION_MS = 2_000;
+const LOOK_MS = 50;
 const UNDO_STEPS = 100;
 
 /** Everything a person changes goes through here: it asks once who they are, can be undone, and says what happened. */
@@ -91,6 +94,7 @@ class Actions {
   }
 
   async #hasName(): Promise<boolean> {
+    await serverSpoke();
     if (client.session?.person != null) return true;
     this.asksName = true;
     return new Promise((resolve) => {
@@ -100,3 +104,17 @@ class Actions {
 }
 
 export const actions = new Actions();
+
+/**
+ * Resolves when the server has said what it is, or does not answer. An agent knows its owner and says so a moment after
+ * the page opens; asking for the name in that moment would swallow the key that made the edit.
+ */
+async function serverSpoke(): Promise<void> {
+  for (let waited = 0; waited < INTRODUCTION_MS; waited += LOOK_MS) {
+    const { session } = client;
+    if (session !== null && (session.person !== null || session.server !== null)) return;
+    const state = session?.connection.state;
+    if (state === 'offline' || state === 'refused') return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}

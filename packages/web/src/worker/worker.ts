@@ -327,6 +327,12 @@ class Worker implements FieldbookWorker {
       const device = await this.#http.json<{ role: 'agent' | 'relay'; by: string; version: string }>('/device');
       const workspace = await this.#http.json<{ name: string | null }>('/workspace');
       const machine = this.#library.workspace.devices().find(({ role }) => role === device.role);
+      if (device.role === 'agent' && device.by !== '') {
+        this.#session.suggestedPerson = device.by;
+        // On one's own machine the agent already knows who that is; Settings can say otherwise.
+        if (this.#editor.person === null) await this.#editor.setPerson(device.by);
+      }
+      // After the name: whoever sees the server knows whom it has named.
       this.#session.server = {
         kind: device.role,
         name: machine?.name ?? device.role,
@@ -334,11 +340,6 @@ class Worker implements FieldbookWorker {
         workspace: workspace.name,
       };
       await this.#keep.put('server', this.#session.server);
-      if (device.role === 'agent' && device.by !== '') {
-        this.#session.suggestedPerson = device.by;
-        // On one's own machine the agent already knows who that is; Settings can say otherwise.
-        if (this.#editor.person === null) await this.#editor.setPerson(device.by);
-      }
     } catch {
       // Rooms work without; the next connection asks again.
     }
