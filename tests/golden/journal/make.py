@@ -34,11 +34,13 @@ TRACEBACK = (
 class File:
     """A journal under construction, with a clock that ticks 250 ms a record."""
 
-    def __init__(self, seed: int, number: int = 0, first: int = 0) -> None:
+    def __init__(self, seed: int, number: int = 0, first: int = 0, minor: int = 0) -> None:
         self.nonce = bytes((seed * 37 + index * 11) % 256 for index in range(16))
         self.check = zlib.crc32(self.nonce)
         self.sequence = first
         self.data = bytearray(journal.header(self.nonce, number, first, WRITER))
+        self.data[5] = minor  # most files here were written by the first version, and stay as it wrote them
+        self.data[68:72] = zlib.crc32(self.data[:68]).to_bytes(4, "little")
         self.offsets: list[int] = []
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"FBJ1"
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 HEADER_SIZE = 72
 HEADER_LIMIT = 4096
 #: Type and payload of one record. A longer one is damage, so a reader never waits for gigabytes that will not come.
@@ -29,6 +29,12 @@ RECORD_LIMIT = 1_048_576
 METRIC_LIMIT = 1_048_576
 #: UTF-8 bytes of a metric or attribute path.
 PATH_LIMIT = 512
+#: UTF-8 bytes of the text of one OBJECT.
+TEXT_LIMIT = 65_536
+#: UTF-8 bytes of the text of one CONSOLE record.
+CONSOLE_LIMIT = 262_144
+#: Bytes of the payload of one CAPTURE: 512 KiB of ``data`` and what stands around it.
+CAPTURE_LIMIT = 524_288 + 4096
 
 META = 1
 DECLARE = 2
@@ -41,6 +47,18 @@ HEARTBEAT = 8
 GAP = 9
 CLOSE = 10
 ROTATED = 11
+FILE = 12
+OBJECT = 13
+CONSOLE = 14
+CAPTURE = 15
+
+#: Streams of CONSOLE.
+STDOUT = 1
+STDERR = 2
+TERMINAL = 3
+#: Flags of CONSOLE: an unfinished line that the stream's next record replaces; a notice of what was left out.
+CONSOLE_OPEN = 1
+CONSOLE_GAP = 2
 
 TYPE_NAMES = {
     META: "META",
@@ -54,12 +72,17 @@ TYPE_NAMES = {
     GAP: "GAP",
     CLOSE: "CLOSE",
     ROTATED: "ROTATED",
+    FILE: "FILE",
+    OBJECT: "OBJECT",
+    CONSOLE: "CONSOLE",
+    CAPTURE: "CAPTURE",
 }
 
 _HEADER = struct.Struct("<4sBBH16sIIQ26s2x")
 _FRAME = struct.Struct("<II")
 _SEQUENCE_TYPE = struct.Struct("<QB")
 _DECLARE = struct.Struct("<IH")
+_CONSOLE = struct.Struct("<dBB")
 
 
 def header(nonce: bytes, number: int, first: int, writer: str) -> bytes:
@@ -109,3 +132,8 @@ def heartbeat(time_ms: float) -> bytes:
 def rotated(time_ms: float, number: int) -> bytes:
     """Payload of ROTATED: the writer goes on in file ``number``."""
     return struct.pack("<dI", time_ms, number)
+
+
+def console(time_ms: float, stream: int, flags: int, text: str) -> bytes:
+    """Payload of CONSOLE: whole lines of ``text`` separated by newlines, without a last one. At most ``CONSOLE_LIMIT`` bytes."""
+    return _CONSOLE.pack(time_ms, stream, flags) + text.encode("utf-8", "replace")

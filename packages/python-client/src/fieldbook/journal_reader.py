@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from . import journal
 
 #: How many bytes salvage may run through the checksum before it gives up: a damaged 16 MiB file takes about a second.
 _SALVAGE_BUDGET = 256 * 1024 * 1024
+#: A name in a writer's spool folder, and the name of a section of CAPTURE.
+_SPOOLED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
+_SECTION = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 class JournalCorrupt(ValueError):
@@ -211,6 +215,10 @@ def _decode_payload(kind: int, payload: bytes, names: dict[int, str]) -> dict[st
         if not isinstance(value, dict):
             raise ValueError("not an object")
         return value
+    if kind in (journal.FILE, journal.OBJECT, journal.CAPTURE):
+        return _decode_object(kind, payload)
+    if kind == journal.CONSOLE:
+        return _decode_console(payload)
     if kind == journal.DECLARE:
         return {"names": _decode_names(payload, names)}
     if kind == journal.SCALARS:
@@ -236,6 +244,58 @@ def _decode_payload(kind: int, payload: bytes, names: dict[int, str]) -> dict[st
         time_ms, number = struct.unpack("<dI", payload)
         return {"time": time_ms, "number": number}
     return {"size": len(payload)}
+
+
+def _decode_object(kind: int, payload: bytes) -> dict[str, Any]:
+    """FILE, OBJECT and CAPTURE: what a reader cannot do without is there and has its kind; the rest is checked where it is used."""
+    if kind == journal.CAPTURE and len(payload) > journal.CAPTURE_LIMIT:
+        raise ValueError("more than a section may hold")
+    value = json.loads(payload.decode(), parse_constant=_refuse_constant)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    if kind == journal.CAPTURE:
+        section, data = value.get("section"), value.get("data")
+        if not (isinstance(section, str) and _SECTION.fullmatch(section) and isinstance(data, dict)):
+            raise ValueError("no section or no data")
+        return value
+    if not isinstance(value.get("path"), str):
+        raise ValueError("no path")
+    if kind == journal.FILE:
+        if not isinstance(value.get("name"), str) or not _is_spooled(value.get("spool"), True):
+            raise ValueError("no name, or not a name in the spool folder")
+        return value
+    step, file, text = value.get("step"), value.get("file"), value.get("text")
+    if not isinstance(value.get("kind"), str) or not _is_finite(step):
+        raise ValueError("no kind or no step")
+    if file is not None and not (isinstance(file, dict) and _is_spooled(file.get("spool"), False)):
+        raise ValueError("a file that is not named")
+    if value["kind"] == "text" and not isinstance(text, str):
+        raise ValueError("a text without a text")
+    if isinstance(text, str) and len(text.encode("utf-8", "replace")) > journal.TEXT_LIMIT:
+        raise ValueError("a text beyond the limit")
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _is_spooled(name: Any, may_lack: bool) -> bool:
+    if name is None:
+        return may_lack
+    return isinstance(name, str) and _SPOOLED.fullmatch(name) is not None
+
+
+def _decode_console(payload: bytes) -> dict[str, Any]:
+    time_ms, stream, flags = struct.unpack_from("<dBB", payload)
+    if stream not in (journal.STDOUT, journal.STDERR, journal.TERMINAL) or len(payload) - 10 > journal.CONSOLE_LIMIT:
+        raise ValueError("no such stream, or a text beyond the limit")
+    return {"time": time_ms, "stream": stream, "flags": flags, "text": payload[10:].decode()}
 
 
 def _refuse_constant(text: str) -> Any:
