@@ -128,6 +128,8 @@ function cardOf(
       ['val/acc' as AttributePath, metric(1 - loss / 2, 0.1, 1 - loss / 2.1)],
       ['train/loss' as AttributePath, metric(loss * 0.8, loss * 0.7, 2.4)],
     ]),
+    role: null,
+    removed: [],
     extra: {},
   };
 }

@@ -1,7 +1,26 @@
 import type * as Y from 'yjs';
 import { isFieldbookError } from '../errors.ts';
-import type { Entry, SegmentEntry, TailEntry, WriterEntry } from '../record/index.ts';
-import { decodeEntry, encodeEntry, segmentKey, tailKey, writerKey } from '../record/index.ts';
+import type {
+  CaptureEntry,
+  Entry,
+  FileEntry,
+  ObjectsEntry,
+  ObjectTailEntry,
+  SegmentEntry,
+  TailEntry,
+  WriterEntry,
+} from '../record/index.ts';
+import {
+  captureKey,
+  decodeEntry,
+  encodeEntry,
+  fileKey,
+  objectsKey,
+  objectTailKey,
+  segmentKey,
+  tailKey,
+  writerKey,
+} from '../record/index.ts';
 
 /** Typed access to a run document: one flat map of manifest entries. */
 export class RunDocument {
@@ -31,6 +50,23 @@ export class RunDocument {
     for (const [, entry] of this.#withPrefix('writer/')) if (entry.kind === 'writer') yield entry;
   }
 
+  /** Every version of every file, pending ones and removals included; in no order. */
+  *files(): Generator<FileEntry> {
+    for (const [, entry] of this.#withPrefix('file/')) if (entry.kind === 'file') yield entry;
+  }
+
+  *objects(): Generator<ObjectsEntry> {
+    for (const [, entry] of this.#withPrefix('objects/')) if (entry.kind === 'objects') yield entry;
+  }
+
+  *objectTails(): Generator<ObjectTailEntry> {
+    for (const [, entry] of this.#withPrefix('objecttail/')) if (entry.kind === 'objecttail') yield entry;
+  }
+
+  *captures(): Generator<CaptureEntry> {
+    for (const [, entry] of this.#withPrefix('capture/')) if (entry.kind === 'capture') yield entry;
+  }
+
   get(key: string): Entry | undefined {
     const bytes = this.#entries.get(key);
     return bytes === undefined ? undefined : read(bytes);
@@ -47,6 +83,23 @@ export class RunDocument {
 
   putWriter(entry: WriterEntry): void {
     this.#entries.set(writerKey(entry), encodeEntry(entry));
+  }
+
+  putFile(entry: FileEntry): void {
+    this.#entries.set(fileKey(entry), encodeEntry(entry));
+  }
+
+  putObjects(entry: ObjectsEntry): void {
+    this.#entries.set(objectsKey(entry), encodeEntry(entry));
+  }
+
+  /** `slot` numbers are reused, as those of tails. */
+  putObjectTail(entry: ObjectTailEntry, slot: number): void {
+    this.#entries.set(objectTailKey(entry.writer, entry.device, slot), encodeEntry(entry));
+  }
+
+  putCapture(entry: CaptureEntry): void {
+    this.#entries.set(captureKey(entry), encodeEntry(entry));
   }
 
   remove(key: string): void {

@@ -59,6 +59,10 @@ export interface Card {
   host: string | null;
   attributes: ReadonlyMap<AttributePath, AttributeValue>;
   metrics: ReadonlyMap<AttributePath, MetricSummary>;
+  /** `system`: a companion that captures and samples for another writer; how it ends says nothing of the run. Null else. */
+  role: string | null;
+  /** Paths that the writer removed without having set them: they hold, with all below them, against older writers. */
+  removed: readonly AttributePath[];
   /** Fields written by a newer version, kept as they were. */
   extra: ValueObject;
 }
@@ -79,7 +83,28 @@ export function parseCardKey(key: string): { run: RunId; writer: WriterId; devic
   }
 }
 
-const KNOWN = new Set(['k', 'r', 'w', 'd', 'p', 'o', 'c', 'u', 'e', 's', 'n', 'g', 'N', 't', 'U', 'h', 'a', 'm']);
+const KNOWN = new Set([
+  'k',
+  'r',
+  'w',
+  'd',
+  'p',
+  'o',
+  'c',
+  'u',
+  'e',
+  's',
+  'n',
+  'g',
+  'N',
+  't',
+  'U',
+  'h',
+  'a',
+  'm',
+  'R',
+  'X',
+]);
 
 /**
  * Bytes of a card. Paths are front-coded (shared prefix length, rest) in sorted order and metrics are packed,
@@ -112,6 +137,8 @@ export function encodeCard(card: Card): Uint8Array {
     h: card.host ?? undefined,
     a: attributes.length === 0 ? undefined : attributes,
     m: card.metrics.size === 0 ? undefined : encodeMetrics(card.metrics),
+    R: card.role ?? undefined,
+    X: card.removed.length === 0 ? undefined : [...card.removed],
   });
   if (bytes.length > LIMITS.cardBytes) {
     throw new FieldbookError(
@@ -153,6 +180,8 @@ export function decodeCard(bytes: Uint8Array): Card | undefined {
     host: fields.optionalString('h', LIMITS.nameBytes),
     attributes: decodeAttributes(fields.array('a')),
     metrics: decodeMetrics(fields.bytes('m')),
+    role: fields.optionalString('R', 32),
+    removed: fields.strings('X', LIMITS.cardAttributes, LIMITS.pathBytes).map((path) => frontDecode('', 0, path)),
     extra: fields.rest(KNOWN),
   };
 }

@@ -3,7 +3,12 @@ import type { DeviceId, WriterId } from '../ids.ts';
 import { parseDeviceId, parseWriterId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { BlobDigest } from '../ports.ts';
+import { isDigest, parseDigest } from './digest.ts';
 import { FieldReader } from './fields.ts';
+import type { CaptureEntry, FileEntry } from './file-entry.ts';
+import { captureBody, decodeCapture, decodeFile, fileBody } from './file-entry.ts';
+import type { ObjectsEntry, ObjectTailEntry } from './object-entry.ts';
+import { decodeObjects, decodeObjectTail, objectsBody, objectTailBody } from './object-entry.ts';
 import type { Value, ValueObject } from './value.ts';
 import { decodeRecord, encodeRecord, isValueObject } from './value.ts';
 
@@ -11,7 +16,7 @@ import { decodeRecord, encodeRecord, isValueObject } from './value.ts';
  * Entries of a run document's `entries` map. Each is written by one device for one writer, under
  * `<kind>/<writer>/<device>/<rest>`, so replicas never write the same key.
  */
-export type Entry = SegmentEntry | TailEntry | WriterEntry;
+export type Entry = SegmentEntry | TailEntry | WriterEntry | FileEntry | ObjectsEntry | ObjectTailEntry | CaptureEntry;
 
 /** One coarse level of a segment: min, max, mean, first, last, count per `factor` points. */
 export interface SegmentLevel {
@@ -84,14 +89,6 @@ export interface WriterEntry {
   dropped: number;
   damage: string | null;
   extra: ValueObject;
-}
-
-const DIGEST = /^[0-9a-f]{64}$/;
-
-/** Throws `invalid_id` unless `text` is a lower-case hex SHA-256. */
-export function parseDigest(text: string): BlobDigest {
-  if (!DIGEST.test(text)) throw new FieldbookError('invalid_id', 'A digest must be 64 lower-case hexadecimal digits.');
-  return text as BlobDigest;
 }
 
 export function segmentKey(entry: Pick<SegmentEntry, 'writer' | 'device' | 'first'>): string {
@@ -182,6 +179,14 @@ export function decodeEntry(bytes: Uint8Array): Entry | undefined {
         dropped: fields.optionalNumber('D') ?? 0,
         damage: fields.optionalString('g', LIMITS.attributeValueBytes),
       };
+    case 'file':
+      return decodeFile(fields);
+    case 'objects':
+      return decodeObjects(fields);
+    case 'objecttail':
+      return decodeObjectTail(fields);
+    case 'capture':
+      return decodeCapture(fields);
     default:
       return undefined;
   }
@@ -222,6 +227,14 @@ function body(entry: Entry): ValueObject {
         D: entry.dropped === 0 ? undefined : entry.dropped,
         g: entry.damage ?? undefined,
       };
+    case 'file':
+      return fileBody(entry);
+    case 'objects':
+      return objectsBody(entry);
+    case 'objecttail':
+      return objectTailBody(entry);
+    case 'capture':
+      return captureBody(entry);
   }
 }
 
@@ -237,12 +250,12 @@ function decodeLevel(value: Value): SegmentLevel {
     !Array.isArray(value) ||
     typeof value[0] !== 'number' ||
     typeof value[1] !== 'string' ||
-    !DIGEST.test(value[1]) ||
+    !isDigest(value[1]) ||
     typeof value[2] !== 'number'
   ) {
     throw new FieldbookError('record_malformed', 'An entry has a broken level.');
   }
-  return { factor: value[0], digest: value[1] as BlobDigest, size: value[2] };
+  return { factor: value[0], digest: value[1], size: value[2] };
 }
 
 function decodeTail(fields: FieldReader, head: { writer: WriterId; device: DeviceId; extra: ValueObject }): TailEntry {

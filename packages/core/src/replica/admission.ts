@@ -5,12 +5,15 @@ import { parseDocumentName } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { DirectoryRecord } from '../record/index.ts';
 import {
+  captureKey,
   cardKey,
   decodeCard,
   decodeDirectoryRecord,
   decodeEdit,
   decodeEntry,
   decodeRecord,
+  fileKey,
+  objectsKey,
   segmentKey,
   writerKey,
 } from '../record/index.ts';
@@ -65,6 +68,14 @@ const RUN: Schema = {
           return key.startsWith(`tail/${entry.writer}/${entry.device}/`);
         case 'writer':
           return key === writerKey(entry);
+        case 'file':
+          return key === fileKey(entry);
+        case 'objects':
+          return key === objectsKey(entry);
+        case 'objecttail':
+          return key.startsWith(`objecttail/${entry.writer}/${entry.device}/`);
+        case 'capture':
+          return key === captureKey(entry);
         case undefined:
           return true;
       }

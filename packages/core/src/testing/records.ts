@@ -28,6 +28,8 @@ export function makeCard(override: Partial<Card> = {}): Card {
     host: null,
     attributes: new Map(),
     metrics: new Map(),
+    role: null,
+    removed: [],
     extra: {},
     ...override,
   };
