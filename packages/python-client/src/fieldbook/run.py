@@ -40,6 +40,7 @@ def init(
     home: str | os.PathLike[str] | None = None,
     mode: str | None = None,
     all_ranks: bool = False,
+    capture: Any = None,
 ) -> Run:
     """Starts a run, or joins one.
 
@@ -50,7 +51,8 @@ def init(
 
     ``home`` is where journals go (default ``$FIELDBOOK_HOME``, then ``~/.fieldbook``). ``mode="disabled"`` records
     nothing. Of the ranks of one launch, rank 0 records metrics and attributes and the others their start, end and
-    errors, unless ``all_ranks``.
+    errors, unless ``all_ranks``. ``capture`` says what is recorded without being asked: True, False, a list of what to
+    record, or a mapping of switches (``{"console": False}``); by default everything.
     """
     project_id = environment.project_id(project)
     if run_id is not None:
@@ -66,6 +68,10 @@ def init(
     checked_tags = [] if tags is None else _check_tags(tags, "tags")
     params = [] if config is None else _check_config(config)
 
+    capturing = _capture()
+    if capture is not None and hasattr(capturing, "check"):
+        capturing.check(capture)
+
     parent = environment.parent()
     inherited = _inherited_run(project_id, parent)
     run = Run(
@@ -78,8 +84,18 @@ def init(
         disabled=mode == "disabled" or (mode is None and environment.disabled()),
         all_ranks=all_ranks,
     )
-    run._begin(params)
+    run._begin(params, capture)
     return run
+
+
+def _capture() -> Any:
+    """The module that records what nobody asked for; None where it cannot be imported."""
+    try:
+        from importlib import import_module
+
+        return import_module("fieldbook.capture")
+    except ImportError:
+        return None
 
 
 def _inherited_run(project_id: str, parent: tuple[int, str, str] | None) -> str | None:
@@ -205,6 +221,7 @@ class Run:
         # Ranks above 0 only record that they lived, ended and why.
         self._muted = disabled or (not all_ranks and bool(rank) and (world or 0) > 1)
         self._finished = False
+        self._ending = False
         self._pid = os.getpid()
         self._writer = self._new_writer()
 
@@ -258,7 +275,7 @@ class Run:
 
     # -- life -------------------------------------------------------------------------------------------------------
 
-    def _begin(self, params: list[tuple[str, Any]]) -> None:
+    def _begin(self, params: list[tuple[str, Any]], options: Any = None) -> None:
         # 5 ms that `import fieldbook` does not cost; here and not at the end, when a failing process may not import.
         import traceback  # noqa: F401
 
@@ -267,6 +284,7 @@ class Run:
             environment.announce(self.id, self._writer.id, self.project)
             self._start_heartbeat()
             hooks.watch(self)
+            self._capturing("begin", options)
         if params:
             self._set(params, params)
 
@@ -306,6 +324,16 @@ class Run:
             self._writer.open()
             self._start_heartbeat()
             hooks.watch(self)
+            self._capturing("forked")
+
+    def _capturing(self, moment: str, *arguments: Any) -> None:
+        """Tells :mod:`fieldbook.capture` of a moment of this run. Its troubles are not the training's."""
+        try:
+            found = _capture()
+            if found is not None:
+                getattr(found, moment)(self, *arguments)
+        except Exception as error:
+            warn_once(f"capture {moment}", f"something could not be captured, please report this: {error!r}")
 
     def _start_heartbeat(self) -> None:
         """A thread only where silence would look like death: on network file systems."""
@@ -354,6 +382,13 @@ class Run:
         if self._writer.busy():
             self._writer.later(lambda: self._close(status, exit_code, error=error, trace=trace, signal=signal))
             return
+        if not self._ending:
+            # A signal may end the run for good while this still writes what is left to say.
+            self._ending = True
+            if not self._disabled:
+                self._capturing("end", status)
+            if self._finished:
+                return
         self._finished = True
         if self._beating is not None:
             self._beating.set()
@@ -387,9 +422,72 @@ class Run:
             return self._ignore()
         if self._muted:
             return
+        self._record(kind, value)
+
+    # -- seams for what is captured: these record on every rank -------------------------------------------------------
+
+    def _live(self) -> bool:
+        """Whether records can be written, in this process's own journal."""
+        if self._finished or self._disabled:
+            return False
         if self._pid != os.getpid():
             self._after_fork()
-        self._writer.put(kind, value)
+        return True
+
+    def _record(self, kind: int, value: Mapping[str, Any]) -> None:
+        if self._live():
+            self._writer.put(kind, value)
+
+    def _spool(self) -> str:
+        """The spool folder of this process's writer."""
+        return os.path.join(self._folder, f"{self._writer.id}.files")
+
+    def _attach(
+        self,
+        path: str,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        name: str | None = None,
+        kind: str = "file",
+        mime: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        travel: str | None = None,
+        link: bool = False,
+    ) -> dict[str, Any] | None:
+        """Keeps a file, or its bytes, in the spool and names it under an attribute path.
+
+        ``kind`` as FILE of docs/formats/journal.md has it. ``link`` as in :func:`fieldbook.spool.keep`. Returns what
+        that returned; None when nothing is recorded.
+        """
+        if not self._live():
+            return None
+        from . import spool
+
+        if name is None:
+            name = path.rpartition("/")[2] if isinstance(source, bytes) else os.path.basename(os.fspath(source))
+        kept = spool.keep(self._spool(), source, name or "file", link=link)
+        body = {"path": path, **kept, "mime": mime, "kind": kind, "meta": meta, "travel": travel}
+        self._record(journal.FILE, body)
+        return kept
+
+    def _capture(self, section: str, data: Mapping[str, Any]) -> None:
+        """One section of what was captured; a later one of its name replaces it."""
+        self._record(journal.CAPTURE, {"section": section, "data": data})
+
+    def _console(self, stream: int, text: str, flags: int = 0) -> None:
+        """Whole lines of the console, separated by newlines. ``stream`` and ``flags`` as in :mod:`fieldbook.journal`."""
+        if not self._live():
+            return
+        import time
+
+        now = time.time() * 1000.0
+        for piece in _console_pieces(text):
+            self._writer.put_bytes(journal.CONSOLE, journal.console(now, stream, flags, piece))
+
+    def _object(self, path: str, step: float | None, body: Mapping[str, Any]) -> None:
+        """One point of a series of objects; ``body`` has ``kind`` and what belongs to it (OBJECT of journal.md)."""
+        if self._live():
+            self._writer.put_object(path, step, body)
 
     def _ignore(self, values: Mapping[str, Any] | None = None, step: Any = None) -> None:
         """Nothing is recorded, but mistakes are still told."""
@@ -402,6 +500,16 @@ class Run:
                 _values.check_path(key, "a metric's name")
                 if not _values.on_device(value):
                     _values.number_of(key, value)
+
+
+def _console_pieces(text: str) -> Iterable[str]:
+    """The text in pieces of one record each, cut at the ends of lines where there are any. A character has up to four bytes."""
+    limit = journal.CONSOLE_LIMIT // 4
+    while len(text) > limit:
+        cut = text.rfind("\n", 1, limit)
+        yield text[:cut] if cut > 0 else text[:limit]
+        text = text[cut + 1 :] if cut > 0 else text[limit:]
+    yield text
 
 
 _values = values

@@ -76,6 +76,8 @@ class Writer:
         self._paths: list[str] = []
         self._numbers: dict[str, int] = {}
         self._steps: list[float] = []
+        #: The last step of each series of texts, images and other objects.
+        self._object_steps: dict[str, float] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
         # A shape whose epoch is the writer's may take the fast path: its metrics are declared in the open file.
         self._epoch = 0
@@ -164,7 +166,31 @@ class Writer:
     def put(self, kind: int, value: Mapping[str, Any], keep: bool = True) -> None:
         """A JSON record: attributes, tags, statuses. Held in memory while the disk fails."""
         now = time() * 1000.0
-        item = Item(kind, journal.to_json({"time": now, **value}), now, keep=keep)
+        self._put_soon(Item(kind, journal.to_json({"time": now, **value}), now, keep=keep))
+
+    def put_bytes(self, kind: int, payload: bytes) -> None:
+        """A record that is not JSON. Dropped and counted while the disk fails."""
+        self._put_soon(Item(kind, payload, time() * 1000.0))
+
+    def put_object(self, path: str, step: float | None, body: Mapping[str, Any]) -> None:
+        """One point of a series of objects; without a step, one more than the last of this series in this writer."""
+        if path in self._numbers:
+            raise ValueError(f"{path!r} is a series of numbers in this run; give objects a path of their own")
+        own = self._object_steps
+        step = own.get(path, -1.0) + 1.0 if step is None else step
+        own[path] = step
+        now = time() * 1000.0
+        payload = journal.to_json({"time": now, "path": path, "step": step, **body})
+        self._put_soon(Item(journal.OBJECT, payload, now, points=1))
+
+    def miss(self, reason: str) -> None:
+        """Counts a point whose bytes could not be kept; the next record is preceded by a GAP that says so."""
+        now = time() * 1000.0
+        with self._lock:
+            self._gap.add(Item(journal.OBJECT, b"", now, points=1), reason)
+            self._epoch += 1
+
+    def _put_soon(self, item: Item) -> None:
         if self._lock._is_owned():  # type: ignore[attr-defined]
             self._later.append(lambda: self._put_now(item))
             return
@@ -274,6 +300,8 @@ class Writer:
     def _number_of(self, path: str) -> int:
         number = self._numbers.get(path)
         if number is None:
+            if path in self._object_steps:
+                raise ValueError(f"{path!r} is a series of objects in this run; give numbers a path of their own")
             number = len(self._paths)
             if number >= journal.METRIC_LIMIT:
                 raise ValueError(
