@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,22 @@ def test_dump() -> None:
     assert _dump("dump", "/nowhere.fbj").returncode == 1
     assert _dump("dump").returncode == 2
     assert _dump("--help").returncode == 0
+
+
+def test_what_is_too_large_is_malformed() -> None:
+    """[JRN-16]"""
+    nonce = bytes(16)
+
+    def malformed(kind: int, payload: bytes) -> bool:
+        data = journal.header(nonce, 0, 0, "01kaq5r0000123456789abcdef")
+        data += journal.frame(zlib.crc32(nonce), 0, kind, payload)
+        (record,) = journal_reader.read(data).records
+        return record.malformed
+
+    for size, expected in [(journal.TEXT_LIMIT, False), (journal.TEXT_LIMIT + 2, True)]:
+        point = {"path": "a", "step": 0, "kind": "text", "text": "é" * (size // 2)}
+        assert malformed(journal.OBJECT, journal.to_json(point)) is expected
+    for size, expected in [(journal.CONSOLE_LIMIT, False), (journal.CONSOLE_LIMIT + 1, True)]:
+        assert malformed(journal.CONSOLE, journal.console(1.0, journal.STDOUT, 0, "x" * size)) is expected
+    for size, expected in [(journal.CAPTURE_LIMIT, False), (journal.CAPTURE_LIMIT + 1, True)]:
+        assert malformed(journal.CAPTURE, b'{"section":"git","data":{}}'.ljust(size)) is expected

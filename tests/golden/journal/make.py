@@ -332,6 +332,146 @@ def failed() -> File:
     return file
 
 
+DIGEST = "3f" * 32
+
+
+def files() -> File:
+    """Files in the spool folder and named ones, versions, and the removal of a path that the writer never set."""
+    file = File(11, minor=1)
+    file.meta(name="files")
+    file.json(
+        journal.FILE,
+        {
+            "time": file.now,
+            "path": "checkpoints/last",
+            "name": "größe.pt",
+            "spool": "000001-last.pt",
+            "size": 12_345_678_901,
+            "mtime": START - 0.5,
+            "sha256": None,
+            "mime": "application/octet-stream",
+            "kind": "model",
+            "meta": {"framework": "torch", "tensors": 12},
+            "travel": "request",
+        },
+    )
+    file.json(
+        journal.FILE,
+        {
+            "time": file.now,
+            "path": "data/train",
+            "name": "train",
+            "spool": None,
+            "source": "s3://bucket/train",
+            "size": None,
+            "mtime": None,
+            "sha256": DIGEST,
+            "mime": None,
+            "kind": "file",
+            "meta": None,
+            "travel": None,
+        },
+    )
+    file.json(journal.FILE, {"path": "checkpoints/last", "name": "a", "spool": "_b-2.C"})
+    file.json(journal.ATTRS, {"time": file.now, "set": {}, "del": ["checkpoints", "params/of-another-writer"]})
+    file.close()
+    return file
+
+
+def objects() -> File:
+    file = File(12, minor=1)
+    file.meta(name="objects")
+    file.json(
+        journal.OBJECT, {"time": file.now, "path": "samples", "step": 0, "kind": "text", "text": "first ∞\nsecond"}
+    )
+    image = {"spool": "a.png", "name": "a.png", "size": 70, "mime": "image/png", "sha256": DIGEST}
+    file.json(
+        journal.OBJECT,
+        {
+            "time": file.now,
+            "path": "images",
+            "step": 0.5,
+            "kind": "image",
+            "file": image,
+            "meta": {"caption": "a cat", "width": 8, "height": 8},
+        },
+    )
+    histogram = {"edges": [0, 0.5, 1], "counts": [3, 4]}
+    file.json(journal.OBJECT, {"time": file.now, "path": "weights", "step": 1, "kind": "histogram", "data": histogram})
+    table = {"columns": ["id", "ok"], "rows": [[1, True], ["zwei", None]]}
+    file.json(journal.OBJECT, {"time": file.now, "path": "table", "step": -1, "kind": "table", "data": table})
+    file.json(journal.OBJECT, {"time": file.now, "path": "newer", "step": 0, "kind": "hologram", "data": {"depth": 3}})
+    file.close()
+    return file
+
+
+def console() -> File:
+    """Lines, unfinished lines, a notice, escape sequences and an empty line."""
+    file = File(13, minor=1)
+    file.meta(name="console")
+    file.add(journal.CONSOLE, journal.console(file.now, journal.STDOUT, 0, "epoch 1\n\n\x1b[32mok\x1b[0m 日本"))
+    file.add(journal.CONSOLE, journal.console(file.now, journal.STDERR, journal.CONSOLE_OPEN, " 12%|█▏"))
+    file.add(journal.CONSOLE, journal.console(file.now, journal.STDERR, journal.CONSOLE_OPEN, " 99%|█▊"))
+    file.add(journal.CONSOLE, journal.console(file.now, journal.STDERR, 0, "100%|██"))
+    file.add(journal.CONSOLE, journal.console(file.now, journal.STDOUT, journal.CONSOLE_GAP, "9 lines were left out"))
+    file.add(journal.CONSOLE, journal.console(file.now, journal.TERMINAL, 0x80, ""))
+    file.close()
+    return file
+
+
+def capture() -> File:
+    file = File(14, minor=1)
+    file.meta(name="capture", role="system")
+    file.json(
+        journal.CAPTURE, {"time": file.now, "section": "git", "data": {"commit": "01" * 20, "dirty": True, "n": None}}
+    )
+    file.json(journal.CAPTURE, {"time": file.now, "section": "gpus", "data": {}})
+    file.json(journal.CAPTURE, {"time": file.now, "section": "git", "data": {"commit": None}})
+    file.close()
+    return file
+
+
+def preempted() -> File:
+    file = File(15, minor=1)
+    file.meta(name="preempted")
+    file.json(journal.STATUS, {"time": file.now, "status": "preempted", "signal": 15, "reason": "SIGTERM of SLURM"})
+    file.close(status="preempted", signal=15, exit_code=None)
+    return file
+
+
+def malformed_minor_1() -> File:
+    """Valid checks over payloads that the types of minor 1 do not allow. Those that are too large are in each language's own tests."""
+    file = File(16, minor=1)
+    file.meta(name="malformed")
+    good = {"time": file.now, "path": "a", "name": "a", "spool": None}
+    for change in [{"path": 1}, {"name": None}, {"spool": "../a"}, {"spool": ".a"}, {"spool": "a" * 121}, {"spool": 1}]:
+        file.json(journal.FILE, {**good, **change})
+    file.add(journal.FILE, b"[]")
+    point = {"time": file.now, "path": "a", "step": 0, "kind": "text", "text": "a"}
+    for change in [
+        {"path": None},
+        {"kind": 1},
+        {"step": None},
+        {"step": "1"},
+        {"step": True},
+        {"text": None},
+        {"file": "a.png"},
+        {"file": {"name": "a.png"}},
+        {"file": {"spool": "a/b"}},
+    ]:
+        file.json(journal.OBJECT, {**point, **change})
+    file.add(journal.OBJECT, b'{"path":"a","step":1e999,"kind":"text","text":"a"}')
+    for section in ["Git", "", "a" * 65, None, "a b"]:
+        file.json(journal.CAPTURE, {"time": file.now, "section": section, "data": {}})
+    file.json(journal.CAPTURE, {"time": file.now, "section": "git", "data": []})
+    file.add(journal.CONSOLE, journal.console(file.now, 0, 0, "a"))
+    file.add(journal.CONSOLE, journal.console(file.now, 4, 0, "a"))
+    file.add(journal.CONSOLE, journal.console(file.now, 1, 0, "a")[:9])
+    file.add(journal.CONSOLE, journal.console(file.now, 1, 0, "a") + b"\xff")
+    file.close()
+    return file
+
+
 def header_only() -> File:
     return File(10)
 
@@ -355,6 +495,12 @@ FILES = {
     "rotation-1": rotation_1,
     "gap": gap,
     "failed": failed,
+    "files": files,
+    "objects": objects,
+    "console": console,
+    "capture": capture,
+    "preempted": preempted,
+    "malformed-minor-1": malformed_minor_1,
     "header-only": header_only,
 }
 

@@ -7,7 +7,7 @@ import { crc32, crc32Of64 } from './crc32.ts';
 /** The bytes of a journal; docs/formats/journal.md is the contract. */
 export const JOURNAL = {
   major: 1,
-  minor: 0,
+  minor: 1,
   headerBytes: 72,
   headerLimit: 4096,
   /** Type and payload of one record: a reader never waits for gigabytes that will not come. */
@@ -15,6 +15,12 @@ export const JOURNAL = {
   /** Metric numbers are below this. */
   metricLimit: 1_048_576,
   pathBytes: LIMITS.pathBytes,
+  /** UTF-8 bytes of the text of one OBJECT. */
+  textBytes: 65_536,
+  /** UTF-8 bytes of the text of one CONSOLE record. */
+  consoleBytes: 262_144,
+  /** Bytes of the payload of one CAPTURE: 512 KiB of data and what stands around it. */
+  captureBytes: 524_288 + 4096,
 } as const;
 
 export const TYPE = {
@@ -29,10 +35,14 @@ export const TYPE = {
   GAP: 9,
   CLOSE: 10,
   ROTATED: 11,
+  FILE: 12,
+  OBJECT: 13,
+  CONSOLE: 14,
+  CAPTURE: 15,
 } as const;
 
 /** The highest type this program knows. */
-export const LAST_TYPE = TYPE.ROTATED;
+export const LAST_TYPE = TYPE.CAPTURE;
 
 export interface JournalHeader {
   writer: WriterId;

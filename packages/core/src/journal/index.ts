@@ -1,3 +1,5 @@
+export type { CaptureRecord, FileRecord, ObjectFile, ObjectRecord } from './attachments.ts';
+export { captureOf, CONSOLE_FLAGS, CONSOLE_STREAMS, fileOf, objectOf } from './attachments.ts';
 export { crc32 } from './crc32.ts';
 export type { JournalHeader } from './format.ts';
 export { decodeHeader, encodeHeader, JOURNAL } from './format.ts';

@@ -1,6 +1,7 @@
 import type { AttributePath } from '../ids.ts';
 import { parsePath } from '../ids.ts';
 import type { AttributeValue } from '../record/card.ts';
+import { decodeConsole, isCapture, isFile, isObjectRecord } from './attachments.ts';
 import { JOURNAL, TYPE } from './format.ts';
 
 /** What JSON gives. */
@@ -15,7 +16,8 @@ export type JournalRecord = { sequence: number; offset: number } & RecordBody;
 export type RecordBody =
   | { type: 'META'; data: JsonObject }
   | { type: 'DECLARE'; names: readonly (readonly [number: number, path: string])[] }
-  | { type: 'ATTRS' | 'TAGS' | 'STATUS' | 'GAP' | 'CLOSE'; data: JsonObject }
+  | { type: 'ATTRS' | 'TAGS' | 'STATUS' | 'GAP' | 'CLOSE' | 'FILE' | 'OBJECT' | 'CAPTURE'; data: JsonObject }
+  | { type: 'CONSOLE'; time: number; stream: number; flags: number; text: string }
   | { type: 'HEARTBEAT'; time: number }
   | { type: 'ROTATED'; time: number; number: number }
   /** Written by a newer version. */
@@ -23,14 +25,33 @@ export type RecordBody =
   /** Validated, but its payload is not what its type says. */
   | { type: 'malformed'; code: number };
 
-const JSON_TYPES: Readonly<Record<number, 'META' | 'ATTRS' | 'TAGS' | 'STATUS' | 'GAP' | 'CLOSE'>> = {
+type JsonType = 'META' | 'ATTRS' | 'TAGS' | 'STATUS' | 'GAP' | 'CLOSE' | 'FILE' | 'OBJECT' | 'CAPTURE';
+
+const JSON_TYPES: Readonly<Record<number, JsonType>> = {
   [TYPE.META]: 'META',
   [TYPE.ATTRS]: 'ATTRS',
   [TYPE.TAGS]: 'TAGS',
   [TYPE.STATUS]: 'STATUS',
   [TYPE.GAP]: 'GAP',
   [TYPE.CLOSE]: 'CLOSE',
+  [TYPE.FILE]: 'FILE',
+  [TYPE.OBJECT]: 'OBJECT',
+  [TYPE.CAPTURE]: 'CAPTURE',
 };
+
+/** What a reader cannot do without must be there; the rest is checked where it is used. */
+function isSound(type: JsonType, data: JsonObject, size: number): boolean {
+  switch (type) {
+    case 'FILE':
+      return isFile(data);
+    case 'OBJECT':
+      return isObjectRecord(data);
+    case 'CAPTURE':
+      return size <= JOURNAL.captureBytes && isCapture(data);
+    default:
+      return true;
+  }
+}
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -40,7 +61,7 @@ export function decodeBody(code: number, bytes: Uint8Array, view: DataView, star
   const json = JSON_TYPES[code];
   if (json !== undefined) {
     const data = parseObject(bytes.subarray(start, end));
-    return data === undefined ? { type: 'malformed', code } : { type: json, data };
+    return data === undefined || !isSound(json, data, size) ? { type: 'malformed', code } : { type: json, data };
   }
   switch (code) {
     case TYPE.DECLARE: {
@@ -53,6 +74,8 @@ export function decodeBody(code: number, bytes: Uint8Array, view: DataView, star
       return size === 12
         ? { type: 'ROTATED', time: view.getFloat64(start, true), number: view.getUint32(start + 8, true) }
         : { type: 'malformed', code };
+    case TYPE.CONSOLE:
+      return decodeConsole(bytes, view, start, end) ?? { type: 'malformed', code };
     default:
       return { type: 'unknown', code, size };
   }
@@ -74,7 +97,8 @@ function decodeNames(bytes: Uint8Array, view: DataView, start: number, end: numb
   return names;
 }
 
-function parseText(bytes: Uint8Array): string | undefined {
+/** UTF-8 as text; undefined when it is not that. */
+export function parseText(bytes: Uint8Array): string | undefined {
   try {
     return decoder.decode(bytes);
   } catch {
@@ -113,6 +137,8 @@ export interface JournalMeta {
   lock: string | null;
   heartbeat: number | null;
   rank: number | null;
+  /** `system`: a companion that captures and samples for another writer. */
+  role: string | null;
   /** Everything, as it was written. */
   all: JsonObject;
 }
@@ -140,6 +166,7 @@ export function metaOf(data: JsonObject): JournalMeta {
     lock: text(data.lock),
     heartbeat: number(data.heartbeat),
     rank: number(data.rank),
+    role: text(data.role),
     all: data,
   };
 }
@@ -200,7 +227,7 @@ export function gapOf(data: JsonObject): GapRecord {
 
 export interface CloseRecord {
   time: number | null;
-  status: 'finished' | 'failed';
+  status: 'finished' | 'failed' | 'preempted';
   exitCode: number | null;
   signal: number | null;
   error: string | null;
@@ -212,7 +239,7 @@ export interface CloseRecord {
 export function closeOf(data: JsonObject): CloseRecord {
   return {
     time: number(data.time),
-    status: data.status === 'finished' ? 'finished' : 'failed',
+    status: data.status === 'finished' || data.status === 'preempted' ? data.status : 'failed',
     exitCode: number(data.exit_code),
     signal: number(data.signal),
     error: text(data.error),
@@ -234,7 +261,7 @@ function attributeValue(json: Json): AttributeValue | undefined {
   return undefined;
 }
 
-function pathOf(key: string): AttributePath | undefined {
+export function pathOf(key: string): AttributePath | undefined {
   try {
     return parsePath(key);
   } catch {
@@ -242,15 +269,15 @@ function pathOf(key: string): AttributePath | undefined {
   }
 }
 
-function isObject(value: Json | undefined): value is JsonObject {
+export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function text(value: Json | undefined): string | null {
+export function text(value: Json | undefined): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-function number(value: Json | undefined): number | null {
+export function number(value: Json | undefined): number | null {
   return typeof value === 'number' ? value : null;
 }
 

@@ -34,7 +34,10 @@ export class JournalWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
-  json(type: 'META' | 'ATTRS' | 'TAGS' | 'STATUS' | 'GAP' | 'CLOSE', data: JsonObject): void {
+  json(
+    type: 'META' | 'ATTRS' | 'TAGS' | 'STATUS' | 'GAP' | 'CLOSE' | 'FILE' | 'OBJECT' | 'CAPTURE',
+    data: JsonObject,
+  ): void {
     this.raw(TYPE[type], utf8(JSON.stringify(data)));
   }
 
@@ -63,6 +66,17 @@ export class JournalWriter {
       this.#view.setFloat64(start + 16 + 4 * count + 8 * index, values[index]!, true);
     }
     this.#close();
+  }
+
+  /** Lines of `stream` (1 stdout, 2 stderr, 3 both); flag 1 an unfinished line, flag 2 a notice. */
+  console(time: number, stream: number, flags: number, text: string): void {
+    const bytes = utf8(text);
+    const payload = new Uint8Array(10 + bytes.length);
+    new DataView(payload.buffer).setFloat64(0, time, true);
+    payload[8] = stream;
+    payload[9] = flags;
+    payload.set(bytes, 10);
+    this.raw(TYPE.CONSOLE, payload);
   }
 
   heartbeat(time: number): void {

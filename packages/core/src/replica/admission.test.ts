@@ -4,7 +4,8 @@ import * as encoding from 'lib0/encoding';
 import { Book, Workspace } from '../documents/index.ts';
 import type { BookMonth, DocumentName, ProjectId, RunId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
-import { cardKey, encodeCard, encodeDirectoryRecord, encodeEdit, encodeRecord } from '../record/index.ts';
+import type { Entry } from '../record/index.ts';
+import { cardKey, encodeCard, encodeDirectoryRecord, encodeEdit, encodeEntry, encodeRecord } from '../record/index.ts';
 import type { FaultStorage } from '../testing/index.ts';
 import {
   makeCard,
@@ -34,6 +35,73 @@ function updateOf(change: (doc: Y.Doc) => void, base?: Uint8Array): Uint8Array {
   doc.transact(() => change(doc));
   return Y.encodeStateAsUpdate(doc, vector);
 }
+
+describe('entries of a run', () => {
+  const head = { writer: '01kf0000000000000000000000', device: 'd000000000000000000000000', extra: {} };
+  const place = `${head.writer}/${head.device}`;
+  const digest = 'ab'.repeat(32);
+  const file = { path: 'a', size: 1, time: 1, modified: null, mime: null, meta: null, travel: null, chunks: null };
+  const rest = { spool: null, expected: null, source: null, failure: null };
+  const range = { first: 3, last: 4 };
+  const row = {
+    path: 'a',
+    step: 0,
+    time: 1,
+    kind: 'text',
+    text: 'x',
+    digest: '',
+    size: 0,
+    mime: '',
+    name: '',
+    meta: '',
+  };
+  const kinds = [
+    [
+      `file/${place}/3`,
+      { kind: 'file', ...head, ...file, ...rest, ordinal: 3, place: null, name: 'a', fileKind: 'file', digest },
+    ],
+    [
+      `file/${place}/3.1`,
+      { kind: 'file', ...head, ...file, ...rest, ordinal: 3, place: 1, name: '', fileKind: 'removed', digest: null },
+    ],
+    [
+      `objects/${place}/3`,
+      {
+        kind: 'objects',
+        ...head,
+        ...range,
+        digest,
+        size: 1,
+        rows: 1,
+        startTime: 1,
+        endTime: 1,
+        paths: [],
+        files: [digest],
+      },
+    ],
+    [`objecttail/${place}/0`, { kind: 'objecttail', ...head, ...range, rows: [{ ...row, ordinal: 3, part: 0 }] }],
+    [`capture/${place}/git`, { kind: 'capture', ...head, ordinal: 3, section: 'git', data: '{}' }],
+  ] as unknown as [key: string, entry: Entry][];
+
+  it.each(kinds)('[ADM-1] takes %s under its own key only, and lets it go', async (key, entry) => {
+    const replica = await open(await memoryStorage());
+    const bytes = encodeEntry(entry);
+    const put = (at: string, value = bytes): Uint8Array => updateOf((doc) => doc.getMap('entries').set(at, value));
+    const foreign = [`${key}0/1`, `segment/${place}/3`, key.replace(head.device, 'd000000000000000000000009')];
+    for (const other of foreign.filter((other) => !(other.startsWith('objecttail') && other.endsWith('/1')))) {
+      expect(await codeOf(replica.apply(RUN, put(other), 'mallory')), other).toBe('update_forbidden_content');
+    }
+    expect(await codeOf(replica.apply(RUN, put(key, bytes.slice(0, -1)), 'mallory'))).toBe('record_malformed');
+    const good = put(key);
+    await replica.apply(RUN, good, 'peer');
+    await replica.apply(
+      RUN,
+      updateOf((doc) => doc.getMap('entries').delete(key), good),
+      'peer',
+    );
+    expect(await replica.read(RUN, (doc) => doc.getMap('entries').size)).toBe(0);
+  });
+});
 
 describe('admission', () => {
   const edit = makeTestEdit({ run: 'run-1' as RunId });
