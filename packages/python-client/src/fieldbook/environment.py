@@ -29,6 +29,8 @@ RUN_ID = "FIELDBOOK_RUN_ID"
 PARENT = "FIELDBOOK_PARENT"
 #: ``0``: no command line, folder, git commit, process or boot id is recorded.
 CAPTURE = "FIELDBOOK_CAPTURE"
+#: ``<run id>:console,system,…``: what a launcher records of that run, so that a process that joins it need not.
+RECORDED = "FIELDBOOK_RECORDED"
 #: Seconds between heartbeats; by default 60 on a network file system and none elsewhere.
 HEARTBEAT = "FIELDBOOK_HEARTBEAT"
 
@@ -124,6 +126,31 @@ def _speak() -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def recorded(run_id: str) -> frozenset[str]:
+    """Names of the captures (see :data:`fieldbook.capture.switches.SWITCHES`) that a launcher makes of this run already."""
+    run, _, names = os.environ.get(RECORDED, "").partition(":")
+    return frozenset(names.split(",")) if run == run_id else frozenset()
+
+
+def preempts(number: int) -> bool:
+    """Whether a signal is how a scheduler around this process announces the end: Slurm's and Kubernetes' SIGTERM,
+    and the SIGUSR1 or SIGUSR2 that ``sbatch --signal`` sends ahead of it."""
+    name = signal_name(number)
+    if os.environ.get("SLURM_JOB_ID"):
+        return name in ("SIGTERM", "SIGUSR1", "SIGUSR2")
+    return name == "SIGTERM" and bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def signal_name(number: int) -> str:
+    """``SIGTERM``; a signal without a name by its number."""
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def rank() -> tuple[int | None, int | None, int | None]:
