@@ -61,7 +61,7 @@ export interface Card {
   metrics: ReadonlyMap<AttributePath, MetricSummary>;
   /** `system`: a companion that captures and samples for another writer; how it ends says nothing of the run. Null else. */
   role: string | null;
-  /** Paths that the writer removed without having set them: they hold, with all below them, against older writers. */
+  /** Paths that the writer removed: each holds, with all below it, against what older writers set. */
   removed: readonly AttributePath[];
   /** Fields written by a newer version, kept as they were. */
   extra: ValueObject;

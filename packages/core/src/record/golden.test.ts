@@ -190,8 +190,8 @@ const samples = {
       startTime: 1,
       endTime: 2,
       paths: [
-        { path: 'console/stdout', kind: 'text', rows: 2 },
-        { path: 'samples', kind: 'image', rows: 1 },
+        { path: 'console/stdout', kind: 'text', rows: 2, firstStep: 0, lastStep: 1 },
+        { path: 'samples', kind: 'image', rows: 1, firstStep: -0.5, lastStep: -0.5 },
       ],
       files: ['34'.repeat(32), '56'.repeat(32)],
     },

@@ -30,11 +30,13 @@ export interface ObjectRow {
   part: number;
 }
 
-/** Rows of a path of one kind in a segment. */
+/** Rows of a path of one kind in a segment, and the least and greatest of their steps. */
 export interface ObjectCount {
   path: string;
   kind: string;
   rows: number;
+  firstStep: number;
+  lastStep: number;
 }
 
 /**
@@ -97,7 +99,7 @@ export function objectsBody(entry: ObjectsEntry): ValueObject {
     n: entry.rows,
     s: entry.startTime,
     e: entry.endTime,
-    P: entry.paths.flatMap(({ path, kind, rows }) => [path, kind, rows]),
+    P: entry.paths.flatMap(({ path, kind, rows, firstStep, lastStep }) => [path, kind, rows, firstStep, lastStep]),
     B: entry.files.length === 0 ? undefined : packDigests(entry.files),
   };
 }
@@ -123,14 +125,15 @@ export function decodeObjects(fields: FieldReader): ObjectsEntry {
 }
 
 function decodeCounts(array: Value[]): ObjectCount[] {
-  if (array.length % 3 !== 0 || array.length > COUNTS_MAX * 3) throw broken('a broken list of paths');
+  if (array.length % 5 !== 0 || array.length > COUNTS_MAX * 5) throw broken('a broken list of paths');
   const counts: ObjectCount[] = [];
-  for (let index = 0; index < array.length; index += 3) {
-    const [path, kind, rows] = [array[index], array[index + 1], array[index + 2]];
+  for (let index = 0; index < array.length; index += 5) {
+    const [path, kind, rows, firstStep, lastStep] = array.slice(index, index + 5);
     if (!isText(path, LIMITS.pathBytes) || !isText(kind, KIND_BYTES) || !isCount(rows)) {
       throw broken('a broken list of paths');
     }
-    counts.push({ path, kind, rows });
+    if (!isNumber(firstStep) || !isNumber(lastStep)) throw broken('a broken list of paths');
+    counts.push({ path, kind, rows, firstStep, lastStep });
   }
   return counts;
 }
