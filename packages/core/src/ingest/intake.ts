@@ -7,6 +7,7 @@ import { decodeHeader, JournalReader } from '../journal/index.ts';
 import type { BlobStore, Clock } from '../ports.ts';
 import { tailKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { PageCompressor } from '../series/compression.ts';
 import { sealSegment } from '../series/segment.ts';
 import { CardKeeper } from './card-keeper.ts';
 import { writerEntryOf } from './card.ts';
@@ -26,6 +27,8 @@ export interface IntakeContext {
   isPurged(run: RunId, project: ProjectId): Promise<boolean>;
   /** Awaited between pieces of long computations. */
   pause?: (() => Promise<void>) | undefined;
+  /** Makes segments a third smaller where the platform has it. */
+  compressor?: PageCompressor | undefined;
   /** Books that the workspace is known to list; shared by all intakes of a replica. */
   listed: Set<string>;
 }
@@ -273,13 +276,17 @@ export class WriterIntake {
 
   async #seal(): Promise<void> {
     const { state } = this;
-    const { device, clock, blobs, pause } = this.#context;
+    const { device, clock, blobs, pause, compressor } = this.#context;
     if (state.points.length === 0) {
       if (this.#isDirty()) await this.#commitRun(() => {}, this.#tailSlots);
       return;
     }
     const cover = { writer: this.writer, first: state.coverFrom, last: state.next - 1 };
-    const sealed = await sealSegment({ run: state.run!, ...cover }, state.points.from(0), state.metrics.names, pause);
+    const sealed = await sealSegment({ run: state.run!, ...cover }, state.points.from(0), state.metrics.names, {
+      pause,
+      compressor,
+      effort: 'fast',
+    });
     const digest = await blobs.write(sealed.bytes);
     const { points, startTime, endTime } = sealed;
     const slots = this.#tailSlots;

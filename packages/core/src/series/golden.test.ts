@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { RunId, WriterId } from '../ids.ts';
 import { PointBuffer } from './points.ts';
-import { readSegment, sealSegment } from './segment.ts';
+import { readSegment } from './segment-reader.ts';
+import { sealSegment } from './segment.ts';
 
 const FOLDER = new URL('../../../../tests/golden/segment/', import.meta.url);
 const NAMES = ['val/loss', 'train/größe 🙂'];

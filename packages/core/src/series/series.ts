@@ -3,11 +3,19 @@ import type { DeviceId, WriterId } from '../ids.ts';
 import type { BlobDigest, BlobStore } from '../ports.ts';
 import type { Entry, SegmentEntry, TailEntry } from '../record/index.ts';
 import type { Buckets } from './buckets.ts';
-import { bucketise } from './buckets.ts';
+import { BucketGrid } from './buckets.ts';
 import { ByteCache } from './cache.ts';
-import { divide } from './coverage.ts';
-import type { MetricColumns, Segment } from './segment.ts';
-import { openSegment } from './segment.ts';
+import type { Gunzip } from './compression.ts';
+import { portableGunzip } from './compression.ts';
+import type { LevelBlocks, LevelFactor } from './levels.ts';
+import { blocksBytes } from './levels.ts';
+import { merge } from './merge.ts';
+import type { Part } from './merge.ts';
+import type { Numbers } from './parquet-reader.ts';
+import type { Segment } from './segment-reader.ts';
+import { openSegment } from './segment-reader.ts';
+import type { Origin, SegmentOrigin } from './origins.ts';
+import { Absent, originsOf, tailColumns } from './origins.ts';
 
 export interface SeriesRequest {
   /** The run document's manifest: entries of other kinds are ignored. */
@@ -30,6 +38,8 @@ export interface Series {
   x: 'step' | 'time';
   /** Points in the range asked for, missing ones not counted. */
   total: number;
+  /** How many points each piece of the answer is made of: 1, or 64 or 4096 where it came from coarse levels. */
+  factor: 1 | 64 | 4096;
   /** All of them, ascending by x, then by writer, then in the order logged; null when they came as buckets. */
   points: SeriesPoints | null;
   buckets: Buckets | null;
@@ -61,26 +71,58 @@ export interface MissingSegment {
   points: number;
 }
 
-/** 64 MB hold the columns of 2.7 million points: a screen of charts. */
-const COLUMN_CACHE_BYTES = 64 * 1024 * 1024;
-/** A footer costs about 2 kB and 64 bytes per metric; 16 MB are some thousand segments. */
-const FOOTER_CACHE_BYTES = 16 * 1024 * 1024;
+/** 128 MB hold the levels of 150 series of a million points, or five million points as they are: a screen of charts. */
+const CACHE_BYTES = 128 * 1024 * 1024;
+/** A footer costs 40 kB a million points and 160 bytes per metric; 64 MB are a thousand segments. */
+const FOOTER_CACHE_BYTES = 64 * 1024 * 1024;
 /** Beyond this a request is a mistake: no chart has as many pixels. */
 const MAX_POINTS = 10_000_000;
+/** Levels are exact enough where a bucket holds so many blocks; finer ones are read where it holds fewer. */
+const BLOCKS_PER_BUCKET = 4;
+/** Blobs read at once: hides the latency of a disk or a network, and holds a few MB. */
+const READS = 8;
+
+export interface SeriesReaderOptions {
+  /** Bound of what decoded columns and levels hold in memory. */
+  cacheBytes?: number;
+  /** The platform's inflation, where it is faster than the portable one. */
+  gunzip?: Gunzip;
+}
+
+/** What a request found: points as they are, and blocks of the levels, all within the range. */
+interface Found {
+  total: number;
+  factor: 1 | LevelFactor;
+  parts: Part[];
+  blocks: { blocks: LevelBlocks; rows: Uint32Array }[];
+}
 
 /**
- * Reads series from manifests and blobs, keeping decoded columns for the next time. Segments are immutable and named
- * by digest, so nothing kept can become wrong.
+ * Reads series from manifests and blobs, from the coarsest level that is exact enough, keeping what it decoded for the next
+ * time. Segments are immutable and named by digest, so nothing kept can become wrong. `blobs` may be a disk or HTTP: all
+ * it needs is ranges. A request costs O(points shown + blocks in range), never O(points recorded), where segments have levels.
  */
 export class SeriesReader {
   readonly #blobs: Pick<BlobStore, 'read'>;
-  readonly #columns: ByteCache<MetricColumns | 'none'>;
+  readonly #gunzip: Gunzip;
+  readonly #columns: ByteCache<Numbers[]>;
+  readonly #levels: ByteCache<LevelBlocks>;
   readonly #segments: ByteCache<Segment>;
 
-  constructor(blobs: Pick<BlobStore, 'read'>, options: { cacheBytes?: number } = {}) {
+  constructor(blobs: Pick<BlobStore, 'read'>, options: SeriesReaderOptions = {}) {
+    const { cacheBytes = CACHE_BYTES, gunzip = portableGunzip } = options;
     this.#blobs = blobs;
-    this.#columns = new ByteCache(options.cacheBytes ?? COLUMN_CACHE_BYTES, columnBytes);
-    this.#segments = new ByteCache(FOOTER_CACHE_BYTES, (segment) => 2_048 + segment.metrics.size * 64);
+    this.#gunzip = gunzip;
+    this.#columns = new ByteCache(cacheBytes / 2, (columns) =>
+      columns.reduce((sum, { byteLength }) => sum + byteLength, 256),
+    );
+    this.#levels = new ByteCache(cacheBytes / 2, blocksBytes);
+    this.#segments = new ByteCache(FOOTER_CACHE_BYTES, (segment) => segment.bytes);
+  }
+
+  /** Bytes that the caches hold, about: decoded columns, levels, and footers. */
+  get bytes(): { columns: number; levels: number; footers: number } {
+    return { columns: this.#columns.bytes, levels: this.#levels.bytes, footers: this.#segments.bytes };
   }
 
   /** Throws `invalid_argument` for a range or a number of points that makes no sense. */
@@ -92,28 +134,28 @@ export class SeriesReader {
     if (Number.isNaN(maxPoints) || maxPoints < 2 || (maxPoints > MAX_POINTS && maxPoints !== Infinity)) {
       throw new FieldbookError('invalid_argument', `The number of points must be between 2 and ${MAX_POINTS}.`);
     }
-    const gathered = await this.#gather(request.entries, metric, request.identities === true);
-    const merged = merge(gathered.parts, x, from, to, request.identities === true);
-    const keys = x === 'step' ? merged.steps : merged.times;
-    const total = keys.length;
-    const few = total <= maxPoints;
-    return {
-      metric,
-      x,
-      total,
-      points: few ? merged : null,
-      buckets: few
-        ? null
-        : bucketise(
-            keys,
-            merged.values,
-            from === -Infinity ? keys[0]! : from,
-            to === Infinity ? keys[total - 1]! : to,
-            Math.max(1, Math.floor(maxPoints / 2)),
-          ),
-      missing: gathered.missing,
-      corrupt: gathered.corrupt,
-    };
+    const absent = new Absent();
+    const entries = [...request.entries];
+    const size = Math.max(1, Math.floor(maxPoints / 2));
+    const identities = request.identities === true;
+    for (;;) {
+      const origins = await originsOf(entries, metric, absent, (entry) => this.#open(entry));
+      const query: Query = { metric, x, from, to, identities: false };
+      try {
+        const found =
+          maxPoints === Infinity
+            ? await this.#gather(origins, { ...query, identities }, 1)
+            : await this.#coarsest(origins, query, size);
+        const { total, factor } = found;
+        const common = { metric, x, total, missing: absent.missing, corrupt: absent.corrupt };
+        if (total > maxPoints) return { ...common, factor, points: null, buckets: draw(found, query, size) };
+        const { parts } = maxPoints === Infinity ? found : await this.#gather(origins, { ...query, identities }, 1);
+        return { ...common, factor: 1, points: merge(parts, x, from, to, identities), buckets: null };
+      } catch (error) {
+        // A blob that proves absent lets the next best origin speak for its ordinals, so everything is divided again.
+        if (!absent.note(error)) throw error;
+      }
+    }
   }
 
   /** Paths of all metrics that the manifest's segments and tails hold, sorted; segments that are elsewhere are skipped. */
@@ -122,212 +164,228 @@ export class SeriesReader {
     for (const entry of entries) {
       if (entry.kind === 'tail') for (const name of entry.names) paths.add(name);
       if (entry.kind === 'segment') {
-        const segment = await this.#open(entry);
+        const segment = await this.#open(entry).catch((error: unknown) => {
+          if (error instanceof FieldbookError && error.code === 'blob_missing') return undefined;
+          throw error;
+        });
         if (segment !== undefined) for (const path of segment.metrics.keys()) paths.add(path);
       }
     }
     return [...paths].sort();
   }
 
-  /** The parts to merge, in order of writer and ordinal. */
-  async #gather(
-    entries: Iterable<Entry>,
-    metric: string,
-    identities: boolean,
-  ): Promise<{ parts: Part[]; missing: MissingSegment[]; corrupt: MissingSegment[] }> {
-    const writers = new Map<WriterId, (SegmentEntry | TailEntry)[]>();
-    for (const entry of entries) {
-      if (entry.kind !== 'segment' && entry.kind !== 'tail') continue;
-      const list = writers.get(entry.writer);
-      if (list === undefined) writers.set(entry.writer, [entry]);
-      else list.push(entry);
+  /** From the coarsest level of which every bucket still has several blocks. */
+  async #coarsest(origins: readonly Origin[], query: Query, size: number): Promise<Found> {
+    const most = origins.reduce((sum, origin) => sum + rowsWithin(origin, query), 0);
+    for (const factor of [4_096, 64] as const) {
+      if (most / factor < size * BLOCKS_PER_BUCKET) continue;
+      const found = await this.#gather(origins, query, factor, size);
+      // Row groups overlap the range by more than they hold of it when it is narrow.
+      if (found.total / factor >= size * BLOCKS_PER_BUCKET) return found;
     }
-    const parts: Part[] = [];
-    const missing: MissingSegment[] = [];
-    const corrupt: MissingSegment[] = [];
-    for (const writer of [...writers.keys()].sort()) {
-      const absent = new Map<BlobDigest, 'missing' | 'corrupt'>();
-      // A blob that proves absent lets the next best source speak for its ordinals, so divide again without it.
-      for (;;) {
-        const known = absent.size;
-        const pieces = divide(writers.get(writer)!, (a, b) => preferred(a, b, absent));
-        const found: Part[] = [];
-        for (const piece of pieces) {
-          const { source, from, to } = piece;
-          if (source.kind === 'tail') {
-            found.push({ writer, ...tailColumns(source, metric, from, to) });
-            continue;
-          }
-          if (absent.has(source.digest)) continue;
-          const columns = await this.#load(source, metric, identities || !piece.whole);
-          if (columns === 'missing' || columns === 'corrupt') absent.set(source.digest, columns);
-          else if (columns !== 'none') found.push({ writer, ...(piece.whole ? columns : clip(columns, from, to)) });
+    return await this.#gather(origins, query, 1);
+  }
+
+  async #gather(origins: readonly Origin[], query: Query, factor: 1 | LevelFactor, size = 1): Promise<Found> {
+    const pieces = await inOrder(origins, (origin) => this.#piece(origin, query, factor));
+    const found: Found = { total: 0, factor, parts: [], blocks: [] };
+    const grid = factor === 1 ? undefined : gridOf(pieces, query, size);
+    for (const [index, piece] of pieces.entries()) {
+      found.parts.push(...piece.parts);
+      if (piece.blocks === undefined) continue;
+      const { blocks } = piece;
+      const inside: number[] = [];
+      const across: [number, number][] = [];
+      let at = 0;
+      for (let row = 0; row < blocks.count.length; row++) {
+        const from = blocks.from[row]!;
+        const to = blocks.to[row]!;
+        const rows = blocks.count[row]!;
+        if (to >= query.from && from <= query.to) {
+          if (from >= query.from && to <= query.to && grid!.fits(from, to)) {
+            inside.push(row);
+            found.total += rows;
+          } else if (across.at(-1)?.[1] === at) across.at(-1)![1] = at + rows;
+          else across.push([at, at + rows]);
         }
-        if (absent.size > known) continue;
-        parts.push(...found);
-        for (const { source, from, to } of pieces) {
-          if (source.kind !== 'segment' || !absent.has(source.digest)) continue;
-          const { device, digest, size, points } = source;
-          const list = absent.get(digest) === 'missing' ? missing : corrupt;
-          list.push({ writer, device, first: from, last: to, digest, size, points });
-        }
-        break;
+        at += rows;
       }
+      found.blocks.push({ blocks, rows: Uint32Array.from(inside) });
+      // What lies across the ends of the range, or across several buckets, is read as it is.
+      for (const [from, to] of across)
+        found.parts.push(...(await this.#rows(origins[index] as SegmentOrigin, query, from, to)));
     }
-    return { parts, missing, corrupt };
+    for (const part of found.parts) found.total += countWithin(query.x === 'step' ? part.step : part.time, query);
+    return found;
   }
 
-  async #load(
-    entry: SegmentEntry,
-    metric: string,
-    ordinals: boolean,
-  ): Promise<MetricColumns | 'none' | 'missing' | 'corrupt'> {
-    try {
-      const key = `${entry.digest}/${ordinals ? 'o' : '-'}/${metric}`;
-      const columns = await this.#columns.get(key, async () => {
-        const segment = await this.#open(entry);
-        return segment === undefined ? undefined : ((await segment.read(metric, { ordinals })) ?? 'none');
-      });
-      return columns ?? 'missing';
-    } catch (error) {
-      if (error instanceof FieldbookError && error.code === 'blob_missing') return 'missing';
-      if (error instanceof FieldbookError && (error.code === 'segment_corrupt' || error.code === 'blob_corrupt'))
-        return 'corrupt';
-      throw error;
+  /** What one origin has: blocks where it has the level, points otherwise. */
+  async #piece(origin: Origin, query: Query, factor: 1 | LevelFactor): Promise<Piece> {
+    if (origin.kind === 'tail') {
+      const { writer, entry, from, to } = origin;
+      return { parts: [{ writer, ...tailColumns(entry, query.metric, from, to) }], blocks: undefined };
     }
+    if (factor !== 1 && origin.whole) {
+      const blocks = await this.#blocks(origin, query, factor);
+      if (blocks !== undefined) return { parts: [], blocks };
+    }
+    return { parts: await this.#rows(origin, query, 0, Infinity), blocks: undefined };
   }
 
-  async #open(entry: SegmentEntry): Promise<Segment | undefined> {
+  async #blocks(origin: SegmentOrigin, query: Query, factor: LevelFactor): Promise<LevelBlocks | undefined> {
+    const { metric, x } = query;
+    const { digest } = origin.entry;
+    const load = async (): Promise<LevelBlocks | undefined> => {
+      const levels = await origin.segment.levels();
+      const best = levels === null ? undefined : ([factor, 64] as const).find((level) => levels.has(level, metric));
+      return best === undefined ? undefined : await levels!.read(best, metric, x);
+    };
+    return await told(digest, () => this.#levels.get(`${digest}/${x}/${factor}/${metric}`, load));
+  }
+
+  /** Rows `[from, to)` of the metric within its segment, group by group, as far as the groups touch the range. */
+  async #rows(origin: SegmentOrigin, query: Query, from: number, to: number): Promise<Part[]> {
+    const { metric, x, identities } = query;
+    const { segment, entry, writer } = origin;
+    const first = segment.metrics.get(metric)!.start;
+    const exact = identities || !origin.whole;
+    const parts = segment.parts(metric).filter((part) => {
+      const { min, max } = part[x];
+      return part.to > first + from && part.from < first + to && max >= query.from && min <= query.to;
+    });
+    const columns = exact ? (['step', 'time', 'value', 'ordinal'] as const) : (['step', 'time', 'value'] as const);
+    return await inOrder(parts, async (part) => {
+      const key = `${entry.digest}/${exact ? 'o' : '-'}/${part.from}`;
+      const load = (): Promise<Numbers[]> => segment.readRows(part.group, columns, part.from, part.to);
+      const read = await told(entry.digest, () => this.#columns.get(key, load));
+      const [start, end] = [Math.max(0, first + from - part.from), Math.min(part.to, first + to) - part.from];
+      const cut = read!.map((column) => column.subarray(start, end));
+      const [step, time, value, ordinal = null] = cut as [Numbers, Numbers, Numbers, Numbers?];
+      const whole: Part = { writer, step, time, value, ordinal };
+      return origin.whole ? whole : clip(whole, origin.from, origin.to);
+    });
+  }
+
+  async #open(entry: SegmentEntry): Promise<Segment> {
     const { digest, size } = entry;
     const read = async (start: number, end: number): Promise<Uint8Array> => {
       const bytes = await this.#blobs.read(digest, { start, end });
       if (bytes === undefined) throw new FieldbookError('blob_missing', `The blob ${digest} is not on this machine.`);
       return bytes;
     };
-    try {
-      return await this.#segments.get(digest, () => openSegment({ size, read }));
-    } catch (error) {
-      if (error instanceof FieldbookError && error.code === 'blob_missing') return undefined;
-      throw error;
+    return (await told(digest, () => this.#segments.get(digest, () => openSegment({ size, read }, this.#gunzip))))!;
+  }
+}
+
+interface Query {
+  metric: string;
+  x: 'step' | 'time';
+  from: number;
+  to: number;
+  identities: boolean;
+}
+
+interface Piece {
+  parts: Part[];
+  blocks: LevelBlocks | undefined;
+}
+
+/** Errors of a blob carry its digest, so that the request can go on without it. */
+async function told<T>(digest: BlobDigest, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw Absent.named(error, digest);
+  }
+}
+
+/** Results in the order of the items, a few at a time, flat where they are lists. */
+async function inOrder<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await work(items[index]!);
     }
-  }
-}
-
-/** Points of one writer, ascending by step, then ordinal; all ordinals of a part lie behind those of the one before. */
-interface Part extends MetricColumns {
-  writer: WriterId;
-}
-
-/** Sealed and present before tails before absent; then the longer, so that few pieces result; then anything that is the same everywhere. */
-function preferred(
-  a: SegmentEntry | TailEntry,
-  b: SegmentEntry | TailEntry,
-  absent: ReadonlyMap<BlobDigest, unknown>,
-): number {
-  const rank = (entry: SegmentEntry | TailEntry): number =>
-    entry.kind === 'tail' ? 1 : absent.has(entry.digest) ? 2 : 0;
-  return (
-    rank(a) - rank(b) || b.last - b.first - (a.last - a.first) || a.first - b.first || (a.device < b.device ? -1 : 1)
-  );
-}
-
-function tailColumns(tail: TailEntry, metric: string, from: number, to: number): MetricColumns {
-  const number = tail.names.indexOf(metric);
-  const rows: number[] = [];
-  if (number >= 0) {
-    for (let row = 0; row < tail.metric.length; row++) {
-      const ordinal = tail.ordinal[row]!;
-      if (tail.metric[row] === number && ordinal >= from && ordinal <= to) rows.push(row);
-    }
-  }
-  rows.sort((a, b) => tail.step[a]! - tail.step[b]! || tail.ordinal[a]! - tail.ordinal[b]!);
-  const pick = (column: Float64Array): Float64Array => Float64Array.from(rows, (row) => column[row]!);
-  return { step: pick(tail.step), time: pick(tail.time), value: pick(tail.value), ordinal: pick(tail.ordinal) };
-}
-
-function clip(columns: MetricColumns, from: number, to: number): MetricColumns {
-  const inside = (_: number, row: number): boolean => {
-    const ordinal = columns.ordinal![row]!;
-    return ordinal >= from && ordinal <= to;
   };
-  return {
-    step: columns.step.filter(inside),
-    time: columns.time.filter(inside),
-    value: columns.value.filter(inside),
-    ordinal: columns.ordinal!.filter(inside),
-  };
+  await Promise.all(Array.from({ length: Math.min(READS, items.length) }, worker));
+  return results;
 }
 
-function merge(
-  parts: readonly Part[],
-  x: 'step' | 'time',
-  from: number,
-  to: number,
-  identities: boolean,
-): SeriesPoints {
-  const writers = [...new Set(parts.map((part) => part.writer))];
-  const length = parts.reduce((sum, part) => sum + part.step.length, 0);
-  const all = {
-    steps: new Float64Array(length),
-    times: new Float64Array(length),
-    values: new Float64Array(length),
-    writer: identities ? new Uint32Array(length) : null,
-    ordinals: identities ? new Float64Array(length) : null,
-  };
-  let at = 0;
-  for (const part of parts) {
-    all.steps.set(part.step, at);
-    all.times.set(part.time, at);
-    all.values.set(part.value, at);
-    all.writer?.fill(writers.indexOf(part.writer), at, at + part.step.length);
-    if (part.ordinal !== null) all.ordinals?.set(part.ordinal, at);
-    at += part.step.length;
-  }
-  const keys = x === 'step' ? all.steps : all.times;
-  if (isAscending(keys)) {
-    const start = lowerBound(keys, (key) => key >= from);
-    const end = lowerBound(keys, (key) => key > to);
-    if (start === 0 && end === length) return { ...all, writers };
-    return {
-      steps: all.steps.slice(start, end),
-      times: all.times.slice(start, end),
-      values: all.values.slice(start, end),
-      writer: all.writer?.slice(start, end) ?? null,
-      ordinals: all.ordinals?.slice(start, end) ?? null,
-      writers,
+/** At most so many rows of an origin lie within the range. */
+function rowsWithin(origin: Origin, { metric, x, from, to }: Query): number {
+  if (origin.kind === 'tail') return origin.entry.metric.length;
+  let rows = 0;
+  for (const part of origin.segment.parts(metric))
+    if (part[x].max >= from && part[x].min <= to) rows += part.to - part.from;
+  return rows;
+}
+
+function countWithin(keys: Numbers, { from, to }: Query): number {
+  if (from === -Infinity && to === Infinity) return keys.length;
+  let count = 0;
+  for (const key of keys) if (key >= from && key <= to) count++;
+  return count;
+}
+
+/** The grid of what is asked for, or of what there is. */
+function gridOf(pieces: readonly Piece[], { x, from, to }: Query, size: number): BucketGrid {
+  let least = from;
+  let most = to;
+  if (from === -Infinity || to === Infinity) {
+    let [low, high] = [Infinity, -Infinity];
+    const take = (a: number, b: number): void => {
+      if (a < low && a >= from) low = a;
+      if (b > high && b <= to) high = b;
     };
+    for (const { parts, blocks } of pieces) {
+      for (const part of parts) for (const key of x === 'step' ? part.step : part.time) take(key, key);
+      if (blocks === undefined) continue;
+      for (let row = 0; row < blocks.count.length; row++) {
+        // A block that lies across an end of the range reaches beyond what is asked for by less than itself.
+        take(blocks.from[row]!, blocks.to[row]!);
+        take(blocks.to[row]!, blocks.from[row]!);
+      }
+    }
+    if (from === -Infinity) least = low;
+    if (to === Infinity) most = high;
   }
-  const order = Uint32Array.from({ length }, (_, row) => row)
-    .filter((row) => keys[row]! >= from && keys[row]! <= to)
-    .sort((a, b) => keys[a]! - keys[b]! || a - b);
-  const pick = (column: Float64Array): Float64Array => Float64Array.from(order, (row) => column[row]!);
+  return new BucketGrid(least, most, size);
+}
+
+function draw(found: Found, query: Query, size: number): Buckets {
+  const { x, from, to } = query;
+  const pieces = [
+    { parts: found.parts, blocks: undefined },
+    ...found.blocks.map(({ blocks }) => ({ parts: [], blocks })),
+  ];
+  const grid = gridOf(pieces, query, size);
+  for (const { blocks, rows } of found.blocks) for (const row of rows) grid.addBlock(blocks, row);
+  for (const part of found.parts) {
+    const keys = x === 'step' ? part.step : part.time;
+    if (from === -Infinity && to === Infinity) {
+      grid.addPoints(keys, part.value);
+      continue;
+    }
+    for (let start = 0; start < keys.length;) {
+      while (start < keys.length && !(keys[start]! >= from && keys[start]! <= to)) start++;
+      let end = start;
+      while (end < keys.length && keys[end]! >= from && keys[end]! <= to) end++;
+      grid.addPoints(keys, part.value, start, end);
+      start = end;
+    }
+  }
+  return grid.buckets();
+}
+
+function clip(part: Part, from: number, to: number): Part {
+  const inside = (_: number, row: number): boolean => part.ordinal![row]! >= from && part.ordinal![row]! <= to;
   return {
-    steps: pick(all.steps),
-    times: pick(all.times),
-    values: pick(all.values),
-    writer: all.writer === null ? null : Uint32Array.from(order, (row) => all.writer![row]!),
-    ordinals: all.ordinals === null ? null : pick(all.ordinals),
-    writers,
+    writer: part.writer,
+    step: part.step.filter(inside),
+    time: part.time.filter(inside),
+    value: part.value.filter(inside),
+    ordinal: part.ordinal!.filter(inside),
   };
-}
-
-function isAscending(keys: Float64Array): boolean {
-  for (let index = 1; index < keys.length; index++) if (keys[index]! < keys[index - 1]!) return false;
-  return true;
-}
-
-function lowerBound(keys: Float64Array, reached: (key: number) => boolean): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (reached(keys[middle]!)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
-function columnBytes(columns: MetricColumns | 'none'): number {
-  if (columns === 'none') return 64;
-  return 256 + columns.step.length * (columns.ordinal === null ? 24 : 32);
 }

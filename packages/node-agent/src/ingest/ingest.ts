@@ -6,6 +6,7 @@ import { asFieldbookError } from '@fieldbook/core';
 import type { LiveValue, Progress } from '@fieldbook/core/ingest';
 import { decodeProgress, PROGRESS_PREFIX, PurgedRuns } from '@fieldbook/core/ingest';
 import type { Replica } from '@fieldbook/core/replica';
+import { pageCompressor } from '../machine/ports.ts';
 import { JournalTree } from './journal-tree.ts';
 import { Liveness } from './liveness.ts';
 import type { FeedContext, JournalProblem } from './writer-feed.ts';
@@ -126,6 +127,7 @@ class RunningIngest implements Ingest {
       clock,
       isPurged: (run, project) => this.#purged.has(run, project),
       pause: () => setImmediate(),
+      compressor: pageCompressor,
       listed: new Set(),
       liveness: new Liveness(),
       sync: options.watch !== false,

@@ -18,7 +18,7 @@ import { restoreGuard } from './guard.ts';
 import type { Home } from './home.ts';
 import { makeHome } from './home.ts';
 import { personName } from './person.ts';
-import { clock, gzipBytes, random, timers } from './ports.ts';
+import { clock, gunzip, gzipBytes, random, timers } from './ports.ts';
 import { freeBytes, openLevel } from './store.ts';
 import { introduce, Membership } from './workspace.ts';
 
@@ -83,7 +83,7 @@ export async function openMachine(
         replica,
         library,
         author,
-        series: new SeriesReader(parts.blobs ?? blobs),
+        series: new SeriesReader(parts.blobs ?? blobs, { gunzip }),
         blobs,
         clock,
         timers,

