@@ -69,14 +69,14 @@ export interface BlobStat {
  *   either nothing or the whole blob under the name. With `expected`, other bytes are refused (`blob_corrupt`).
  * - `read` resolves undefined when the blob is not here; `range` is `[start, end)` in bytes.
  *   A whole read verifies the digest and rejects with `blob_corrupt` when it does not match.
- * - `list` yields in no order; `remove` of an absent blob is not an error.
+ * - `list` yields in the order of digests, those behind `after` only; `remove` of an absent blob is not an error.
  */
 export interface BlobStore {
   stat(digest: BlobDigest): Promise<BlobStat | undefined>;
   read(digest: BlobDigest, range?: { start: number; end: number }): Promise<Uint8Array | undefined>;
   write(bytes: Uint8Array, expected?: BlobDigest): Promise<BlobDigest>;
   remove(digest: BlobDigest): Promise<void>;
-  list(): AsyncIterable<BlobStat>;
+  list(options?: { after?: string }): AsyncIterable<BlobStat>;
 }
 
 /**

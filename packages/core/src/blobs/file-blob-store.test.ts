@@ -125,4 +125,44 @@ describe('file blob store', () => {
     expect(said).toEqual(directories);
     await teardown();
   });
+
+  it('[BLB-6] sets a damaged blob aside where nobody takes it for whole, and never a good one', async () => {
+    const { root, teardown } = await temporary();
+    const blobs = new FileBlobStore({ fs: nodeFs, root, random });
+    const bytes = new SeededRandom(4).bytes(1000);
+    const digest = await blobs.write(bytes);
+    expect(await blobs.setAside(digest)).toBe(false);
+    expect(await blobs.read(digest)).toEqual(bytes);
+    const path = join(root, 'sha256', digest.slice(0, 2), digest);
+    for (const size of [999, 0]) {
+      await fs.truncate(path, size);
+      expect(await blobs.setAside(digest)).toBe(true);
+      expect(await blobs.stat(digest)).toBeUndefined();
+      expect(await blobs.read(digest)).toBeUndefined();
+      await blobs.write(bytes);
+    }
+    const aside = await fs.readdir(join(root, 'corrupt'));
+    expect(aside.map((name) => name.slice(0, 64))).toEqual([digest, digest]);
+    const sizes = await Promise.all(aside.map(async (name) => (await fs.stat(join(root, 'corrupt', name))).size));
+    expect(sizes.sort((a, b) => a - b)).toEqual([0, 999]);
+    expect(await blobs.setAside('f'.repeat(64) as typeof digest)).toBe(false);
+    await teardown();
+  });
+
+  it('[BLB-7] sweeps what crashes left of writes, and nothing that is being written', async () => {
+    const { root, teardown } = await temporary();
+    const blobs = new FileBlobStore({ fs: nodeFs, root, random });
+    const digest = await blobs.write(new SeededRandom(6).bytes(10));
+    for (const [name, ms] of [
+      ['old', 1_000_000],
+      ['new', 2_000_000],
+    ] as const) {
+      await fs.writeFile(join(root, 'tmp', name), 'half');
+      await fs.utimes(join(root, 'tmp', name), ms / 1000, ms / 1000);
+    }
+    expect(await blobs.sweep(1_500_000)).toBe(1);
+    expect(await fs.readdir(join(root, 'tmp'))).toEqual(['new']);
+    expect(await blobs.read(digest)).toHaveLength(10);
+    await teardown();
+  });
 });

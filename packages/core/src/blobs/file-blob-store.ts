@@ -12,7 +12,7 @@ export interface BlobFileSystem {
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: { force: true }): Promise<void>;
   readdir(path: string): Promise<string[]>;
-  stat(path: string): Promise<{ size: number; isFile(): boolean }>;
+  stat(path: string): Promise<{ size: number; mtimeMs: number; isFile(): boolean }>;
 }
 
 export interface BlobFile {
@@ -28,8 +28,8 @@ export interface FileBlobStoreOptions {
   /** The directory that holds `sha256/` and `tmp/`; created when absent. */
   root: string;
   random: Random;
-  /** A faster SHA-256 than the portable one, where the platform has it. */
-  sha256?: (bytes: Uint8Array) => Uint8Array;
+  /** A faster SHA-256 than the portable one, where the platform has it; it may work on another thread. */
+  sha256?: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
 /**
@@ -40,7 +40,7 @@ export class FileBlobStore implements BlobStore {
   readonly #fs: BlobFileSystem;
   readonly #root: string;
   readonly #random: Random;
-  readonly #sha256: (bytes: Uint8Array) => Uint8Array;
+  readonly #sha256: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
   constructor(options: FileBlobStoreOptions) {
     this.#fs = options.fs;
@@ -67,7 +67,7 @@ export class FileBlobStore implements BlobStore {
         if (bytesRead === 0) throw this.#corrupt(digest);
         done += bytesRead;
       }
-      if (range === undefined && this.#digest(bytes) !== digest) throw this.#corrupt(digest);
+      if (range === undefined && (await this.#digest(bytes)) !== digest) throw this.#corrupt(digest);
       return bytes;
     } finally {
       await file.close();
@@ -75,7 +75,7 @@ export class FileBlobStore implements BlobStore {
   }
 
   async write(bytes: Uint8Array, expected?: BlobDigest): Promise<BlobDigest> {
-    const digest = this.#digest(bytes);
+    const digest = await this.#digest(bytes);
     if (expected !== undefined && expected !== digest) {
       throw new FieldbookError(
         'blob_corrupt',
@@ -104,14 +104,39 @@ export class FileBlobStore implements BlobStore {
     await this.#fs.rm(this.#path(digest), { force: true });
   }
 
-  async *list(): AsyncGenerator<BlobStat> {
-    for (const head of (await this.#orAbsent(this.#fs.readdir(`${this.#root}/sha256`))) ?? []) {
-      for (const name of (await this.#orAbsent(this.#fs.readdir(`${this.#root}/sha256/${head}`))) ?? []) {
-        if (!/^[0-9a-f]{64}$/.test(name)) continue;
+  async *list({ after = '' }: { after?: string } = {}): AsyncGenerator<BlobStat> {
+    const heads = (await this.#orAbsent(this.#fs.readdir(`${this.#root}/sha256`))) ?? [];
+    for (const head of heads.filter((name) => name >= after.slice(0, 2)).sort()) {
+      const names = (await this.#orAbsent(this.#fs.readdir(`${this.#root}/sha256/${head}`))) ?? [];
+      for (const name of names.filter((one) => one > after && /^[0-9a-f]{64}$/.test(one)).sort()) {
         const stat = await this.stat(name as BlobDigest);
         if (stat !== undefined) yield stat;
       }
     }
+  }
+
+  /**
+   * Moves a blob whose bytes are not what its name says to `<root>/corrupt/`, where nobody takes it for whole and somebody can look
+   * at what the disk did. False when the bytes are good or nothing is there.
+   */
+  async setAside(digest: BlobDigest): Promise<boolean> {
+    if (await this.#readable(digest)) return false;
+    const moved = `${this.#root}/corrupt/${digest}.${base32(this.#random.bytes(5))}`;
+    await this.#fs.mkdir(`${this.#root}/corrupt`, { recursive: true });
+    return (await this.#orAbsent(this.#fs.rename(this.#path(digest), moved).then(() => true))) ?? false;
+  }
+
+  /** Removes what writes that a crash cut short have left in `tmp`: files not written to since `before` (ms since the epoch). How many. */
+  async sweep(before: number): Promise<number> {
+    let swept = 0;
+    for (const name of (await this.#orAbsent(this.#fs.readdir(`${this.#root}/tmp`))) ?? []) {
+      const path = `${this.#root}/tmp/${name}`;
+      const stat = await this.#orAbsent(this.#fs.stat(path));
+      if (stat === undefined || stat.mtimeMs >= before) continue;
+      await this.#fs.rm(path, { force: true });
+      swept++;
+    }
+    return swept;
   }
 
   #path(digest: BlobDigest): string {
@@ -119,8 +144,8 @@ export class FileBlobStore implements BlobStore {
     return `${this.#root}/sha256/${digest.slice(0, 2)}/${digest}`;
   }
 
-  #digest(bytes: Uint8Array): BlobDigest {
-    return bytesToHex(this.#sha256(bytes)) as BlobDigest;
+  async #digest(bytes: Uint8Array): Promise<BlobDigest> {
+    return bytesToHex(await this.#sha256(bytes)) as BlobDigest;
   }
 
   async #writeFile(path: string, bytes: Uint8Array): Promise<void> {
@@ -137,9 +162,17 @@ export class FileBlobStore implements BlobStore {
 
   /** True when the blob is here as it should be; one that the disk has changed is written again. */
   async #holds(digest: BlobDigest, size: number): Promise<boolean> {
-    if ((await this.stat(digest))?.size !== size) return false;
-    const there = await this.read(digest).catch(() => undefined);
-    // A whole read has checked the digest.
+    return (await this.stat(digest))?.size === size && (await this.#readable(digest));
+  }
+
+  /** A whole read has checked the digest. A disk that cannot read a blob does not hold it. */
+  async #readable(digest: BlobDigest): Promise<boolean> {
+    const there = await this.read(digest).catch((error: unknown) => {
+      if (error instanceof FieldbookError) return undefined;
+      const { code } = error as { code?: string };
+      if (code === 'EIO') return undefined;
+      throw error;
+    });
     return there !== undefined;
   }
 

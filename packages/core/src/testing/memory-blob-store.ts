@@ -30,7 +30,10 @@ export class MemoryBlobStore implements BlobStore {
     return Promise.resolve();
   }
 
-  async *list(): AsyncGenerator<BlobStat> {
-    for (const [digest, bytes] of this.#blobs) yield { digest, size: bytes.length };
+  async *list({ after = '' }: { after?: string } = {}): AsyncGenerator<BlobStat> {
+    for (const digest of [...this.#blobs.keys()].sort()) {
+      const size = this.#blobs.get(digest)?.length;
+      if (digest > after && size !== undefined) yield { digest, size };
+    }
   }
 }

@@ -51,7 +51,7 @@ export function blobStoreContract(
         expect(listed).toEqual([]);
       }));
 
-    it('[BLB-1] lists what is there, and removing what is not is no error', () =>
+    it('[BLB-1] lists what is there in order and from anywhere, and removing what is not is no error', () =>
       use(async (blobs) => {
         const random = new SeededRandom(2);
         const digests = await Promise.all(Array.from({ length: 20 }, () => blobs.write(random.bytes(50))));
@@ -60,7 +60,12 @@ export function blobStoreContract(
         await blobs.remove(digests[0]!);
         const listed: string[] = [];
         for await (const { digest, size } of blobs.list()) listed.push(`${digest} ${size}`);
-        expect(listed.sort()).toEqual([...digests.slice(1).map((digest) => `${digest} 50`), `${digestOfAbc} 3`].sort());
+        const expected = [...digests.slice(1).map((digest) => `${digest} 50`), `${digestOfAbc} 3`].sort();
+        expect(listed).toEqual(expected);
+        const behind: string[] = [];
+        for await (const { digest, size } of blobs.list({ after: expected[6]!.slice(0, 64) }))
+          behind.push(`${digest} ${size}`);
+        expect(behind).toEqual(expected.slice(7));
       }));
   });
 }

@@ -1,0 +1,437 @@
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AttributePath, BlobDigest, DeviceId, ProjectId, RunId, WriterId } from '@fieldbook/core';
+import { FieldbookError, runDocumentName } from '@fieldbook/core';
+import { RunDocument } from '@fieldbook/core/documents';
+import { CHUNK_BYTES, readFile } from '@fieldbook/core/files';
+import { encodeProgress, progressKey } from '@fieldbook/core/ingest';
+import type { FileEntry } from '@fieldbook/core/record';
+import { fileKey } from '@fieldbook/core/record';
+import type { Replica } from '@fieldbook/core/replica';
+import { openReplica } from '@fieldbook/core/replica';
+import { FakeClock, FakeTimers, MemoryStorage, SeededRandom } from '@fieldbook/core/testing';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { fileBlobs } from '../machine/blobs.ts';
+import { FileKeeper, Spools } from './index.ts';
+
+const DEVICE = 'd000000000000000000000001' as DeviceId;
+const WRITER = '01kf000000000000000000000a' as WriterId;
+const RUN = 'run-1' as RunId;
+const random = new SeededRandom(41);
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+const sha256 = (bytes: Uint8Array): BlobDigest => createHash('sha256').update(bytes).digest('hex') as BlobDigest;
+
+/** One machine: a spool, a blob store on disk, a replica in memory. */
+class Box {
+  readonly root = mkdtempSync(join(tmpdir(), 'fieldbook-files-'));
+  readonly journals = join(this.root, 'journals');
+  readonly blobs = fileBlobs(join(this.root, 'blobs'));
+  readonly clock = new FakeClock(Date.now());
+  readonly timers = new FakeTimers(this.clock);
+  free = 100e9;
+  replica!: Replica;
+  keeper!: FileKeeper;
+  #ordinal = 0;
+
+  static async open(options: { others?: string[]; blobs?: (box: Box) => Box['blobs'] } = {}): Promise<Box> {
+    const box = new Box();
+    box.replica = await openReplica({ storage: new MemoryStorage(), device: DEVICE, random });
+    box.keeper = new FileKeeper({
+      replica: box.replica,
+      blobs: options.blobs?.(box) ?? box.blobs,
+      device: DEVICE,
+      spools: new Spools(box.journals, options.others),
+      clock: box.clock,
+      timers: box.timers,
+      log: quiet,
+      disk: () => Promise.resolve({ free: box.free, total: 500e9 }),
+    });
+    onTestFinished(async () => {
+      await box.keeper.close();
+      await box.replica.close();
+      rmSync(box.root, { recursive: true, force: true });
+    });
+    return box;
+  }
+
+  folder(root = this.journals): string {
+    const folder = join(root, 'mnist', RUN, `${WRITER}.files`);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
+  spool(name: string, bytes: Uint8Array, root?: string): void {
+    writeFileSync(join(this.folder(root), name), bytes);
+  }
+
+  async name(spool: string, override: Partial<FileEntry> = {}): Promise<FileEntry> {
+    const entry: FileEntry = {
+      kind: 'file',
+      writer: WRITER,
+      device: DEVICE,
+      ordinal: this.#ordinal++,
+      place: null,
+      path: `files/${spool}` as AttributePath,
+      name: spool,
+      size: null,
+      time: 1,
+      modified: null,
+      fileKind: 'file',
+      mime: null,
+      meta: null,
+      travel: null,
+      digest: null,
+      chunks: null,
+      spool,
+      expected: null,
+      source: null,
+      failure: null,
+      extra: {},
+      ...override,
+    };
+    await this.replica.transact(runDocumentName(RUN), (doc) => new RunDocument(doc).putFile(entry));
+    return entry;
+  }
+
+  async entry(of: FileEntry): Promise<FileEntry> {
+    const entry = await this.replica.read(runDocumentName(RUN), (doc) => new RunDocument(doc).get(fileKey(of)));
+    if (entry?.kind !== 'file') throw new Error('the entry has gone');
+    return entry;
+  }
+
+  async content(of: FileEntry): Promise<Buffer> {
+    const { digest, chunks, size } = await this.entry(of);
+    if (digest === null) throw new Error('it is not stored');
+    const parts: Uint8Array[] = [];
+    for await (const part of readFile(this.blobs, { digest, chunks, size })) parts.push(part);
+    return Buffer.concat(parts);
+  }
+
+  spooled(root?: string): string[] {
+    const folder = join(root ?? this.journals, 'mnist', RUN, `${WRITER}.files`);
+    return existsSync(folder) ? readdirSync(folder).sort() : [];
+  }
+}
+
+const large = (size: number, seed: number): Uint8Array => {
+  const bytes = new Uint8Array(size);
+  const view = new Uint32Array(bytes.buffer, 0, size >> 2);
+  for (let index = 0; index < view.length; index++) view[index] = Math.imul(index + seed, 2_654_435_761);
+  return bytes;
+};
+
+it('[FIL-6] stores what waits, of any size, once, and then empties the spool', async () => {
+  const box = await Box.open();
+  const contents = [new Uint8Array(0), random.bytes(1000), large(CHUNK_BYTES, 1), large(2 * CHUNK_BYTES + 17, 2)];
+  const entries: FileEntry[] = [];
+  for (const [index, bytes] of contents.entries()) {
+    box.spool(`f${index}`, bytes);
+    entries.push(await box.name(`f${index}`, index === 1 ? { size: 1000, expected: sha256(bytes) } : {}));
+  }
+  await box.keeper.drain();
+  for (const [index, bytes] of contents.entries()) {
+    const entry = await box.entry(entries[index]!);
+    expect(entry).toMatchObject({
+      digest: sha256(bytes),
+      size: bytes.length,
+      spool: null,
+      expected: null,
+      failure: null,
+    });
+    expect(entry.chunks === null).toBe(bytes.length <= CHUNK_BYTES);
+    expect((await box.content(entry)).equals(bytes)).toBe(true);
+  }
+  expect(box.spooled()).toEqual([]);
+  expect(box.keeper.status()).toEqual({ pending: 0, pendingBytes: 0, problem: null, failures: [] });
+  const rest: string[] = [];
+  for await (const [key] of box.replica.listPrivate('spooled/')) rest.push(key);
+  expect(rest).toEqual([]);
+});
+
+it('[FIL-6] the order is chunks, list, entry, spool; and a chunk that is there is not written again', async () => {
+  const said: string[] = [];
+  const box = await Box.open({
+    blobs: (own) =>
+      new Proxy(own.blobs, {
+        get: (target, name) =>
+          name !== 'write'
+            ? Reflect.get(target, name).bind(target)
+            : async (bytes: Uint8Array) => {
+                const digest = await target.write(bytes);
+                said.push(
+                  `${bytes.length > 1000 ? 'chunk' : 'list'} ${box.spooled().join()} ${(await box.entry(entry)).digest ?? 'pending'}`,
+                );
+                return digest;
+              },
+      }),
+  });
+  const bytes = large(CHUNK_BYTES + 100_000, 3);
+  box.spool('big', bytes);
+  const entry = await box.name('big');
+  const seen: string[] = [];
+  box.replica.onCommit(({ origin }) => origin === 'local' && seen.push(box.spooled().join()));
+  await box.keeper.drain();
+  expect(said).toEqual(['chunk big pending', 'chunk big pending', 'list big pending']);
+  expect(seen).toEqual(['big']);
+  const place = (digest: string): string => join(box.root, 'blobs/sha256', digest.slice(0, 2), digest);
+  const first = sha256(bytes.subarray(0, CHUNK_BYTES));
+  const { ino } = statSync(place(first));
+  box.spool('other', bytes.subarray(0, CHUNK_BYTES));
+  const other = await box.name('other');
+  await box.keeper.drain();
+  expect((await box.entry(other)).digest).toBe(first);
+  expect(statSync(place(first)).ino).toBe(ino);
+});
+
+it('[FIL-8] what is not what its record says stays in the spool, and the entry says why', async () => {
+  const box = await Box.open();
+  const bytes = random.bytes(500);
+  for (const name of ['size', 'digest', 'good']) box.spool(name, bytes);
+  const size = await box.name('size', { size: 499 });
+  const digest = await box.name('digest', { size: 500, expected: sha256(random.bytes(3)) });
+  const gone = await box.name('gone');
+  const good = await box.name('good', { size: 500 });
+  await box.keeper.drain();
+  expect(await box.entry(size)).toMatchObject({ digest: null, spool: 'size', failure: expect.stringContaining('499') });
+  expect(await box.entry(digest)).toMatchObject({ digest: null, failure: expect.stringContaining('SHA-256') });
+  expect(await box.entry(gone)).toMatchObject({ digest: null, failure: expect.stringContaining('not in the spool') });
+  expect((await box.entry(good)).digest).toBe(sha256(bytes));
+  expect(box.spooled()).toEqual(['digest', 'size']);
+  expect(readFileSync(join(box.folder(), 'size'))).toEqual(Buffer.from(bytes));
+  expect(
+    box.keeper
+      .status()
+      .failures.map(({ path, code }) => [path, code])
+      .sort(),
+  ).toEqual([
+    ['files/digest', 'blob_corrupt'],
+    ['files/gone', 'not_found'],
+    ['files/size', 'blob_corrupt'],
+  ]);
+  // Put right, it is stored.
+  box.spool('size', bytes.subarray(0, 499));
+  await box.keeper.drain();
+  expect(await box.entry(size)).toMatchObject({ digest: sha256(bytes.subarray(0, 499)), failure: null });
+});
+
+it('[FIL-8] follows no link out of the spool, neither of a file nor of a folder', async () => {
+  const box = await Box.open();
+  const secret = join(box.root, 'secret');
+  writeFileSync(secret, 'do not read');
+  symlinkSync(secret, join(box.folder(), 'linked'));
+  const entry = await box.name('linked');
+  const elsewhere = join(box.root, 'elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, 'deep'), 'do not read');
+  const other = '01kf000000000000000000000b' as WriterId;
+  symlinkSync(elsewhere, join(box.journals, 'mnist', RUN, `${other}.files`));
+  const deep = await box.name('deep', { writer: other });
+  await box.keeper.drain();
+  for (const one of [entry, deep])
+    expect(await box.entry(one)).toMatchObject({ digest: null, failure: expect.any(String) });
+  expect(existsSync(secret)).toBe(true);
+});
+
+it('[FIL-9] what lies in the journals of others is stored and left there', async () => {
+  const theirs = mkdtempSync(join(tmpdir(), 'fieldbook-theirs-'));
+  onTestFinished(() => rmSync(theirs, { recursive: true, force: true }));
+  const box = await Box.open({ others: [theirs] });
+  const bytes = random.bytes(300);
+  box.spool('f', bytes, theirs);
+  const entry = await box.name('f');
+  await box.keeper.drain();
+  expect((await box.entry(entry)).digest).toBe(sha256(bytes));
+  box.clock.advance(10 * 86_400_000);
+  await box.keeper.drain();
+  expect(box.spooled(theirs)).toEqual(['f']);
+});
+
+it('[FIL-10] removes what nothing names, a day after its writer ended and was taken in', async () => {
+  const box = await Box.open();
+  box.spool('orphan', random.bytes(10));
+  box.spool('.half.part', random.bytes(10));
+  box.spool('named', random.bytes(10));
+  await box.name('named', { size: 11 });
+  const later = async (days: number): Promise<string[]> => {
+    box.clock.set(Date.now() + days * 86_400_000);
+    await box.keeper.drain();
+    return box.spooled();
+  };
+  const all = ['.half.part', 'named', 'orphan'];
+  expect(await later(2)).toEqual(all);
+  await box.replica.putPrivate([
+    [progressKey(WRITER), encodeProgress({ file: 0, offset: 9, done: false, purged: false })],
+  ]);
+  expect(await later(2)).toEqual(all);
+  await box.replica.putPrivate([
+    [progressKey(WRITER), encodeProgress({ file: 0, offset: 9, done: true, purged: false })],
+  ]);
+  expect(await later(0.9)).toEqual(all);
+  expect(await later(1.1)).toEqual(['named']);
+});
+
+it('[FIL-11] leaves points their space: files wait, say so, and are stored when there is some', async () => {
+  const box = await Box.open();
+  const bytes = random.bytes(100_000);
+  box.spool('f', bytes);
+  const entry = await box.name('f', { size: 100_000 });
+  box.free = 1_000_099_999;
+  box.keeper.start();
+  await vi.waitFor(() => expect(box.keeper.status().failures).toHaveLength(1));
+  expect(box.keeper.status()).toMatchObject({ pending: 1, pendingBytes: 100_000, problem: { code: 'disk_full' } });
+  await vi.waitFor(async () => expect((await box.entry(entry)).failure).toMatch(/kept for points/));
+  expect(box.spooled()).toEqual(['f']);
+  box.free = 1_000_100_000;
+  await vi.waitFor(async () => {
+    box.timers.advance(60_000);
+    expect((await box.entry(entry)).digest).toBe(sha256(bytes));
+  });
+  await vi.waitFor(() => expect(box.keeper.status()).toMatchObject({ pending: 0, problem: null, failures: [] }));
+});
+
+it('[FIL-11] a disk that fills up half-way leaves the file in the spool and no part of it under a name', async () => {
+  let full = true;
+  const box = await Box.open({
+    blobs: (own) =>
+      new Proxy(own.blobs, {
+        get: (target, name) =>
+          name !== 'write'
+            ? Reflect.get(target, name).bind(target)
+            : async (bytes: Uint8Array) => {
+                if (full && bytes.length < 1_000_000) throw new FieldbookError('disk_full', 'The disk is full.');
+                return target.write(bytes);
+              },
+      }),
+  });
+  const bytes = large(CHUNK_BYTES + 10, 5);
+  box.spool('f', bytes);
+  const entry = await box.name('f');
+  await box.keeper.drain();
+  expect(await box.entry(entry)).toMatchObject({ digest: null, chunks: null, failure: 'The disk is full.' });
+  expect(box.spooled()).toEqual(['f']);
+  full = false;
+  await box.keeper.drain();
+  expect((await box.content(entry)).equals(bytes)).toBe(true);
+});
+
+it('[FIL-12] a large file holds up neither the event loop nor small files', async () => {
+  const box = await Box.open();
+  const size = 20 * CHUNK_BYTES;
+  box.spool('large', large(size, 7));
+  const entry = await box.name('large', { size });
+  let ticks = 0;
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    ticks++;
+  }, 1);
+  let smallFirst: boolean | undefined;
+  try {
+    box.keeper.start();
+    await vi.waitFor(() => expect(box.keeper.status().pending).toBe(1), { interval: 1 });
+    box.spool('small', random.bytes(10));
+    const small = await box.name('small', { size: 10 });
+    box.keeper.filesPending({ run: RUN });
+    box.timers.advance(1_000);
+    await vi.waitFor(async () => expect((await box.entry(small)).digest).not.toBeNull(), {
+      interval: 5,
+      timeout: 20_000,
+    });
+    smallFirst = (await box.entry(entry)).digest === null;
+    await vi.waitFor(async () => expect((await box.entry(entry)).digest).not.toBeNull(), {
+      interval: 5,
+      timeout: 20_000,
+    });
+  } finally {
+    clearInterval(timer);
+  }
+  expect(smallFirst).toBe(true);
+  // 160 slices of 1 MiB: at least one turn of the loop for every chunk.
+  expect(ticks).toBeGreaterThan(40);
+  // Hashing it in one go takes longer than this on every machine; a busy one may hold a slice up.
+  expect(longest).toBeLessThan(250);
+});
+
+it('[FIL-13] files of rows are blobs before their rows are committed, and leave the spool after it', async () => {
+  const box = await Box.open();
+  const bytes = random.bytes(2000);
+  const owner = { project: 'mnist' as ProjectId, run: RUN, writer: WRITER };
+  const file = { spool: 'o', name: 'o.png', size: 2000, mime: 'image/png', digest: sha256(bytes) };
+  box.spool('o', bytes);
+  await box.keeper.storeObjects(owner, [file]);
+  expect(await box.blobs.read(file.digest)).toEqual(bytes);
+  expect(box.spooled()).toEqual(['o']);
+  box.keeper.objectsCommitted(owner, [file]);
+  await vi.waitFor(() => expect(box.spooled()).toEqual([]));
+});
+
+it('[FIL-13] what could not be stored then is stored later, also by the next process', async () => {
+  const box = await Box.open();
+  const bytes = random.bytes(2000);
+  const owner = { project: 'mnist' as ProjectId, run: RUN, writer: WRITER };
+  const file = { spool: 'o', name: 'o.png', size: 2000, mime: 'image/png', digest: sha256(bytes) };
+  box.spool('o', bytes);
+  linkSync(join(box.folder(), 'o'), join(box.folder(), 'unnamed'));
+  box.free = 0;
+  await box.keeper.storeObjects(owner, [file, { ...file, spool: 'lost', digest: sha256(random.bytes(1)) }]);
+  expect(box.keeper.status().problem?.code).toBe('disk_full');
+  const row = {
+    path: 'samples',
+    step: 0,
+    time: 1,
+    kind: 'image',
+    text: '',
+    size: 2000,
+    mime: 'image/png',
+    name: 'o.png',
+  };
+  await box.replica.transact(runDocumentName(RUN), (doc) =>
+    new RunDocument(doc).putObjectTail(
+      {
+        kind: 'objecttail',
+        writer: WRITER,
+        device: DEVICE,
+        first: 0,
+        last: 0,
+        rows: [{ ...row, digest: file.digest, meta: '', ordinal: 0, part: 0 }],
+        extra: {},
+      },
+      0,
+    ),
+  );
+  box.keeper.objectsCommitted(owner, [file]);
+  await box.keeper.drain();
+  expect(box.spooled()).toContain('o');
+  box.free = 100e9;
+  // What another process remembers: nothing.
+  const next = new FileKeeper({
+    replica: box.replica,
+    blobs: box.blobs,
+    device: DEVICE,
+    spools: new Spools(box.journals),
+    clock: box.clock,
+    timers: box.timers,
+    log: quiet,
+    disk: () => Promise.resolve({ free: 100e9, total: 500e9 }),
+  });
+  await next.drain();
+  await next.close();
+  expect(await box.blobs.read(file.digest)).toEqual(bytes);
+  expect(box.spooled()).toEqual([]);
+});

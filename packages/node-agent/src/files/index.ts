@@ -1,0 +1,3 @@
+export type { FileKeeperOptions, FileStatus } from './file-keeper.ts';
+export { FileKeeper } from './file-keeper.ts';
+export { Spools } from './spool.ts';
