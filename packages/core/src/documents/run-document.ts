@@ -38,8 +38,10 @@ export class RunDocument {
     }
   }
 
-  *segments(): Generator<SegmentEntry> {
-    for (const [, entry] of this.#withPrefix('segment/')) if (entry.kind === 'segment') yield entry;
+  /** All segments, or those that one device sealed of one writer. */
+  *segments(of?: Pick<SegmentEntry, 'writer' | 'device'>): Generator<SegmentEntry> {
+    const prefix = of === undefined ? 'segment/' : `segment/${of.writer}/${of.device}/`;
+    for (const [, entry] of this.#withPrefix(prefix)) if (entry.kind === 'segment') yield entry;
   }
 
   *tails(): Generator<TailEntry> {
@@ -94,7 +96,7 @@ export class RunDocument {
   }
 
   /** `slot` numbers are reused, as those of tails. */
-  putObjectTail(entry: ObjectTailEntry, slot: number): void {
+  putObjectTail(entry: ObjectTailEntry, slot: number | 'open'): void {
     this.#entries.set(objectTailKey(entry.writer, entry.device, slot), encodeEntry(entry));
   }
 

@@ -27,8 +27,8 @@ export function cardOf(state: WriterState, device: DeviceId): Card {
     tags: [...state.tags].slice(0, LIMITS.tagsPerRun),
     user: cut(meta?.user ?? null, LIMITS.nameBytes),
     host: cut(meta?.host ?? null, LIMITS.nameBytes),
-    role: null,
-    removed: [],
+    role: meta?.role === 'system' ? 'system' : null,
+    removed: [...state.removed],
     extra: {},
   };
   // Halving what is shown finds a card that fits in a few tries; nearly every card fits at once.

@@ -1,5 +1,7 @@
 export * from './card.ts';
+export * from './compaction.ts';
 export * from './intake.ts';
+export * from './merge-plan.ts';
 export * from './metric-table.ts';
 export * from './policy.ts';
 export * from './purged-runs.ts';

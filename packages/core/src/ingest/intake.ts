@@ -4,16 +4,21 @@ import type { DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
 import { runDocumentName, utf8 } from '../ids.ts';
 import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
 import { decodeHeader, JournalReader } from '../journal/index.ts';
-import type { BlobStore, Clock } from '../ports.ts';
-import { tailKey } from '../record/index.ts';
+import type { BatchOperation, BlobStore, Clock } from '../ports.ts';
+import type { SegmentEntry } from '../record/index.ts';
+import { segmentKey, tailKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PageCompressor } from '../series/compression.ts';
 import { sealSegment } from '../series/segment.ts';
 import { CardKeeper } from './card-keeper.ts';
 import { writerEntryOf } from './card.ts';
+import type { Compactor } from './compaction.ts';
+import { endedMark } from './compaction.ts';
+import { ObjectKeeper } from './object-keeper.ts';
 import { isDue, POLICY, widened } from './policy.ts';
 import type { SavedWriter } from './saved.ts';
 import { cardMarkKey, decodeSaved, encodeProgress, encodeSaved, progressKey, putPrivate, stateKey } from './saved.ts';
+import type { Spool, SpoolOwner } from './spool.ts';
 import { tailOf } from './tail.ts';
 import type { FilePosition } from './writer-state.ts';
 import { WriterState } from './writer-state.ts';
@@ -29,6 +34,10 @@ export interface IntakeContext {
   pause?: (() => Promise<void>) | undefined;
   /** Makes segments a third smaller where the platform has it. */
   compressor?: PageCompressor | undefined;
+  /** Told of each segment: it merges small ones. */
+  compactor?: Pick<Compactor, 'note'> | undefined;
+  /** Stores the files that journals name; without it their entries stay pending. */
+  spool?: Spool | undefined;
   /** Books that the workspace is known to list; shared by all intakes of a replica. */
   listed: Set<string>;
 }
@@ -45,6 +54,7 @@ export interface LiveValue {
  *
  * - The position in the journal is saved in the batch that makes everything before it durable, never earlier or later.
  * - A segment's bytes are durable before its entry is; the entry comes in the transaction that removes the tail it covers.
+ * - Points, object rows, files and captures before a position are in entries of the transaction that saves it, each in its way.
  * - The card follows in its own transaction: it can be made again from the saved state at any time.
  *
  * After any call rejected the object is of no more use: open it again, and it goes on from what is durable.
@@ -70,6 +80,7 @@ export class WriterIntake {
   #tailWait: number = POLICY.tailFirst;
   #sealedAt: number;
   readonly #card: CardKeeper;
+  readonly #objects: ObjectKeeper;
   #liveNext = 0;
   #done = false;
 
@@ -84,6 +95,8 @@ export class WriterIntake {
     this.#committedEntry = this.state.entryChanges;
     this.#committedStatus = saved === undefined ? null : this.state.status;
     this.#card = new CardKeeper(context, writer);
+    const mark = saved?.objects ?? { slots: 0, rows: 0, open: false };
+    this.#objects = new ObjectKeeper(context, writer, mark, context.clock.now());
     this.#sealedAt = context.clock.now();
     this.#liveNext = this.state.next;
   }
@@ -99,7 +112,9 @@ export class WriterIntake {
     const { run, project } = saved.state;
     if (run === null || project === null) return intake;
     intake.purged = await context.isPurged(run, project);
-    if (intake.purged || (await intake.#loadTail(run)) === saved.tailPoints) return intake;
+    if (intake.purged) return intake;
+    const [points, rows] = [await intake.#loadTail(run), await intake.#loadObjects(run)];
+    if (points === saved.tailPoints && rows === saved.objects.rows) return intake;
     // Tail entries are ours alone, but a document can be emptied from outside. The points are in the journal or nowhere, so begin
     // again from its first file; what is sealed twice is read once.
     await replica.transact(
@@ -107,6 +122,7 @@ export class WriterIntake {
       (doc) => {
         const document = new RunDocument(doc);
         for (let slot = 0; slot < saved.tailSlots; slot++) document.remove(tailKey(writer, context.device, slot));
+        intake.#objects.removeTails(document);
       },
       [{ type: 'del', key: utf8(`x/${stateKey(writer)}`) }],
     );
@@ -135,9 +151,9 @@ export class WriterIntake {
     return this.#done;
   }
 
-  /** Bytes that unsealed points hold in memory. */
+  /** Bytes that unsealed points and object rows hold in memory. */
   get bytes(): number {
-    return this.state.points.bytes;
+    return this.state.points.bytes + this.state.objects.bytes;
   }
 
   /**
@@ -162,9 +178,10 @@ export class WriterIntake {
       if (header.first > state.next) {
         if (state.next > 0) state.note(`${header.first - state.next} records before file ${number} are missing.`);
         // Coverage must not span what is missing: another device may have it.
-        await this.#seal();
+        await this.#sealAll();
         state.next = header.first;
         state.coverFrom = header.first;
+        state.objectsFrom = header.first;
       }
       this.#left = this.#readerPosition() ?? this.#left;
       this.#reader = new JournalReader();
@@ -196,10 +213,11 @@ export class WriterIntake {
   /** Goes on behind damage. Coverage must not span it, so what is before is made durable first. */
   async skip(found: Salvage): Promise<void> {
     this.state.note(`${found.lost} damaged records before byte ${found.offset} of file ${this.#file} are lost.`);
-    await this.#seal();
+    await this.#sealAll();
     this.#reader!.skipTo(found);
     this.state.next = Math.max(this.state.next, found.sequence);
     this.state.coverFrom = Math.max(this.state.coverFrom, found.sequence);
+    this.state.objectsFrom = Math.max(this.state.objectsFrom, found.sequence);
   }
 
   /** Takes a look from outside into account. */
@@ -219,11 +237,14 @@ export class WriterIntake {
     const now = this.#context.clock.now();
     const unsealed = state.points.length;
     const ended = state.status !== 'running';
-    if (unsealed >= POLICY.backlogPoints || (seal && unsealed > 0)) await this.#seal();
+    if (seal) await this.#sealAll();
+    else if (unsealed >= POLICY.backlogPoints || this.#isBacklogFull()) await this.#seal();
     else if (more) return;
     else if (unsealed >= POLICY.sealPoints || (unsealed > 0 && (ended || isDue(this.#sealedAt, POLICY.sealAge, now)))) {
       await this.#seal();
-    } else if (this.#isDirty() && (force || this.#isTailDue(now))) await this.#writeTail(now);
+    } else if (this.#objects.isDue(state, now) || (this.#isDirty() && (force || this.#isTailDue(now)))) {
+      await this.#writeTail(now);
+    }
     if (!more) await this.#writeCard(now, force);
   }
 
@@ -239,6 +260,16 @@ export class WriterIntake {
     }
     this.#liveNext = state.next;
     return values.size === 0 ? undefined : values;
+  }
+
+  #isBacklogFull(): boolean {
+    return this.#objects.isFull(this.state) || this.state.attachments.length >= POLICY.backlogEntries;
+  }
+
+  /** Points and object rows, to the last one. */
+  async #sealAll(): Promise<void> {
+    this.#objects.sealNext = this.state.objects.length > 0;
+    await this.#seal();
   }
 
   #isDirty(): boolean {
@@ -276,9 +307,9 @@ export class WriterIntake {
 
   async #seal(): Promise<void> {
     const { state } = this;
-    const { device, clock, blobs, pause, compressor } = this.#context;
+    const { device, clock, blobs, pause, compressor, compactor } = this.#context;
     if (state.points.length === 0) {
-      if (this.#isDirty()) await this.#commitRun(() => {}, this.#tailSlots);
+      if (this.#isDirty() || this.#objects.sealNext) await this.#commitRun(() => {}, this.#tailSlots);
       return;
     }
     const cover = { writer: this.writer, first: state.coverFrom, last: state.next - 1 };
@@ -293,41 +324,60 @@ export class WriterIntake {
     state.coverFrom = state.next;
     state.points.clear();
     this.#tailed = 0;
-    await this.#commitRun((document) => {
-      document.putSegment({
-        kind: 'segment',
-        ...cover,
-        device,
-        digest,
-        size: sealed.bytes.length,
-        points,
-        startTime,
-        endTime,
-        levels: [],
-        extra: {},
-      });
+    const entry: SegmentEntry = {
+      kind: 'segment',
+      ...cover,
+      device,
+      digest,
+      size: sealed.bytes.length,
+      points,
+      startTime,
+      endTime,
+      levels: [],
+      extra: {},
+    };
+    const ended = state.closed || state.status === 'crashed';
+    const change = (document: RunDocument): void => {
+      const known = document.get(segmentKey(entry));
+      // When a journal is taken in again, what was merged since covers more: it stays.
+      if (known?.kind !== 'segment' || known.last <= entry.last) document.putSegment(entry);
       for (let slot = 0; slot < slots; slot++) document.remove(tailKey(this.writer, device, slot));
-    }, 0);
+    };
+    const also = ended && compactor !== undefined ? [endedMark(state.run!, this.writer)] : [];
+    await this.#commitRun(change, 0, also);
     this.#sealedAt = clock.now();
+    compactor?.note(state.run!, this.writer, ended);
   }
 
   /** One transaction of the run document, and with it the state that belongs to it. */
-  async #commitRun(change: (document: RunDocument) => void, tailSlots: number): Promise<void> {
+  async #commitRun(
+    change: (document: RunDocument) => void,
+    tailSlots: number,
+    also: readonly BatchOperation[] = [],
+  ): Promise<void> {
     const { state } = this;
+    const { device, clock, spool } = this.#context;
+    const owner: SpoolOwner = { project: state.project!, run: state.run!, writer: this.writer };
+    const objects = await this.#objects.change(state, owner, clock.now());
+    const attachments = state.attachments.take(device);
     const position = this.#currentPosition();
     const { file, offset } = position;
-    const entry = state.entryChanges === this.#committedEntry ? undefined : writerEntryOf(state, this.#context.device);
-    const saved = encodeSaved({ state, position, tailSlots, tailPoints: tailSlots === 0 ? 0 : state.points.length });
+    const entry = state.entryChanges === this.#committedEntry ? undefined : writerEntryOf(state, device);
+    const tailPoints = tailSlots === 0 ? 0 : state.points.length;
+    const saved = encodeSaved({ state, position, tailSlots, tailPoints, objects: objects.mark });
     await this.#context.replica.transact(
-      runDocumentName(state.run!),
+      runDocumentName(owner.run),
       (doc) => {
         const document = new RunDocument(doc);
         change(document);
+        objects.apply(document);
+        attachments.apply(document);
         if (entry !== undefined) document.putWriter(entry);
       },
       [
         putPrivate(stateKey(this.writer), saved),
         putPrivate(progressKey(this.writer), encodeProgress({ file, offset, done: false, purged: false })),
+        ...also,
       ],
     );
     this.#position = position;
@@ -335,6 +385,8 @@ export class WriterIntake {
     this.#committedNext = state.next;
     this.#committedStatus = state.status;
     this.#committedEntry = state.entryChanges;
+    objects.committed();
+    if (attachments.hasPending) spool?.filesPending(owner);
   }
 
   async #writeCard(now: number, force: boolean): Promise<void> {
@@ -356,6 +408,7 @@ export class WriterIntake {
     this.purged = true;
     this.#done = true;
     this.state.points.clear();
+    this.state.objects.clear();
   }
 
   #currentPosition(): FilePosition {
@@ -367,6 +420,12 @@ export class WriterIntake {
   #readerPosition(): FilePosition | null {
     const position = this.#reader?.position;
     return position === undefined ? null : { file: this.#file, ...position };
+  }
+
+  async #loadObjects(run: RunId): Promise<number> {
+    return await this.#context.replica.read(runDocumentName(run), (doc) =>
+      this.#objects.load(new RunDocument(doc), this.state),
+    );
   }
 
   /** Brings the points of our tail entries back; how many there were. */

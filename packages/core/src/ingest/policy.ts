@@ -23,6 +23,19 @@ export const POLICY = {
   tailPoints: 16_384,
   /** Bytes of metric names in one tail entry. */
   tailNameBytes: 256 * 1024,
+  /** So many object rows, or so much text (UTF-16 units), are worth a segment. */
+  sealRows: 5_000,
+  sealCharacters: 1024 * 1024,
+  /** A backlog of object rows is sealed in pieces of this size: 8 M units are 16 MB in memory, as much again while they are sealed. */
+  backlogRows: 100_000,
+  backlogCharacters: 8 * 1024 * 1024,
+  /** Rows and units of one tail entry, each row counted as 200 units more: with three bytes a unit far below the limit of an entry. */
+  tailRows: 1_000,
+  tailCharacters: 256 * 1024,
+  /** Bytes of names and digests in the entry of an object segment; more make another segment. */
+  segmentNameBytes: 384 * 1024,
+  /** Entries of files and captures that are gathered before a backlog is written. */
+  backlogEntries: 1_000,
   /** Live values are told this far apart. */
   live: 1_000,
 } as const;

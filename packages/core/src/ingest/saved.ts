@@ -8,6 +8,7 @@ import type { RunStatus, Value, ValueObject } from '../record/index.ts';
 import { decodeRecord, encodeRecord, isValueObject } from '../record/index.ts';
 import { attributeFromValue, attributeToValue, jsonToValue } from './card.ts';
 import { MetricTable } from './metric-table.ts';
+import type { ObjectMark } from './object-keeper.ts';
 import type { FilePosition } from './writer-state.ts';
 import { WriterState } from './writer-state.ts';
 
@@ -22,6 +23,8 @@ export interface SavedWriter {
   tailSlots: number;
   /** Points in those slots. */
   tailPoints: number;
+  /** The same of object rows. */
+  objects: ObjectMark;
 }
 
 /** How far a writer is, under `x/ingest/f/<writer>`: small, because all of them are read at every start. */
@@ -56,7 +59,7 @@ export function putPrivate(key: string, value: Uint8Array): BatchOperation {
   return { type: 'put', key: utf8(`x/${key}`), value };
 }
 
-export function encodeSaved({ state, position, tailSlots, tailPoints }: SavedWriter): Uint8Array {
+export function encodeSaved({ state, position, tailSlots, tailPoints, objects }: SavedWriter): Uint8Array {
   const metrics = state.metrics.save();
   const slots = new Map<string, number>(state.metrics.names.map((name, slot) => [name, slot]));
   const declared = position.names.flatMap(([number, path]) => {
@@ -94,6 +97,11 @@ export function encodeSaved({ state, position, tailSlots, tailPoints }: SavedWri
     d: new Uint8Array(Uint32Array.from(declared).buffer),
     L: tailSlots,
     P: tailPoints,
+    p: state.preempted ? true : undefined,
+    X: state.removed.size === 0 ? undefined : [...state.removed],
+    A: state.attachments.count === 0 ? undefined : state.attachments.count,
+    K: state.attachments.sections.size === 0 ? undefined : [...state.attachments.sections],
+    B: { f: state.objectsFrom, s: objects.slots, n: objects.rows, o: objects.open, l: Object.fromEntries(state.lines) },
   });
 }
 
@@ -122,7 +130,7 @@ export function decodeSaved(bytes: Uint8Array): SavedWriter {
     state.name = stringOrNull(saved.n);
     state.group = stringOrNull(saved.G);
     state.notes = stringOrNull(saved.N);
-    for (const tag of Array.isArray(saved.k) ? saved.k : []) state.tags.add(string(tag));
+    for (const tag of array(saved.k)) state.tags.add(string(tag));
     for (const [path, value] of Object.entries(saved.a as ValueObject)) {
       state.attributes.set(path as AttributePath, attributeFromValue(value));
     }
@@ -142,12 +150,29 @@ export function decodeSaved(bytes: Uint8Array): SavedWriter {
       nonce: binary(saved.z),
       names,
     };
-    return { state, position, tailSlots: number(saved.L), tailPoints: number(saved.P) };
+    state.preempted = saved.p === true;
+    for (const path of array(saved.X)) state.removed.add(string(path) as AttributePath);
+    state.attachments.count = numberOrNull(saved.A) ?? 0;
+    for (const section of array(saved.K)) state.attachments.sections.add(string(section));
+    const objects = decodeObjects(state, saved.B);
+    return { state, position, tailSlots: number(saved.L), tailPoints: number(saved.P), objects };
   } catch (error) {
     throw new FieldbookError('store_corrupt', 'What was kept of a journal being taken in is damaged.', {
       cause: error,
     });
   }
+}
+
+/** What is kept of object rows. An older program kept nothing and took none in, so nothing before its position is covered. */
+function decodeObjects(state: WriterState, value: Value): ObjectMark {
+  if (value === undefined) {
+    state.objectsFrom = state.next;
+    return { slots: 0, rows: 0, open: false };
+  }
+  if (!isValueObject(value) || !isValueObject(value.l)) throw new TypeError('not what was kept of objects');
+  state.objectsFrom = number(value.f);
+  for (const [path, lines] of Object.entries(value.l)) state.lines.set(path, number(lines));
+  return { slots: number(value.s), rows: number(value.n), open: value.o === true };
 }
 
 export function encodeProgress({ file, offset, done, purged }: Progress): Uint8Array {
@@ -203,6 +228,10 @@ function numberOrNull(value: Value): number | null {
 function string(value: Value): string {
   if (typeof value !== 'string') throw new TypeError('not a text');
   return value;
+}
+
+function array(value: Value): Value[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function stringOrNull(value: Value): string | null {

@@ -2,14 +2,28 @@ import type { AttributePath, ProjectId, RunId, WriterId } from '../ids.ts';
 import { parsePath, parseRunId, projectIdOf } from '../ids.ts';
 import { FieldbookError } from '../errors.ts';
 import type { JournalMeta, JournalRecord, JournalSink, JsonObject } from '../journal/index.ts';
-import { attributesOf, closeOf, gapOf, metaOf, tagsOf } from '../journal/index.ts';
-import type { AttributeValue, RunStatus } from '../record/index.ts';
+import {
+  attributesOf,
+  captureOf,
+  closeOf,
+  CONSOLE_FLAGS,
+  fileOf,
+  gapOf,
+  metaOf,
+  objectOf,
+  tagsOf,
+} from '../journal/index.ts';
+import type { AttributeValue, ObjectRow, RunStatus } from '../record/index.ts';
 import { isTag } from '../record/index.ts';
 import { PointBuffer } from '../series/points.ts';
+import { Attachments } from './attachments.ts';
 import { MetricTable } from './metric-table.ts';
+import { consolePath, ObjectBuffer, openLine } from './object-buffer.ts';
 
 /** More attributes than this are a table, not parameters; the entry that holds them has 1 MB. */
 const ATTRIBUTES_MAX = 20_000;
+/** Removed paths on a card; a script that removes more has a table of its own. */
+const REMOVED_MAX = 256;
 
 /** Where in the writer's files everything before was taken in. */
 export interface FilePosition {
@@ -43,6 +57,8 @@ export class WriterState implements JournalSink {
   closed = false;
   exitCode: number | null = null;
   traceback: string | null = null;
+  /** A scheduler has announced the end: if no other word follows, that is how it ended. */
+  preempted = false;
   /** Points that a failing disk dropped, as the writer counted them. */
   dropped = 0;
   /** What could not be read, in a person's words. */
@@ -52,6 +68,9 @@ export class WriterState implements JournalSink {
   notes: string | null = null;
   readonly tags = new Set<string>();
   readonly attributes = new Map<AttributePath, AttributeValue>();
+  /** Paths that the writer removed: they hold against what older writers of the run set. */
+  readonly removed = new Set<AttributePath>();
+  readonly attachments = new Attachments();
   metrics = new MetricTable();
   /** Sequence number of the next record to take in. */
   next = 0;
@@ -59,6 +78,14 @@ export class WriterState implements JournalSink {
   coverFrom = 0;
   /** Points with ordinals from `coverFrom` on, by slot of `metrics`, in ordinal order. */
   readonly points = new PointBuffer();
+  /** The first ordinal that no object segment covers. */
+  objectsFrom = 0;
+  /** Object rows with ordinals from `objectsFrom` on. */
+  readonly objects = new ObjectBuffer();
+  /** Lines so far of each console stream, by path. */
+  readonly lines = new Map<string, number>();
+  /** Lines that are still being written, by path. */
+  readonly openLines = new Map<string, ObjectRow>();
   /** Counts changes that a card shows besides metrics: name, tags, attributes. */
   details = 0;
   /** Counts changes that the writer entry shows. */
@@ -95,7 +122,7 @@ export class WriterState implements JournalSink {
         if (this.meta === null) this.#begin(metaOf(record.data));
         break;
       case 'ATTRS':
-        this.#setAttributes(record.data);
+        this.#setAttributes(record.data, record.sequence);
         break;
       case 'TAGS': {
         const { time, add, remove } = tagsOf(record.data);
@@ -115,6 +142,7 @@ export class WriterState implements JournalSink {
       case 'CLOSE': {
         const close = closeOf(record.data);
         this.#seen(close.time);
+        this.#endLines(record.sequence);
         this.closed = true;
         this.status = close.status;
         this.ended = close.time === null ? this.updated : Math.round(close.time);
@@ -130,7 +158,33 @@ export class WriterState implements JournalSink {
         break;
       case 'STATUS':
         if (typeof record.data.time === 'number') this.#seen(record.data.time);
+        this.preempted = record.data.status === 'preempted';
         break;
+      case 'FILE': {
+        const file = fileOf(record.data);
+        if (file === undefined) this.note('Some files had paths that cannot be kept.');
+        else if (!this.attachments.addFile(this.writer, record.sequence, file, this.#at(file.time))) {
+          this.note('The run names too many files; the later ones are not shown. A data version can list them.');
+        }
+        break;
+      }
+      case 'OBJECT': {
+        const object = objectOf(record.data);
+        if (object === undefined) this.note('Some values of series were too large or empty, and are not kept.');
+        else this.objects.pushObject(object, record.sequence, this.#at(object.time));
+        break;
+      }
+      case 'CONSOLE':
+        this.#addConsole(record);
+        break;
+      case 'CAPTURE': {
+        const capture = captureOf(record.data);
+        this.#seen(capture?.time ?? null);
+        if (capture === undefined || !this.attachments.addCapture(this.writer, record.sequence, capture)) {
+          this.note('Some of what was captured was too much, and is not kept.');
+        }
+        break;
+      }
       default:
         break;
     }
@@ -139,8 +193,10 @@ export class WriterState implements JournalSink {
   /** What a look from outside says of a writer that has not closed. A later word of the writer itself overrules it. */
   judge(verdict: 'running' | 'crashed' | 'lost', now: number): boolean {
     if (this.closed) return false;
+    let status: RunStatus = verdict;
+    if (verdict !== 'running' && this.preempted) status = 'preempted';
     // A forked child that ends without a word is usual: its parent goes on.
-    const status = verdict === 'crashed' && this.meta?.forked === true ? 'finished' : verdict;
+    else if (verdict === 'crashed' && this.meta?.forked === true) status = 'finished';
     if (status === this.status) return false;
     this.status = status;
     this.ended = status === 'running' ? null : Math.max(this.updated, this.created) || now;
@@ -176,12 +232,9 @@ export class WriterState implements JournalSink {
     this.entryChanges++;
   }
 
-  #setAttributes(data: JsonObject): void {
+  #setAttributes(data: JsonObject, ordinal: number): void {
     const { time, set, del, refused } = attributesOf(data);
-    for (const path of del) {
-      this.attributes.delete(path);
-      for (const key of this.attributes.keys()) if (key.startsWith(`${path}/`)) this.attributes.delete(key);
-    }
+    del.forEach((path, place) => this.#remove(path, ordinal, place, this.#at(time)));
     for (const [path, value] of set) {
       if (this.attributes.has(path) || this.attributes.size < ATTRIBUTES_MAX) this.attributes.set(path, value);
       else this.note(`Only the first ${ATTRIBUTES_MAX} attributes are kept.`);
@@ -190,6 +243,49 @@ export class WriterState implements JournalSink {
     this.details++;
     this.entryChanges++;
     this.#seen(time);
+  }
+
+  #remove(path: AttributePath, ordinal: number, place: number, time: number): void {
+    const known = this.attributes.size;
+    this.attributes.delete(path);
+    for (const key of this.attributes.keys()) if (key.startsWith(`${path}/`)) this.attributes.delete(key);
+    // What it set itself was an attribute and no file, unless it has files at all.
+    if (this.attributes.size === known || this.attachments.count > 0) {
+      if (!this.attachments.addRemoval(this.writer, ordinal, place, path, time)) {
+        this.note('Too many removals; files at the later ones are still shown.');
+      }
+    }
+    if (this.removed.has(path)) return;
+    if (this.removed.size < REMOVED_MAX) this.removed.add(path);
+    else this.note(`Only the first ${REMOVED_MAX} removed attributes hold against older writers of the run.`);
+  }
+
+  #addConsole(record: { sequence: number; time: number; stream: number; flags: number; text: string }): void {
+    const { sequence: ordinal, stream, flags, text } = record;
+    const path = consolePath(stream);
+    const step = this.lines.get(path) ?? 0;
+    const line = { ordinal, time: this.#at(record.time), path, step, text };
+    if ((flags & CONSOLE_FLAGS.open) !== 0) {
+      this.openLines.set(path, openLine(line));
+      return;
+    }
+    this.openLines.delete(path);
+    this.lines.set(path, step + this.objects.pushLines({ ...line, gap: (flags & CONSOLE_FLAGS.gap) !== 0 }));
+  }
+
+  /** Nothing replaces an unfinished line after the last word: it is a line, of the record that says so. */
+  #endLines(ordinal: number): void {
+    for (const { path, step, text } of this.openLines.values()) {
+      const line = { ordinal, time: this.updated, path, step, text: text.replaceAll('\n', ' '), gap: false };
+      this.lines.set(path, step + this.objects.pushLines(line));
+    }
+    this.openLines.clear();
+  }
+
+  /** The time of a record in whole ms; that of the newest record before it when it does not say. */
+  #at(time: number | null): number {
+    this.#seen(time);
+    return time !== null && Number.isFinite(time) ? Math.round(time) : this.updated;
   }
 
   #declare(number: number, path: string): void {

@@ -63,7 +63,10 @@ export interface ObjectsEntry {
   extra: ValueObject;
 }
 
-/** Object rows not yet sealed. Key: `objecttail/<writer>/<device>/<slot>`; slots are reused. */
+/**
+ * Object rows not yet sealed. Key: `objecttail/<writer>/<device>/<slot>`; slots are reused. That of the slot `open` has the
+ * lines that are still being written, and covers nothing.
+ */
 export interface ObjectTailEntry {
   kind: 'objecttail';
   writer: WriterId;
@@ -86,7 +89,7 @@ export function objectsKey(entry: Pick<ObjectsEntry, 'writer' | 'device' | 'firs
   return `objects/${entry.writer}/${entry.device}/${entry.first}`;
 }
 
-export function objectTailKey(writer: WriterId, device: DeviceId, slot: number): string {
+export function objectTailKey(writer: WriterId, device: DeviceId, slot: number | 'open'): string {
   return `objecttail/${writer}/${device}/${slot}`;
 }
 

@@ -1,0 +1,299 @@
+import { parquetMetadata, parquetScan } from 'hyparquet/src/index.js';
+import type { DecodedArray, FileMetaData } from 'hyparquet';
+import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
+import { parquetWrite } from 'hyparquet-writer/src/write.js';
+import { FieldbookError } from '../errors.ts';
+import type { RunId, WriterId } from '../ids.ts';
+import type { BlobDigest } from '../ports.ts';
+import type { ObjectCount, ObjectRow } from '../record/index.ts';
+import { isDigest } from '../record/index.ts';
+
+/** Object segments: the Parquet files that object rows are sealed into. docs/formats/objects.md states columns and keys. */
+export const OBJECTS_VERSION = 1;
+
+/** Rows of a row group: to show some lines out of 50,000, no more than these are decoded. */
+const GROUP_ROWS = 4_096;
+/** A backlog of empty lines makes 1 M rows in 1 MB; bounds what a foreign footer makes us allocate. */
+const ROWS_MAX = 4 * 1024 * 1024;
+
+export interface ObjectsHeader {
+  run: RunId;
+  writer: WriterId;
+  /** First and last sequence number covered, inclusive. */
+  first: number;
+  last: number;
+}
+
+export interface SealedObjects {
+  bytes: Uint8Array;
+  rows: number;
+  /** ms since the epoch. */
+  startTime: number;
+  endTime: number;
+  paths: ObjectCount[];
+  /** Blobs that the rows name, each once, sorted. */
+  files: BlobDigest[];
+}
+
+/** Seals rows, of which there must be at least one, into the bytes of an object segment. Costs about 2 µs a row. */
+export async function sealObjects(
+  header: ObjectsHeader,
+  rows: readonly ObjectRow[],
+  pause?: () => Promise<void>,
+): Promise<SealedObjects> {
+  if (rows.length === 0) throw new FieldbookError('internal', 'An object segment without rows is never made.');
+  const sorted = [...rows].sort(compareRows);
+  const writer = new PausingWriter(pause);
+  const texts = (name: 'text' | 'mime' | 'name' | 'meta'): ReturnType<typeof text> => text(name, sorted);
+  await parquetWrite({
+    writer,
+    codec: 'SNAPPY',
+    // One page per column and row group: page boundaries would be looked for value by value.
+    pageSize: 0,
+    rowGroupSize: GROUP_ROWS,
+    statisticsTruncateLength: 512,
+    createdBy: 'fieldbook',
+    kvMetadata: [
+      { key: 'fieldbook.objects', value: String(OBJECTS_VERSION) },
+      { key: 'fieldbook.run', value: header.run },
+      { key: 'fieldbook.writer', value: header.writer },
+      { key: 'fieldbook.first', value: String(header.first) },
+      { key: 'fieldbook.last', value: String(header.last) },
+      { key: 'fieldbook.paths', value: JSON.stringify(directoryOf(sorted)) },
+    ],
+    columnData: [
+      { ...text('path', sorted), statistics: true },
+      double('step', sorted),
+      double('time', sorted),
+      text('kind', sorted),
+      texts('text'),
+      text('digest', sorted),
+      { ...integer('size', sorted), encoding: 'PLAIN' },
+      texts('mime'),
+      texts('name'),
+      texts('meta'),
+      integer('ordinal', sorted),
+      { name: 'part', data: Int32Array.from(sorted, (row) => row.part), type: 'INT32', nullable: false },
+    ],
+  });
+  let startTime = Infinity;
+  let endTime = -Infinity;
+  const files = new Set<BlobDigest>();
+  for (const { time, digest } of sorted) {
+    startTime = Math.min(startTime, time);
+    endTime = Math.max(endTime, time);
+    if (digest !== '') files.add(digest);
+  }
+  return {
+    bytes: writer.getBytes().slice(),
+    rows: sorted.length,
+    startTime,
+    endTime,
+    paths: countRows(sorted),
+    files: [...files].sort(),
+  };
+}
+
+/** By path, step, ordinal and part: the order of a segment's rows. */
+export function compareRows(a: ObjectRow, b: ObjectRow): number {
+  if (a.path !== b.path) return a.path < b.path ? -1 : 1;
+  return a.step - b.step || a.ordinal - b.ordinal || a.part - b.part;
+}
+
+/** How many rows of which kinds each path has, sorted by path and kind. */
+export function countRows(rows: Iterable<ObjectRow>): ObjectCount[] {
+  const counts = new Map<string, ObjectCount>();
+  for (const { path, kind, step } of rows) {
+    const key = `${path}\n${kind}`;
+    const count = counts.get(key);
+    if (count === undefined) counts.set(key, { path, kind, rows: 1, firstStep: step, lastStep: step });
+    else {
+      count.rows++;
+      count.firstStep = Math.min(count.firstStep, step);
+      count.lastStep = Math.max(count.lastStep, step);
+    }
+  }
+  const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  return [...counts.values()].sort((a, b) => compare(a.path, b.path) || compare(a.kind, b.kind));
+}
+
+function directoryOf(sorted: readonly ObjectRow[]): [path: string, rows: number][] {
+  const directory: [string, number][] = [];
+  for (const { path } of sorted) {
+    const last = directory.at(-1);
+    if (last?.[0] === path) last[1]++;
+    else directory.push([path, 1]);
+  }
+  return directory;
+}
+
+type Column = NonNullable<Parameters<typeof parquetWrite>[0]['columnData']>[number];
+
+function text(
+  name: 'path' | 'kind' | 'text' | 'digest' | 'mime' | 'name' | 'meta',
+  rows: readonly ObjectRow[],
+): Column {
+  return { name, data: rows.map((row) => row[name]), type: 'STRING', nullable: false, statistics: false };
+}
+
+function double(name: 'step' | 'time', rows: readonly ObjectRow[]): Column {
+  const data = Float64Array.from(rows, (row) => row[name]);
+  return { name, data, type: 'DOUBLE', encoding: 'BYTE_STREAM_SPLIT', nullable: false };
+}
+
+function integer(name: 'size' | 'ordinal', rows: readonly ObjectRow[]): Column {
+  const data = BigInt64Array.from(rows, (row) => BigInt(row[name]));
+  return { name, data, type: 'INT64', encoding: 'DELTA_BINARY_PACKED', nullable: false };
+}
+
+/** What rows are chosen by, in file order. */
+export interface RowKeys {
+  step: Float64Array;
+  time: Float64Array;
+  ordinal: Float64Array;
+}
+
+/** An object segment whose bytes are in memory: its footer is read, its columns are not. */
+export class ObjectSegment {
+  /** Path → first row and number of rows. */
+  readonly paths: ReadonlyMap<string, { start: number; count: number }>;
+  /** Bytes of the file. */
+  readonly size: number;
+  readonly #bytes: ArrayBuffer;
+  readonly #metadata: FileMetaData;
+
+  /** Throws `segment_corrupt`. */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes.slice().buffer as ArrayBuffer;
+    this.size = bytes.length;
+    try {
+      this.#metadata = parquetMetadata(this.#bytes);
+      const keys = new Map(this.#metadata.key_value_metadata?.map(({ key, value }) => [key, value ?? '']));
+      if (keys.get('fieldbook.objects') !== String(OBJECTS_VERSION)) {
+        throw corrupt('is not an object segment of this version');
+      }
+      this.paths = parseDirectory(keys.get('fieldbook.paths') ?? '', Number(this.#metadata.num_rows));
+    } catch (error) {
+      throw asCorrupt(error);
+    }
+  }
+
+  /** Steps, times and ordinals of a path's rows. Throws `segment_corrupt`. */
+  async keys(path: string): Promise<RowKeys> {
+    const { start, count } = this.paths.get(path) ?? { start: 0, count: 0 };
+    const columns = await this.#columns(['step', 'time', 'ordinal'], start, start + count);
+    const numbers = (name: string): Float64Array => Float64Array.from(columns.get(name)!, Number);
+    return { step: numbers('step'), time: numbers('time'), ordinal: numbers('ordinal') };
+  }
+
+  /** The rows `[from, to)` of a path's. Throws `segment_corrupt`. */
+  async rows(path: string, from: number, to: number): Promise<ObjectRow[]> {
+    const place = this.paths.get(path);
+    if (place === undefined) return [];
+    return await this.#rows(place.start + from, place.start + Math.min(to, place.count));
+  }
+
+  /** Every row, in file order. Throws `segment_corrupt`. */
+  async all(): Promise<ObjectRow[]> {
+    return await this.#rows(0, Number(this.#metadata.num_rows));
+  }
+
+  async #rows(start: number, end: number): Promise<ObjectRow[]> {
+    const columns = await this.#columns(COLUMNS, start, end);
+    const at = (name: (typeof COLUMNS)[number], row: number): unknown => columns.get(name)![row];
+    return Array.from({ length: Math.max(0, end - start) }, (_, row) => {
+      const digest = at('digest', row);
+      return {
+        path: String(at('path', row)),
+        step: Number(at('step', row)),
+        time: Number(at('time', row)),
+        kind: String(at('kind', row)),
+        text: String(at('text', row)),
+        digest: isDigest(digest) ? digest : '',
+        size: Number(at('size', row)),
+        mime: String(at('mime', row)),
+        name: String(at('name', row)),
+        meta: String(at('meta', row)),
+        ordinal: Number(at('ordinal', row)),
+        part: Number(at('part', row)),
+      };
+    });
+  }
+
+  async #columns(names: readonly string[], start: number, end: number): Promise<Map<string, DecodedArray>> {
+    try {
+      const scan = await parquetScan({ file: this.#bytes, metadata: this.#metadata, useOffsetIndex: false });
+      const columns = new Map<string, DecodedArray>();
+      for (const column of names) {
+        const values: unknown[] = [];
+        for (const { rowStart, rowEnd } of scan.ranges) {
+          const from = Math.max(rowStart, start);
+          const to = Math.min(rowEnd, end);
+          if (from >= to) continue;
+          const part = await scan.readColumn({ column, rowStart: from, rowEnd: to });
+          if (part.length !== to - from) throw corrupt('has a column that ends early');
+          for (const value of part) values.push(value);
+        }
+        columns.set(column, values);
+      }
+      return columns;
+    } catch (error) {
+      throw asCorrupt(error);
+    }
+  }
+}
+
+const COLUMNS = [
+  'path',
+  'step',
+  'time',
+  'kind',
+  'text',
+  'digest',
+  'size',
+  'mime',
+  'name',
+  'meta',
+  'ordinal',
+  'part',
+] as const;
+
+class PausingWriter extends ByteWriter {
+  readonly #pause: (() => Promise<void>) | undefined;
+
+  constructor(pause: (() => Promise<void>) | undefined) {
+    super(64 * 1024);
+    this.#pause = pause;
+  }
+
+  /** Called by the Parquet writer after each row group. */
+  flush(): Promise<void> | void {
+    return this.#pause?.();
+  }
+}
+
+function parseDirectory(json: string, rows: number): Map<string, { start: number; count: number }> {
+  const list: unknown = JSON.parse(json);
+  if (!Array.isArray(list) || rows > ROWS_MAX) throw corrupt('has a broken list of paths');
+  const directory = new Map<string, { start: number; count: number }>();
+  let start = 0;
+  for (const element of list as unknown[]) {
+    const [path, count] = Array.isArray(element) ? (element as unknown[]) : [];
+    if (typeof path !== 'string' || typeof count !== 'number' || !Number.isSafeInteger(count) || count < 1) {
+      throw corrupt('has a broken list of paths');
+    }
+    directory.set(path, { start, count });
+    start += count;
+  }
+  if (start !== rows) throw corrupt('has a list of paths that does not fit its rows');
+  return directory;
+}
+
+function asCorrupt(error: unknown): FieldbookError {
+  if (error instanceof FieldbookError) return error;
+  return new FieldbookError('segment_corrupt', 'An object segment cannot be decoded.', { cause: error });
+}
+
+function corrupt(what: string): FieldbookError {
+  return new FieldbookError('segment_corrupt', `An object segment ${what}.`);
+}
