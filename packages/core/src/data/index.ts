@@ -1,0 +1,2 @@
+export * from './data-diff.ts';
+export * from './data-list.ts';
