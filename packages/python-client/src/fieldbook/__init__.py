@@ -10,7 +10,52 @@
 Nothing needs to be running: a call appends to a file under ``~/.fieldbook`` and returns. The agent finds it later.
 """
 
-from .run import Attribute, Run, Tags, init
+from __future__ import annotations
+
+from .attribute import Attribute
+from .run import Run
+from .start import init
+from .tags import Tags
 from .version import VERSION as __version__
 
-__all__ = ["Attribute", "Run", "Tags", "__version__", "init"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .media import Audio, Figure, File, Histogram, Html, Image, Table, Text, Video
+
+__all__ = [
+    "Attribute",
+    "Audio",
+    "Figure",
+    "File",
+    "Histogram",
+    "Html",
+    "Image",
+    "Run",
+    "Table",
+    "Tags",
+    "Text",
+    "Video",
+    "__version__",
+    "init",
+]
+
+#: Where a name of this package is that a training may never ask for.
+_LATER = dict.fromkeys(
+    ("Audio", "Figure", "File", "Histogram", "Html", "Image", "Table", "Text", "Video"),
+    "media",
+)
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])

@@ -12,8 +12,6 @@ import time
 import unicodedata
 import zlib
 
-from .redaction import redact_argv
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -208,6 +206,8 @@ def describe() -> dict[str, Any]:
     }
     if os.environ.get(CAPTURE) == "0":
         return facts
+    from .redaction import redact_argv
+
     folder = _try_cwd()
     return {
         **facts,

@@ -1,4 +1,4 @@
-"""A run, as a training script sees it: ``init`` and the verbs.
+"""A run, as a training script sees it: its verbs, its life, and the seams for what is captured.
 
 Two kinds of trouble are kept apart. A mistake of the user (a step that is a text, a path with an empty part) raises
 ``TypeError`` or ``ValueError`` at once and names the argument. Trouble of the machine (a full disk, a deleted folder)
@@ -13,7 +13,10 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 from . import environment, hooks, journal, values
+from .attribute import Attribute
+from .attributes import PARENT, STRINGIFIED, Echo, encoded, in_records
 from .console import warn_once
+from .tags import Tags
 from .version import VERSION
 from .writer import Writer
 
@@ -21,171 +24,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .attributes import Encoded
+    from .spool import Source
+
 
 #: The end of a traceback says most; a journal is not a place for megabytes of recursion.
 TRACEBACK_LIMIT = 64 * 1024
-#: JSON of one ATTRS record, far below the record limit.
-ATTRS_BYTES = 256 * 1024
-
-
-def init(
-    project: str,
-    name: str | None = None,
-    run_id: str | None = None,
-    tags: Iterable[str] | None = None,
-    config: Any = None,
-    group: str | None = None,
-    notes: str | None = None,
-    *,
-    home: str | os.PathLike[str] | None = None,
-    mode: str | None = None,
-    all_ranks: bool = False,
-    capture: Any = None,
-) -> Run:
-    """Starts a run, or joins one.
-
-    ``project`` groups runs; names that differ in case or spaces are the same project. ``run_id`` chooses the run's id:
-    the same id in another process or on another machine is the same run. Without it a process that was started by a
-    run's process, or by a launcher of several ranks (torchrun, srun, mpirun), joins its run; any other gets a fresh id.
-    ``config`` (a mapping, namespace or dataclass) becomes the attributes under ``params``.
-
-    ``home`` is where journals go (default ``$FIELDBOOK_HOME``, then ``~/.fieldbook``). ``mode="disabled"`` records
-    nothing. Of the ranks of one launch, rank 0 records metrics and attributes and the others their start, end and
-    errors, unless ``all_ranks``. ``capture`` says what is recorded without being asked: True, False, a list of what to
-    record, or a mapping of switches (``{"console": False}``); by default everything.
-    """
-    project_id = environment.project_id(project)
-    if run_id is not None:
-        environment.check_run_id(run_id)
-    if name is not None:
-        values.check_text(name, "name", values.NAME_LIMIT)
-    if group is not None:
-        values.check_text(group, "group", values.NAME_LIMIT)
-    if notes is not None:
-        values.check_text(notes, "notes", values.NOTES_LIMIT)
-    if mode not in (None, "disabled", "journal"):
-        raise ValueError(f"mode must be 'journal' or 'disabled', not {mode!r}")
-    checked_tags = [] if tags is None else _check_tags(tags, "tags")
-    params = [] if config is None else _check_config(config)
-
-    capturing = _capture()
-    if capture is not None and hasattr(capturing, "check"):
-        capturing.check(capture)
-
-    parent = environment.parent()
-    inherited = _inherited_run(project_id, parent)
-    run = Run(
-        project=project,
-        project_id=project_id,
-        run_id=run_id or inherited or environment.shared_run_id(project_id) or environment.mint_id(),
-        about={"name": name, "group": group, "notes": notes, "tags": checked_tags},
-        home=os.path.abspath(os.fspath(home)) if home is not None else environment.home(),
-        parent={"writer": parent[1], "pid": parent[0]} if parent and inherited else None,
-        disabled=mode == "disabled" or (mode is None and environment.disabled()),
-        all_ranks=all_ranks,
-    )
-    run._begin(params, capture)
-    return run
-
-
-def _capture() -> Any:
-    """The module that records what nobody asked for; None where it cannot be imported."""
-    try:
-        from importlib import import_module
-
-        return import_module("fieldbook.capture")
-    except ImportError:
-        return None
-
-
-def _inherited_run(project_id: str, parent: tuple[int, str, str] | None) -> str | None:
-    """The run that the environment says to join, unless it is this process's own earlier one or another project's."""
-    run_id = os.environ.get(environment.RUN_ID)
-    if not run_id or (parent is not None and (parent[0] == os.getpid() or parent[2] != project_id)):
-        return None
-    return environment.check_run_id(run_id, environment.RUN_ID)
-
-
-def _check_tags(tags: Any, argument: str) -> list[str]:
-    if isinstance(tags, str):
-        raise TypeError(f"{argument} must be a list of strings, not one string: write [{tags!r}]")
-    try:
-        listed = list(tags)
-    except TypeError:
-        raise TypeError(f"{argument} must be a list of strings, not {type(tags).__name__}") from None
-    if len(listed) > values.TAGS_LIMIT:
-        raise ValueError(f"{argument} has {len(listed)} tags; a run has at most {values.TAGS_LIMIT}")
-    return list(dict.fromkeys(values.check_tag(tag, f"{argument}[{index}]") for index, tag in enumerate(listed)))
-
-
-def _check_config(config: Any) -> list[tuple[str, Any]]:
-    if values.members_of(config) is None:
-        raise TypeError(f"config must be a mapping, namespace or dataclass, not {type(config).__name__}")
-    return _encoded(config, "params", "config") if values.members_of(config) else []
-
-
-def _encoded(value: Any, prefix: str, argument: str) -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for path, leaf in values.flatten(value, prefix, argument):
-        pairs.append((values.check_path(path, argument), values.encode_attribute(path, leaf)))
-        if len(pairs) > values.ATTRIBUTES_LIMIT:
-            raise ValueError(f"{argument} has more than {values.ATTRIBUTES_LIMIT} values")
-    return pairs
-
-
-class Tags:
-    """The tags that this script gives its run. People add and remove theirs elsewhere; the two meet in the run."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        #: What this script gave and has not taken back; the others in force are not known here.
-        self._given: set[str] = set()
-
-    def add(self, *tags: str) -> None:
-        """``run.tags.add("baseline", "fp16")``"""
-        self._change("add", tags)
-
-    def remove(self, *tags: str) -> None:
-        """Takes tags away again, whoever gave them."""
-        self._change("remove", tags)
-
-    def _change(self, verb: str, tags: tuple[Any, ...]) -> None:
-        flat = [item for tag in tags for item in (tag if isinstance(tag, (list, tuple, set, frozenset)) else [tag])]
-        checked = _check_tags(flat, "tags")
-        given = self._given.union(checked) if verb == "add" else self._given.difference(checked)
-        if len(given) > values.TAGS_LIMIT:
-            raise ValueError(f"tags: this would be tag {len(given)}; a run has at most {values.TAGS_LIMIT}")
-        self._given = given
-        if checked:
-            self._run._put(journal.TAGS, {"add": [], "remove": [], verb: checked})
-
-
-class Attribute:
-    """What lies under a path: ``run["params/lr"]``, ``run["train/loss"]``."""
-
-    __slots__ = ("_path", "_run")
-
-    def __init__(self, run: Run, path: str) -> None:
-        self._run = run
-        self._path = path
-
-    def append(self, value: Any, step: Any = None) -> None:
-        """One more point of the metric at this path; without a step, one more than its last."""
-        self._run.log({self._path: value}, step)
-
-    @property
-    def value(self) -> Any:
-        """What this process last set here. Raises ``KeyError`` for what it has not set."""
-        return self._run._echo[self._path]
-
-    def __getitem__(self, path: str) -> Attribute:
-        return self._run[f"{self._path}/{path}"]
-
-    def __setitem__(self, path: str, value: Any) -> None:
-        self._run[f"{self._path}/{path}"] = value
-
-    def __repr__(self) -> str:
-        return f"<fieldbook attribute {self._path!r} of run {self._run.id}>"
+#: UTF-8 bytes of a metric's unit.
+UNIT_LIMIT = 64
 
 
 class Run:
@@ -210,11 +56,13 @@ class Run:
         self.tags._given.update(about["tags"])
         self._typed_project = project
         self._about = about
+        self._home = home
         self._folder = os.path.join(home, "journals", project_id, run_id)
         self._parent = parent
         self._forked = False
         self._created = 0.0
-        self._echo: dict[str, Any] = {}
+        self._echo = Echo()
+        self._children = 0
         self._beating: threading.Event | None = None
         self._disabled = disabled
         rank, _, world = environment.rank()
@@ -231,35 +79,99 @@ class Run:
     # -- verbs ----------------------------------------------------------------------------------------------------
 
     def log(self, values: Mapping[str, Any], step: Any = None) -> None:
-        """Points of several metrics at once: ``run.log({"train/loss": 0.3, "acc": 0.9}, step=10)``."""
+        """Points of several series at once: ``run.log({"train/loss": 0.3, "sample": fieldbook.Image(a)}, step=10)``.
+
+        Numbers are metrics; texts, pictures, figures, tables and other objects are series of their own, as
+        :meth:`fieldbook.Attribute.append` says. Nested mappings are paths.
+        """
         if self._pid != _getpid():
             self._after_fork()
-        if type(values) is not dict:
-            values = _check_mapping(values)
-        elif _MAPPING in set(map(type, values.values())):
-            values = dict(_flat(values))
+        if type(values) is not dict or not _PLAIN.issuperset(map(type, values.values())):
+            values = self._log_objects(values, step)
         if self._finished or self._muted:
             self._ignore(values, step)
             return
         self._writer.log(values, step)
 
+    def _log_objects(self, values: Mapping[str, Any], step: Any) -> Mapping[str, Any]:
+        """Records what is no number, and returns the rest."""
+        if type(values) is not dict:
+            values = _check_mapping(values)
+        elif _values.SCALARS.issuperset(map(type, values.values())):
+            return values
+        elif any(isinstance(value, Mapping) for value in values.values()):
+            values = dict(_flat(values))
+        if all(map(_values.is_number, values.values())):
+            return values
+        from . import series
+
+        return series.log(self, values, step)
+
     def __setitem__(self, path: str, value: Any) -> None:
-        """Sets an attribute; a mapping sets everything below the path."""
+        """Sets an attribute; a mapping, dataclass, namespace or list of such sets everything below the path.
+
+        A picture, figure or other object of this package is kept as a file there.
+        """
         _values.check_path(path, "the attribute's path")
+        if getattr(value, "_fieldbook_media", False):
+            return self[path].upload(value)
+        found = encoded(value, path, f"run[{path!r}]")
         if self._finished:
             return self._ignore()
-        leaves = list(_values.flatten(value, path, f"run[{path!r}]"))
-        self._set(_encoded(value, path, f"run[{path!r}]"), leaves)
+        self._set(found)
 
     def __getitem__(self, path: str) -> Attribute:
         return Attribute(self, _values.check_path(path, "the attribute's path"))
 
     def __delitem__(self, path: str) -> None:
-        """Removes an attribute and everything below it."""
-        _values.check_path(path, "the attribute's path")
-        for known in [known for known in self._echo if known == path or known.startswith(path + "/")]:
-            del self._echo[known]
-        self._put(journal.ATTRS, {"set": {}, "del": [path]})
+        """Removes an attribute or file and everything below it."""
+        self._delete([_values.check_path(path, "the attribute's path")])
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Sets several attributes: ``run.update({"data/rows": 50_000, "params": {"lr": 0.1}})``."""
+        if _values.members_of(values) is None:
+            raise TypeError(f"values must be a mapping, not {type(values).__name__}")
+        found = encoded(values, "", "values") if values else []
+        if self._finished:
+            return self._ignore()
+        self._set(found)
+
+    def define_metric(
+        self, name: str, *, goal: str | None = None, unit: str | None = None, x: str | None = None
+    ) -> None:
+        """Says what a metric means: ``run.define_metric("val/acc", goal="max", unit="%", x="epoch")``.
+
+        ``name`` may hold ``*`` for any text: ``"val/*"``; what is said of a metric by its whole name counts more. ``goal``
+        is ``"min"`` or ``"max"``: which values are good. ``x`` is the metric whose values are the horizontal axis.
+        """
+        _values.check_path(name, "name")
+        if goal not in (None, "min", "max"):
+            raise ValueError(f"goal must be 'min' or 'max', not {goal!r}")
+        said: dict[str, Any] = {"goal": goal}
+        said["unit"] = None if unit is None else _values.check_text(unit, "unit", UNIT_LIMIT)
+        said["x"] = None if x is None else _values.check_path(x, "x")
+        self[f"metric/{name}"] = {key: value for key, value in said.items() if value is not None}
+
+    def upload_files(
+        self, files: Any, to: str = "files", *, travel: str | None = None, link: bool = False
+    ) -> list[str]:
+        """Keeps several files below a path, and returns theirs: ``run.upload_files("out/**/*.png", to="plots")``.
+
+        ``files`` is a glob, a folder (everything in it), or a list of paths. Names keep their folders from where the glob
+        begins, or below the folder; those of a list from the current folder. A pattern without a match is told, and a file
+        that has gone meanwhile too; neither raises. ``travel`` and ``link`` as in :meth:`fieldbook.Attribute.upload`.
+        """
+        from . import upload
+
+        return upload.upload_files(self, files, _values.check_path(to, "to"), travel=travel, link=link)
+
+    def child(self, name: str | None = None, **arguments: Any) -> Run:
+        """Starts a run of its own that belongs to this one: a fold, a trial. ``arguments`` are those of ``init``."""
+        from .start import init
+
+        arguments.setdefault("mode", "disabled" if self._disabled else None)
+        arguments.setdefault("home", self._home)
+        return init(self._typed_project, name, parent=self, **arguments)
 
     def finish(self) -> None:
         """Ends the run well. Called again, or after the ``with`` block ended it, it does nothing."""
@@ -275,7 +187,7 @@ class Run:
 
     # -- life -------------------------------------------------------------------------------------------------------
 
-    def _begin(self, params: list[tuple[str, Any]], options: Any = None) -> None:
+    def _begin(self, params: list[Encoded], options: Any, above: str | None, resume: bool) -> None:
         # 5 ms that `import fieldbook` does not cost; here and not at the end, when a failing process may not import.
         import traceback  # noqa: F401
 
@@ -284,9 +196,29 @@ class Run:
             environment.announce(self.id, self._writer.id, self.project)
             self._start_heartbeat()
             hooks.watch(self)
+            if resume:
+                self._resume()
             self._capturing("begin", options)
-        if params:
-            self._set(params, params)
+        if above is not None:
+            params = [*params, (PARENT, above, above, None)]
+        self._set(params)
+
+    def _resume(self) -> None:
+        """Automatic steps go on where what is known here of the run leaves off."""
+        try:
+            from . import resume
+
+            resume.continue_steps(self)
+        except Exception as error:
+            warn_once(
+                "resume", f"steps without a number begin at 0: what is here of run {self.id} cannot be read: {error}"
+            )
+
+    def _next_child(self) -> str | None:
+        """Ranks that start children in the same order agree on their ids without talking; others need none."""
+        self._children += 1
+        world = environment.rank()[2]
+        return f"{self.id[:56]}-c{self._children}" if world is not None and world > 1 else None
 
     def _new_writer(self) -> Writer:
         import time
@@ -329,7 +261,7 @@ class Run:
     def _capturing(self, moment: str, *arguments: Any) -> None:
         """Tells :mod:`fieldbook.capture` of a moment of this run. Its troubles are not the training's."""
         try:
-            found = _capture()
+            found = capturing()
             if found is not None:
                 getattr(found, moment)(self, *arguments)
         except Exception as error:
@@ -402,20 +334,17 @@ class Run:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _set(self, pairs: list[tuple[str, Any]], leaves: list[tuple[str, Any]]) -> None:
-        self._echo.update(leaves)
-        chunk: dict[str, Any] = {}
-        size = 0
-        for path, value in pairs:
-            chunk[path] = value
-            size += 600 + (len(value) * 4 if isinstance(value, str) else 0)
-            if isinstance(value, list):
-                size += sum(len(item) * 4 for item in value)
-            if size > ATTRS_BYTES:
-                self._put(journal.ATTRS, {"set": chunk, "del": []})
-                chunk, size = {}, 0
-        if chunk:
+    def _set(self, found: list[Encoded]) -> None:
+        for chunk in in_records(self._echo.note(found)):
             self._put(journal.ATTRS, {"set": chunk, "del": []})
+
+    def _delete(self, paths: list[str]) -> None:
+        said: dict[str, Any] = {"set": {}, "del": paths}
+        for path in paths:
+            flags = self._echo.forget(path)
+            if flags is not None:
+                said["set"] = {STRINGIFIED: flags}
+        self._put(journal.ATTRS, said)
 
     def _put(self, kind: int, value: Mapping[str, Any]) -> None:
         if self._finished:
@@ -445,7 +374,7 @@ class Run:
     def _attach(
         self,
         path: str,
-        source: str | os.PathLike[str] | bytes,
+        source: Source,
         *,
         name: str | None = None,
         kind: str = "file",
@@ -454,17 +383,18 @@ class Run:
         travel: str | None = None,
         link: bool = False,
     ) -> dict[str, Any] | None:
-        """Keeps a file, or its bytes, in the spool and names it under an attribute path.
+        """Keeps a file in the spool and names it under an attribute path.
 
-        ``kind`` as FILE of docs/formats/journal.md has it. ``link`` as in :func:`fieldbook.spool.keep`. Returns what
-        that returned; None when nothing is recorded.
+        ``source`` and ``link`` as in :func:`fieldbook.spool.keep`, ``kind`` as FILE of docs/formats/journal.md has it. Returns what the spool
+        returned; None when nothing is recorded.
         """
         if not self._live():
             return None
         from . import spool
 
         if name is None:
-            name = path.rpartition("/")[2] if isinstance(source, bytes) else os.path.basename(os.fspath(source))
+            of_path = isinstance(source, (str, os.PathLike))
+            name = os.path.basename(source) if of_path else path.rpartition("/")[2]  # type: ignore[arg-type]
         kept = spool.keep(self._spool(), source, name or "file", link=link)
         body = {"path": path, **kept, "mime": mime, "kind": kind, "meta": meta, "travel": travel}
         self._record(journal.FILE, body)
@@ -502,6 +432,16 @@ class Run:
                     _values.number_of(key, value)
 
 
+def capturing() -> Any:
+    """The module that records what nobody asked for; None where it cannot be imported."""
+    try:
+        from importlib import import_module
+
+        return import_module("fieldbook.capture")
+    except ImportError:
+        return None
+
+
 def _console_pieces(text: str) -> Iterable[str]:
     """The text in pieces of one record each, cut at the ends of lines where there are any. A character has up to four bytes."""
     limit = journal.CONSOLE_LIMIT // 4
@@ -514,7 +454,7 @@ def _console_pieces(text: str) -> Iterable[str]:
 
 _values = values
 _getpid = os.getpid
-_MAPPING = dict
+_PLAIN = frozenset((float, int))
 
 
 def _check_mapping(given: Any) -> dict[str, Any]:

@@ -11,12 +11,17 @@ import errno
 import itertools
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator
 
 from .console import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import IO, Any, Union
+
+    #: Writes a file to the path that it is given.
+    Making = Callable[[str], None]
+    Source = Union[str, os.PathLike[str], bytes, bytearray, IO[bytes], IO[str], Making]
 
 
 #: Characters of a name in the spool folder, the number in front of it included.
@@ -32,52 +37,54 @@ _numbers = itertools.count()
 
 def keep(
     folder: str,
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    source: Source,
     name: str,
     *,
     link: bool = False,
     digest: bool = False,
 ) -> dict[str, Any]:
-    """Puts a file, or the bytes of one, into a spool folder; returns what a record says of it.
+    """Puts a file into a spool folder: of a path, of bytes, of something with ``read()``, or written by a function that is
+    given the path to write to. Returns what a record says of it.
 
-    ``{"spool", "name", "size", "mtime", "sha256"}``: ``mtime`` in ms since the Unix epoch (None for bytes), ``sha256``
-    of bytes, and of files when ``digest`` asks for it (they are not read otherwise where the file system copies), else None.
+    ``{"spool", "name", "size", "mtime", "sha256"}``: ``mtime`` in ms since the Unix epoch (None for what had none),
+    ``sha256`` of bytes, and of all else when ``digest`` asks for it (a copy by the file system reads nothing), or None.
 
     ``link`` hard-links instead of copying where it can: only for files that will be replaced or deleted, never rewritten
     in place, because both names are one file.
 
     Trouble of the machine is not raised: ``spool`` and ``sha256`` are then None and ``lost`` says why (``"ENOSPC"``,
-    ``"EACCES"``, ``"vanished"`` …). It is told once per reason.
+    ``"EACCES"``, ``"vanished"`` …). It is told once per reason. What else ``read()`` or the function raises is.
     """
-    size, mtime = 0, None
+    size, mtime, found = 0, None, None
     try:
-        if isinstance(source, (bytes, bytearray, memoryview)):
-            data = memoryview(source).cast("B")
-            size = len(data)
-            place, part, spool = _place(folder, name)
-            try:
-                _write(part, data)
-                os.rename(part, place)
-            except BaseException:
-                _remove_quietly(part)
-                raise
-            return {"spool": spool, "name": name, "size": size, "mtime": None, "sha256": sha256(data)}
-        path = os.fspath(source)
-        about = os.stat(path)
-        size, mtime = about.st_size, about.st_mtime * 1000.0
+        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+        if path is not None:
+            about = os.stat(path)
+            size, mtime = about.st_size, about.st_mtime * 1000.0
+        elif isinstance(source, _BYTES):
+            size = len(source)
         place, part, spool = _place(folder, name)
         try:
-            if not (link and _link(path, part)):
-                _copy(path, part)
-            kept = os.stat(part)
-            found = sha256_of_file(part) if digest else None
+            if path is not None:
+                if not (link and _link(path, part)):
+                    copy(path, part)
+            elif isinstance(source, _BYTES):
+                found = sha256(source)
+                _write(part, (source,))
+            elif hasattr(source, "read"):
+                _write(part, _pieces(source))
+            elif callable(source):
+                source(part)
+            size = os.stat(part).st_size
+            if digest and found is None:
+                found = sha256_of_file(part)
             os.rename(part, place)
         except BaseException:
             _remove_quietly(part)
             raise
-        return {"spool": spool, "name": name, "size": kept.st_size, "mtime": mtime, "sha256": found}
+        return {"spool": spool, "name": name, "size": size, "mtime": mtime, "sha256": found}
     except OSError as error:
-        reason = _reason(error, source, folder)
+        reason = _reason(error, source)
         warn_once(
             f"spool {reason}",
             f"the file {name!r} could not be kept: {error.strerror or error} ({reason}). The run names it and says so; "
@@ -86,7 +93,23 @@ def keep(
         return {"spool": None, "name": name, "size": size, "mtime": mtime, "sha256": None, "lost": reason}
 
 
-def sha256(data: bytes | bytearray | memoryview) -> str:
+_BYTES = (bytes, bytearray)
+
+
+def _pieces(file: Any) -> Iterator[bytes | bytearray]:
+    """The rest of an open file, of texts or bytes."""
+    while True:
+        piece = file.read(PIECE)
+        if isinstance(piece, str):
+            piece = piece.encode("utf-8", "replace")
+        if not isinstance(piece, _BYTES):
+            raise TypeError(f"source.read() must return bytes or a string, not {type(piece).__name__}")
+        if not piece:
+            return
+        yield piece
+
+
+def sha256(data: bytes | bytearray) -> str:
     """The SHA-256 of bytes, hexadecimal."""
     import hashlib
 
@@ -124,10 +147,11 @@ def _create(part: str) -> int:
     return os.open(part, flags, 0o666)
 
 
-def _write(part: str, data: memoryview) -> None:
+def _write(part: str, pieces: Iterable[bytes | bytearray]) -> None:
     fd = _create(part)
     try:
-        _write_all(fd, data)
+        for piece in pieces:
+            _write_all(fd, memoryview(piece))
     finally:
         os.close(fd)
 
@@ -147,7 +171,7 @@ def _link(path: str, part: str) -> bool:
         return False
 
 
-def _copy(path: str, part: str) -> None:
+def copy(path: str, part: str) -> None:
     """The cheapest copy that the two file systems allow: shared blocks, then a copy inside the kernel, then by hand."""
     source = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -199,9 +223,9 @@ def _copy_in_kernel(source: int, target: int, size: int) -> int:
     return done
 
 
-def _reason(error: OSError, source: Any, folder: str) -> str:
-    if error.errno == errno.ENOENT and not isinstance(source, (bytes, bytearray, memoryview)):
-        return "ENOENT" if os.path.exists(source) else "vanished"
+def _reason(error: OSError, source: Any) -> str:
+    if error.errno == errno.ENOENT and isinstance(source, (str, os.PathLike)) and not os.path.exists(source):
+        return "vanished"
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 

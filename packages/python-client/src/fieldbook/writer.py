@@ -172,16 +172,44 @@ class Writer:
         """A record that is not JSON. Dropped and counted while the disk fails."""
         self._put_soon(Item(kind, payload, time() * 1000.0))
 
-    def put_object(self, path: str, step: float | None, body: Mapping[str, Any]) -> None:
-        """One point of a series of objects; without a step, one more than the last of this series in this writer."""
+    def check_objects(self, path: str) -> None:
+        """Raises ``ValueError`` for a path under which this writer logs numbers."""
         if path in self._numbers:
             raise ValueError(f"{path!r} is a series of numbers in this run; give objects a path of their own")
-        own = self._object_steps
-        step = own.get(path, -1.0) + 1.0 if step is None else step
-        own[path] = step
-        now = time() * 1000.0
+
+    def put_points(self, values: Mapping[str, float], step: float, time_ms: float) -> None:
+        """Points that somebody else logged at a time of theirs: what a follower of other programs' logs reads."""
+        keys = tuple(values)
+        with self._lock:
+            shape = self._shapes.get(keys) or self._shape_of(keys, values, step)
+            if shape is None:
+                return
+            for number in shape.numbers:
+                self._steps[number] = step
+        payload = journal.scalars(time_ms, step, shape.numbers, tuple(values.values()))
+        self._put_soon(Item(journal.SCALARS, payload, time_ms, shape.numbers, len(keys)))
+
+    def put_object(
+        self, path: str, step: float | None, body: Mapping[str, Any], time_ms: float | None = None
+    ) -> float:
+        """One point of a series of objects; returns its step: one more than the last of this series, when none is given.
+        ``time_ms`` is now unless said."""
+        self.check_objects(path)
+        with self._lock:
+            if step is None:
+                step = self._object_steps.get(path, -1.0) + 1.0
+            self._object_steps[path] = step
+        now = time() * 1000.0 if time_ms is None else time_ms
         payload = journal.to_json({"time": now, "path": path, "step": step, **body})
         self._put_soon(Item(journal.OBJECT, payload, now, points=1))
+        return step
+
+    def continue_at(self, steps: Mapping[str, float], objects: Mapping[str, float]) -> None:
+        """The last steps of an earlier writer of the run: automatic ones go on behind them."""
+        with self._lock:
+            for path, step in steps.items():
+                self._steps[self._number_of(path)] = step
+            self._object_steps.update(objects)
 
     def miss(self, reason: str) -> None:
         """Counts a point whose bytes could not be kept; the next record is preceded by a GAP that says so."""

@@ -1,0 +1,55 @@
+"""``init(run_id=…, resume=True)``: automatic steps go on where the run left off, as far as this machine knows.
+
+Nobody is asked but the disk: the run's journals that lie here, and this machine's field book where an agent keeps one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import journal, journal_reader
+from .console import warn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .run import Run
+
+
+def continue_steps(run: Run) -> None:
+    """Tells the run's writer the highest step that is known of each series. Warns when nothing is known."""
+    numbers: dict[str, float] = {}
+    objects: dict[str, float] = {}
+    found = False
+    for name in sorted(os.listdir(run._folder)):
+        if not name.endswith(".fbj") or name.startswith(f"{run._writer.id}."):
+            continue
+        try:
+            with open(os.path.join(run._folder, name), "rb") as file:
+                read = journal_reader.read(file.read())
+        except (OSError, journal_reader.JournalCorrupt):
+            continue
+        found = True
+        for path, step, _, _, _ in read.points():
+            numbers[path] = max(step, numbers.get(path, -1.0))
+        for row in read.of(journal.OBJECT):
+            path = row["path"]
+            objects[path] = max(row["step"], objects.get(path, -1.0))
+    found = _from_agent(run, numbers) or found
+    if not found:
+        warn(f"nothing of run {run.id} is known on this machine; what is logged without a step begins at step 0.")
+        return
+    run._writer.continue_at(numbers, {path: step for path, step in objects.items() if path not in numbers})
+
+
+def _from_agent(run: Run, numbers: dict[str, float]) -> bool:
+    """The same from what an agent of this home has taken in and cleared away. False when there is none."""
+    try:
+        from .reader import last_steps
+    except ImportError:
+        return False
+    steps = last_steps(run._home, run.project, run.id)
+    if steps is None:
+        return False
+    for path, step in steps.items():
+        numbers[path] = max(step, numbers.get(path, -1.0))
+    return True
