@@ -12,7 +12,7 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
-import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard } from './platform/data.ts';
+import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard, sha256 } from './platform/data.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
 import { RelaySync } from './sync-source.ts';
@@ -87,6 +87,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     timers,
     log,
     gzip: gzipBytes,
+    sha256,
     workspace: async () => ({ ...workspace, private: false }),
     sync,
     live: liveSource(presence),

@@ -1,4 +1,5 @@
 import { FieldbookError } from '../errors.ts';
+import { FilePresence, RequestedFiles } from '../files/index.ts';
 import { parseProjectId } from '../ids.ts';
 import type { ApiContext } from './context.ts';
 import type { ApiRequest, ApiResponse } from './http.ts';
@@ -10,6 +11,7 @@ import { blobRoutes } from './routes/blobs.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { editRoutes } from './routes/edits.ts';
 import { eventRoutes } from './routes/events.ts';
+import { fileRoutes } from './routes/files.ts';
 import { programRoutes, queryRoutes } from './routes/program.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { runRoutes } from './routes/runs.ts';
@@ -36,6 +38,8 @@ export function createApi(options: ApiOptions): Api {
     ...options,
     tables: new RunTables(options.library, options.clock),
     streams: new Set(),
+    presence: options.presence ?? new FilePresence(options.blobs, options.clock),
+    requested: options.requested ?? new RequestedFiles(options.replica, options.log),
     findRun: (reference, project) =>
       options.library.resolve(reference, project === undefined ? undefined : parseProjectId(project)),
     inTurn: (work) => {
@@ -50,6 +54,7 @@ export function createApi(options: ApiOptions): Api {
     ...editRoutes(context),
     ...seriesRoutes(context),
     ...documentRoutes(context),
+    ...fileRoutes(context),
     ...blobRoutes(context),
     ...programRoutes(context),
     ...queryRoutes(context),

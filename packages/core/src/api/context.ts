@@ -1,3 +1,4 @@
+import type { FilePresence, RequestedFiles } from '../files/index.ts';
 import type { RunState } from '../fold/index.ts';
 import type { ApiOptions } from './options.ts';
 import type { RunTables } from './tables.ts';
@@ -5,6 +6,9 @@ import type { RunTables } from './tables.ts';
 /** What handlers work with. */
 export interface ApiContext extends ApiOptions {
   tables: RunTables;
+  /** Which files are whole here, and which ones people have asked for. */
+  presence: FilePresence;
+  requested: RequestedFiles;
   /** A run by id, beginning of an id, or name. Throws `not_found`, `ambiguous`. */
   findRun(reference: string, project?: string): Promise<RunState>;
   /** Called when the API closes, to end answers that would go on for ever. */

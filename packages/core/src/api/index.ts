@@ -6,6 +6,7 @@ export type {
   ApiActions,
   ApiOptions,
   DeviceInfo,
+  FileHealth,
   JournalHealth,
   LiveSource,
   LiveValues,

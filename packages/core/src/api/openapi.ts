@@ -37,7 +37,7 @@ function operation(route: Route): object {
     ...Object.entries(route.inQuery ?? {}).map(([name, parameter]) => ({
       ...described(name, parameter),
       in: 'query',
-      required: name === 'metric',
+      required: name === 'metric' || parameter.required === true,
     })),
   ];
   const responses: Record<string, object> = {};

@@ -1,7 +1,8 @@
 import type { Author } from '../fold/index.ts';
 import type { DeviceId, DocumentName, RunId, WorkspaceId } from '../ids.ts';
 import type { Library } from '../library/index.ts';
-import type { BlobStore, Clock, Log, Timers } from '../ports.ts';
+import type { FilePresence, RequestedFiles, TravelRule } from '../files/index.ts';
+import type { BlobDigest, BlobStore, Clock, Log, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { SeriesReader } from '../series/index.ts';
 
@@ -14,6 +15,15 @@ export interface ApiOptions {
   author: Author;
   series: Pick<SeriesReader, 'read'>;
   blobs: BlobStore;
+  /** As `blobs`, but reading asks other replicas for what is not here; `blobs` without it. */
+  fetching?: BlobStore;
+  /** A faster SHA-256 than the portable one. */
+  sha256?(bytes: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  /** Shared with who else looks at files; one of its own without. */
+  presence?: FilePresence;
+  requested?: RequestedFiles;
+  /** When files travel that said nothing about it themselves. */
+  travel?: readonly TravelRule[];
   clock: Clock;
   timers: Timers;
   log: Log;
@@ -24,6 +34,8 @@ export interface ApiOptions {
   gzip?(bytes: Uint8Array): Promise<Uint8Array>;
   /** What becomes of the journals; a relay has none. */
   journals?(): JournalHealth;
+  /** What waits in the spool; a relay has none. */
+  files?(): FileHealth;
   /** What only an agent's owner can ask for; absent, these answer `not_supported`. */
   actions?: ApiActions;
 }
@@ -67,6 +79,8 @@ export interface SyncSource {
   state(): Promise<SyncState>;
   /** Peers that have acknowledged a document's last commit, by url. */
   holders(document: DocumentName): Promise<readonly string[]>;
+  /** Peers that are known to have a blob, by url; nobody is asked. */
+  blobHolders?(digest: BlobDigest): readonly string[];
   onChange(listener: () => void): () => void;
 }
 
@@ -109,4 +123,14 @@ export interface JournalHealth {
   running: number;
   /** Journals and directories that cannot be read or taken in. */
   problems: readonly { path: string; code: string; message: string }[];
+}
+
+export interface FileHealth {
+  /** Files that wait to be stored, and their bytes as far as they are known. */
+  pending: number;
+  pendingBytes: number;
+  /** Why files are not stored now; null when nothing hinders. */
+  problem: { code: string; message: string } | null;
+  /** Files that could not be stored, with the reason of each. */
+  failures: readonly { run: RunId; path: string; code: string; message: string }[];
 }

@@ -8,6 +8,8 @@ import { check, coerce, invalid } from './schema.ts';
 export interface Parameter {
   description: string;
   schema: Schema;
+  /** Of the query: it must be given. */
+  required?: boolean;
 }
 
 export interface RouteAnswer {

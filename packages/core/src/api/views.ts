@@ -283,6 +283,46 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     journals: orNull(
       object({ writers: count, running: count, problems: array(object({ path: text, code: text, message: text })) }),
     ),
+    files: orNull(
+      object({
+        pending: { ...count, description: 'Files that wait in the spool.' },
+        pendingBytes: count,
+        problem: orNull(object({ code: text, message: text })),
+        failures: array(object({ run: text, path: text, code: text, message: text })),
+      }),
+    ),
+  }),
+  File: object({
+    version: { ...text, description: 'Names this version on every machine.' },
+    path: text,
+    name: text,
+    kind: {
+      ...text,
+      description: '`file`, `model`, `data`, `source`, `environment`, `config`, `notebook`, or of a newer version.',
+    },
+    size: orNull(count),
+    digest: orNull({ ...text, description: 'SHA-256 of the whole, once stored.' }),
+    mime: orNull(text),
+    meta: orNull({ type: 'object' }),
+    at: time,
+    modified: orNull(time),
+    writer: text,
+    device: { ...text, description: 'The device that took it in.' },
+    current: { type: 'boolean', description: 'The file at its path now.' },
+    state: {
+      type: 'string',
+      enum: ['here', 'elsewhere', 'pending', 'named', 'removed'],
+      description: '`pending`: in the spool of its device; `named`: nobody has its bytes.',
+    },
+    travel: {
+      type: 'string',
+      enum: ['now', 'request', 'never'],
+      description: 'When its bytes go to a relay, as set up here.',
+    },
+    requested: { type: 'boolean', description: 'Somebody has asked for it.' },
+    source: orNull(text),
+    failure: orNull({ ...text, description: 'Why the bytes could not be stored.' }),
+    holders: array(text, 'Peers that are known to have the bytes; others may, too.'),
   }),
   Workspace: object({
     id: text,

@@ -3,10 +3,10 @@ import { watch } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { BlobStore, Clock, DeviceId, Log, ProjectId, RunId, Timers, WriterId } from '@fieldbook/core';
 import { asFieldbookError } from '@fieldbook/core';
-import type { LiveValue, Progress } from '@fieldbook/core/ingest';
-import { decodeProgress, PROGRESS_PREFIX, PurgedRuns } from '@fieldbook/core/ingest';
+import type { LiveValue, Progress, Spool } from '@fieldbook/core/ingest';
+import { Compactor, decodeProgress, PROGRESS_PREFIX, PurgedRuns } from '@fieldbook/core/ingest';
 import type { Replica } from '@fieldbook/core/replica';
-import { pageCompressor } from '../machine/ports.ts';
+import { gunzip, pageCompressor } from '../machine/ports.ts';
 import { JournalTree } from './journal-tree.ts';
 import { Liveness } from './liveness.ts';
 import type { FeedContext, JournalProblem } from './writer-feed.ts';
@@ -34,6 +34,8 @@ export interface IngestOptions {
   device: DeviceId;
   log: Log;
   onLive?: (live: LiveMetrics) => void;
+  /** Who stores the files that lie in spool folders. */
+  spool?: Spool;
   /** False for a command that drains once and closes: no timers, no watchers. */
   watch?: boolean;
   /** Remove a rotated journal file so many ms after it was last written, once it is durable here; at least a day. Null (the default) keeps all. */
@@ -83,7 +85,19 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     const known = decodeProgress(bytes);
     if (known !== undefined) progress.set(key.slice(PROGRESS_PREFIX.length) as WriterId, known);
   }
-  const ingest = new RunningIngest(options, progress);
+  const { replica, blobs, device, clock, log } = options;
+  const pause = (): Promise<void> => setImmediate();
+  const compactor = await Compactor.open({
+    replica,
+    blobs,
+    device,
+    clock,
+    log,
+    pause,
+    compressor: pageCompressor,
+    gunzip,
+  });
+  const ingest = new RunningIngest(options, progress, compactor);
   if (options.watch !== false) ingest.start();
   return ingest;
 }
@@ -102,6 +116,7 @@ class RunningIngest implements Ingest {
   readonly #progress: Map<WriterId, Progress>;
   readonly #failures = new Map<WriterFeed, Failure>();
   readonly #purged: PurgedRuns;
+  readonly #compactor: Compactor;
   readonly #context: FeedContext;
   readonly #watchers = new Map<string, FSWatcher>();
   /** Cycles run one after another. */
@@ -114,10 +129,11 @@ class RunningIngest implements Ingest {
   #full = true;
   #lookedAt: number | null = null;
 
-  constructor(options: IngestOptions, progress: Map<WriterId, Progress>) {
+  constructor(options: IngestOptions, progress: Map<WriterId, Progress>, compactor: Compactor) {
     const { replica, blobs, home, directories = [], clock, device, log, removeRotatedAfter = null } = options;
     this.#options = options;
     this.#progress = progress;
+    this.#compactor = compactor;
     this.#tree = new JournalTree([home.journals, ...directories], () => clock.now());
     this.#purged = new PurgedRuns(replica, blobs, log);
     this.#context = {
@@ -128,7 +144,9 @@ class RunningIngest implements Ingest {
       isPurged: (run, project) => this.#purged.has(run, project),
       pause: () => setImmediate(),
       compressor: pageCompressor,
+      compactor,
       listed: new Set(),
+      spool: options.spool,
       liveness: new Liveness(),
       sync: options.watch !== false,
       removeRotatedAfter: removeRotatedAfter === null ? null : Math.max(DAY, removeRotatedAfter),
@@ -142,6 +160,7 @@ class RunningIngest implements Ingest {
 
   async drain(): Promise<void> {
     const failed = await this.#run({ full: true, force: true });
+    await this.#compactor.settled();
     if (failed !== undefined) throw asFieldbookError(failed, 'storage_failed');
   }
 
@@ -163,6 +182,7 @@ class RunningIngest implements Ingest {
     this.#cancelTimer?.();
     for (const watcher of this.#watchers.values()) watcher.close();
     await this.#cycle;
+    await this.#compactor.close();
     await this.#purged.close();
   }
 
@@ -212,6 +232,7 @@ class RunningIngest implements Ingest {
       const failed = await this.#work([...work], force);
       await this.#relieve();
       await this.#purged.settled();
+      await this.#compactor.sweep();
       this.#lookedAt = this.#options.clock.now();
       this.#watch();
       return failed;

@@ -1,4 +1,5 @@
 import { FieldbookError } from '@fieldbook/core';
+import type { Travel, TravelRule } from '@fieldbook/core/files';
 import { readJsonIfThere, writeAtomically } from './files.ts';
 import type { Home } from './home.ts';
 
@@ -10,6 +11,8 @@ export interface Config {
   journals: readonly string[];
   /** Relays that this machine exchanges with. */
   relays: readonly { url: string }[];
+  /** When files travel that said nothing about it themselves; the first rule that fits holds. */
+  files: readonly TravelRule[];
 }
 
 export async function readConfig(home: Home): Promise<Config> {
@@ -17,7 +20,7 @@ export async function readConfig(home: Home): Promise<Config> {
   const at = (key: string, problem: string): FieldbookError =>
     new FieldbookError('config_invalid', `${home.config}: "${key}" ${problem}.`, { details: { key } });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw at('', 'must be an object');
-  const { person = null, journals = [], relays = [] } = value as Record<string, unknown>;
+  const { person = null, journals = [], relays = [], files = [] } = value as Record<string, unknown>;
   if (person !== null && typeof person !== 'string') throw at('person', 'must be a string');
   if (!Array.isArray(journals) || !journals.every((path) => typeof path === 'string')) {
     throw at('journals', 'must be a list of directories');
@@ -28,7 +31,25 @@ export async function readConfig(home: Home): Promise<Config> {
   ) {
     throw at('relays', 'must be a list of {"url": …}');
   }
-  return { person, journals: journals as string[], relays: relays as { url: string }[] };
+  if (!Array.isArray(files)) throw at('files', 'must be a list of {"pattern", "over", "travel"}');
+  const rules = files.map((rule: unknown, index) => readRule(rule, (problem) => at(`files[${index}]`, problem)));
+  return { person, journals: journals as string[], relays: relays as { url: string }[], files: rules };
+}
+
+const TRAVELS: readonly Travel[] = ['now', 'request', 'never'];
+/** A pattern is typed by a person; matching takes time in proportion to its length. */
+const PATTERN_MAX = 512;
+
+function readRule(rule: unknown, broken: (problem: string) => FieldbookError): TravelRule {
+  if (typeof rule !== 'object' || rule === null) throw broken('must be {"pattern", "over", "travel"}');
+  const { pattern, over = 0, travel } = rule as Record<string, unknown>;
+  if (typeof pattern !== 'string' || pattern === '' || pattern.length > PATTERN_MAX)
+    throw broken('needs a "pattern", a glob on attribute paths such as "checkpoints/**"');
+  if (typeof over !== 'number' || !Number.isFinite(over) || over < 0)
+    throw broken('has an "over" that is no number of bytes');
+  const known = TRAVELS.find((one) => one === travel);
+  if (known === undefined) throw broken('has a "travel" that is none of "now", "request", "never"');
+  return { pattern, over, travel: known };
 }
 
 /** Changes some of the configuration; what this version does not know stays in the file. */

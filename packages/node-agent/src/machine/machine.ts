@@ -1,7 +1,9 @@
 import type { BlobStore, Log } from '@fieldbook/core';
+import type { FileBlobStore } from '@fieldbook/core/blobs';
 import { HybridClock } from '@fieldbook/core';
-import type { Api, ApiActions, JournalHealth, LiveSource, SyncSource } from '@fieldbook/core/api';
+import type { Api, ApiActions, FileHealth, JournalHealth, LiveSource, SyncSource } from '@fieldbook/core/api';
 import { createApi } from '@fieldbook/core/api';
+import { FilePresence, RequestedFiles } from '@fieldbook/core/files';
 import { Author } from '@fieldbook/core/fold';
 import { Library } from '@fieldbook/core/library';
 import type { Replica } from '@fieldbook/core/replica';
@@ -9,7 +11,7 @@ import { openReplica } from '@fieldbook/core/replica';
 import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { VERSION } from '../version.ts';
-import { fileBlobs } from './blobs.ts';
+import { fileBlobs, sha256 } from './blobs.ts';
 import type { Config } from './config.ts';
 import { readConfig } from './config.ts';
 import type { Device } from './device.ts';
@@ -29,7 +31,10 @@ export interface Machine {
   device: Device;
   replica: Replica;
   library: Library;
-  blobs: BlobStore;
+  blobs: FileBlobStore;
+  /** Which files people have asked for, and which are whole here. */
+  requested: RequestedFiles;
+  presence: FilePresence;
   membership: Membership;
   author: Author;
   log: Log;
@@ -39,6 +44,7 @@ export interface Machine {
     live: LiveSource;
     actions: ApiActions;
     journals(): JournalHealth;
+    files(): FileHealth;
     blobs?: BlobStore;
   }): Api;
   close(): Promise<void>;
@@ -65,6 +71,8 @@ export async function openMachine(
   const membership = await Membership.open(replica);
   const author = new Author({ device: device.id, by, hybrid: new HybridClock(clock), clock, random });
   const blobs = fileBlobs(home.blobs);
+  const requested = new RequestedFiles(replica, log);
+  const presence = new FilePresence(blobs, clock);
   await introduce(replica, device);
   return {
     home,
@@ -73,6 +81,8 @@ export async function openMachine(
     replica,
     library,
     blobs,
+    requested,
+    presence,
     membership,
     author,
     log,
@@ -84,16 +94,22 @@ export async function openMachine(
         library,
         author,
         series: new SeriesReader(parts.blobs ?? blobs, { gunzip }),
-        blobs,
         clock,
         timers,
         log,
         gzip: gzipBytes,
+        sha256,
+        requested,
+        presence,
+        travel: config.files,
         workspace: async () => membership.info,
         ...parts,
+        blobs,
+        fetching: parts.blobs ?? blobs,
       }),
     close: async () => {
       library.close();
+      requested.close();
       await replica.close();
     },
   };

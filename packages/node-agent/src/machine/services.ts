@@ -1,12 +1,14 @@
 import { bookName, monthOf } from '@fieldbook/core';
 import type { Api } from '@fieldbook/core/api';
 import { liveSource, LiveVoice, Presence } from '@fieldbook/core/rooms';
+import { FileKeeper, Spools } from '../files/index.ts';
 import type { Ingest, LiveMetrics } from '../ingest/index.ts';
 import { startIngest } from '../ingest/index.ts';
 import { copyDemo } from './demo.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
 import { Relays } from './relays.ts';
+import { diskOf } from './store.ts';
 
 /** What works on a machine besides answering: ingest, replication, live values. */
 export interface Services {
@@ -14,6 +16,7 @@ export interface Services {
   presence: Presence;
   relays: Relays;
   ingest: Ingest;
+  files: FileKeeper;
   close(): Promise<void>;
 }
 
@@ -23,9 +26,20 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
   const presence = new Presence(clock);
   const voice = new LiveVoice({ presence, clock, random });
   const relays = await Relays.open(machine, presence);
+  const files = new FileKeeper({
+    replica,
+    blobs: machine.blobs,
+    device: device.id,
+    spools: new Spools(home.journals, config.journals),
+    clock,
+    timers,
+    log,
+    disk: () => diskOf(home.blobs),
+  });
   const ingest = await startIngest({
     replica,
     blobs: machine.blobs,
+    spool: files,
     home,
     directories: config.journals,
     clock,
@@ -35,7 +49,10 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     watch,
     onLive: (values) => void say(machine, voice, values),
   });
-  if (watch) relays.start();
+  if (watch) {
+    relays.start();
+    files.start();
+  }
   const api = machine.api({
     sync: relays,
     live: liveSource(presence),
@@ -44,6 +61,7 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
       const { writers, running, problems } = ingest.status();
       return { writers, running, problems: problems.map(({ path, code, message }) => ({ path, code, message })) };
     },
+    files: () => files.status(),
     actions: {
       join: (request) => relays.join(request),
       leave: (request) => relays.leave(request),
@@ -54,6 +72,7 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
       },
       drain: async () => {
         await ingest.drain();
+        await files.drain();
         relays.start();
       },
     },
@@ -63,9 +82,11 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     presence,
     relays,
     ingest,
+    files,
     close: async () => {
       api.close();
       await ingest.close();
+      await files.close();
       await relays.close();
     },
   };

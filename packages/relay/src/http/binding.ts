@@ -55,10 +55,14 @@ export async function writeResponse(response: ServerResponse, answer: ApiRespons
       if (!response.write(chunk.value)) await drained(response);
       if (response.destroyed) break;
     }
+    response.end();
+  } catch (error) {
+    // Half a body must not look like a whole one.
+    response.destroy();
+    throw error;
   } finally {
     response.off('close', left);
     await chunks.return?.();
-    response.end();
   }
 }
 

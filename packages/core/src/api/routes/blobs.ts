@@ -2,9 +2,11 @@ import { FieldbookError } from '../../errors.ts';
 import { LIMITS } from '../../limits.ts';
 import type { BlobDigest } from '../../ports.ts';
 import { parseDigest } from '../../record/index.ts';
+import { proofOf } from '../../replication/proof.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiResponse } from '../http.ts';
 import { json } from '../http.ts';
+import { noneMatch, parseRange } from '../range.ts';
 import type { Call, Parameter, Route } from '../route.ts';
 import { array, object } from '../schema.ts';
 
@@ -13,10 +15,16 @@ const DIGEST: Parameter = {
   schema: { type: 'string', pattern: '^[0-9a-f]{64}$' },
 };
 
+/** As long as a digest: nobody has the answer to a question that was never asked before. */
+const NONCE: Parameter = {
+  description: '32 random bytes of the asker, in lower-case hexadecimal.',
+  schema: { type: 'string', pattern: '^[0-9a-f]{64}$' },
+};
+
 /** Two hundred segments are a day of a busy machine; more go in more requests. */
 const DIGESTS_MAX = 1_000;
 
-export function blobRoutes({ blobs }: ApiContext): Route[] {
+export function blobRoutes({ blobs, sha256 }: ApiContext): Route[] {
   const get = async ({ path, request }: Call): Promise<ApiResponse> => {
     const digest = parseDigest(path['digest']!);
     const stat = await blobs.stat(digest);
@@ -30,7 +38,7 @@ export function blobRoutes({ blobs }: ApiContext): Route[] {
     };
     if (request.method === 'HEAD')
       return { status: 200, headers: { ...headers, 'content-length': String(stat.size) }, body: null };
-    if (request.headers['if-none-match'] === `"${digest}"`) return { status: 304, headers, body: null };
+    if (noneMatch(request.headers['if-none-match'], headers.etag)) return { status: 304, headers, body: null };
     const range = parseRange(request.headers['range'], stat.size);
     if (range === 'unsatisfiable')
       return { status: 416, headers: { 'content-range': `bytes */${stat.size}` }, body: null };
@@ -64,6 +72,30 @@ export function blobRoutes({ blobs }: ApiContext): Route[] {
         const missing = [];
         for (const digest of new Set(digests)) if ((await blobs.stat(digest)) === undefined) missing.push(digest);
         return json(200, { missing });
+      },
+    },
+    {
+      id: 'proveBlob',
+      method: 'POST',
+      path: '/blobs/prove',
+      summary: 'Prove that a blob is here: only who has every byte of it on disk now can answer',
+      needs: 'viewer',
+      body: {
+        description: 'The blob, and what no answer of before can hold.',
+        schema: object({ digest: DIGEST.schema, nonce: NONCE.schema }),
+      },
+      answers: [
+        {
+          status: 200,
+          description: 'SHA-256 of the nonce’s bytes followed by the blob’s, read from disk for this answer.',
+          schema: object({ proof: DIGEST.schema }),
+        },
+      ],
+      handle: async ({ body }) => {
+        const { digest, nonce } = body as { digest: BlobDigest; nonce: string };
+        const bytes = await blobs.read(digest);
+        if (bytes === undefined) throw absent(digest);
+        return json(200, { proof: await proofOf(sha256, nonce, bytes) });
       },
     },
     {
@@ -116,17 +148,4 @@ export function blobRoutes({ blobs }: ApiContext): Route[] {
 
 function absent(digest: BlobDigest): FieldbookError {
   return new FieldbookError('blob_missing', `The blob ${digest} is not here.`);
-}
-
-/** One range of bytes as `[start, end)`; several, or another unit, are answered with everything, as RFC 9110 allows. */
-function parseRange(
-  header: string | undefined,
-  size: number,
-): { start: number; end: number } | undefined | 'unsatisfiable' {
-  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
-  if (match === null || (match[1] === '' && match[2] === '')) return undefined;
-  const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
-  const end = match[1] === '' || match[2] === '' ? size : Math.min(size, Number(match[2]) + 1);
-  if (start >= size) return 'unsatisfiable';
-  return end <= start ? undefined : { start, end };
 }

@@ -83,7 +83,8 @@ export function programRoutes(context: ApiContext): Route[] {
           if (info.quarantined) quarantined.push(info.name);
         }
         const journals = context.journals?.() ?? null;
-        return json(200, { documents, bytes, quarantined, clockAheadMs: author.hybrid.skewMs, journals });
+        const files = context.files?.() ?? null;
+        return json(200, { documents, bytes, quarantined, clockAheadMs: author.hybrid.skewMs, journals, files });
       },
     },
     ...actionRoutes(context.actions),
