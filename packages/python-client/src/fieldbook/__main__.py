@@ -1,4 +1,4 @@
-"""``python -m fieldbook dump FILE…``: a journal as JSON lines, one record each."""
+"""``python -m fieldbook``: ``run`` records a command, ``import-tensorboard`` takes in event files, ``dump`` prints journals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from typing import Any
 
 from . import journal_reader
 
-USAGE = "usage: python -m fieldbook dump FILE...\n\nPrints each record of journals as one line of JSON.\n"
+USAGE = """\
+usage: python -m fieldbook run [options] -- command...          records a command (see run --help)
+       python -m fieldbook import-tensorboard DIR -p PROJECT    takes in TensorBoard logs, a run per folder
+       python -m fieldbook dump FILE...                         prints journals as lines of JSON, one a record
+"""
 
 
 def main(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         sys.stdout.write(USAGE)
         return 0
+    if arguments and arguments[0] == "run":
+        from .launch import main as run
+
+        return run(arguments[1:])
+    if arguments and arguments[0] == "import-tensorboard":
+        from .tensorboard_import import main as take_in
+
+        return take_in(arguments[1:])
     if len(arguments) < 2 or arguments[0] != "dump":
         sys.stderr.write(USAGE)
         return 2
