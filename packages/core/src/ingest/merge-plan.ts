@@ -16,23 +16,25 @@ export const FULL_POINTS = 400_000;
 /**
  * Which neighbours to merge into one, as `[start, end)` of `segments` (one writer's, of one device, by ordinal); undefined when none.
  *
- * While a writer runs only its newest segments are looked at. They are merged when they are small, one and all, below some power of
- * 8 points and together reach it: each merge lifts every point into a higher tier, so a point is rewritten at most
- * `log8(FULL_POINTS)` times, 7 at the very most, usually once or twice. When the writer has ended (`ended`), what is left
- * becomes as few segments as possible, each point being rewritten at most once more. Segments with other ordinals
- * between them are never merged: no entry covers what is in no segment.
+ * While a writer runs only its newest segments are looked at. They are merged when each is smaller than some bound, a full segment's
+ * size divided by a power of 8, and together they reach it: so each merge lifts every point over a bound, and a
+ * point is rewritten at most 7 times, from segments of one point on; a usual run's, sealed every 50,000 points, once. When the
+ * writer has ended (`ended`), what is left becomes as few segments as possible, each point being rewritten at most once
+ * more. Segments with other ordinals between them are never merged: no entry covers what is in no segment.
  */
 export function planMerge(segments: readonly Sealed[], ended: boolean): [start: number, end: number] | undefined {
   return (ended ? planAll(segments) : undefined) ?? planNewest(segments);
 }
 
-/** The most often that a point is rewritten, from one point a segment on. */
-export const REWRITES_MAX = Math.ceil(Math.log(FULL_POINTS) / Math.log(FACTOR)) + 1;
+/** From full segments down to those of one point. */
+const TIERS = Math.ceil(Math.log(FULL_POINTS) / Math.log(FACTOR));
+/** The most often that a point is rewritten, from one point a segment on, the end of its writer included. */
+export const REWRITES_MAX = TIERS + 1;
 
 function planNewest(segments: readonly Sealed[]): [number, number] | undefined {
   let start: number | undefined;
-  for (let bound = FACTOR; bound < FULL_POINTS * FACTOR; bound *= FACTOR) {
-    const below = Math.min(bound, FULL_POINTS);
+  for (let tier = TIERS - 1; tier >= 0; tier--) {
+    const below = FULL_POINTS / FACTOR ** tier;
     let at = segments.length;
     let points = 0;
     while (at > 0 && segments[at - 1]!.points < below && (at === segments.length || touch(segments, at))) {

@@ -109,6 +109,34 @@ export class Segment {
     return { step, time, value, ordinal };
   }
 
+  /** All points with their ordinals, metric by metric in the order of the file, a piece per row group; each group is decoded once. */
+  async eachMetric(take: (path: string, part: MetricColumns) => void): Promise<void> {
+    const places = [...this.metrics.values()];
+    const { groups } = this.#parquet;
+    let next = 0;
+    for (let group = 0; group + 1 < groups.length; group++) {
+      const [start, end] = [groups[group]!, groups[group + 1]!];
+      const read = await this.readRows(group, ['step', 'time', 'value', 'ordinal'], start, end);
+      const [step, time, value, ordinal] = read.map((column) => Float64Array.from(column)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
+      for (; next < places.length && places[next]!.start < end; next++) {
+        const place = places[next]!;
+        const [from, to] = [Math.max(place.start, start) - start, Math.min(place.start + place.count, end) - start];
+        take(place.path, {
+          step: step.subarray(from, to),
+          time: time.subarray(from, to),
+          value: value.subarray(from, to),
+          ordinal: ordinal.subarray(from, to),
+        });
+        if (place.start + place.count > end) break;
+      }
+    }
+  }
+
   /** The coarse levels; null when no metric of the segment has enough points. Throws `segment_corrupt`. */
   async levels(): Promise<Levels | null> {
     this.#levels ??= this.#openLevels();
