@@ -6,8 +6,15 @@ import { promisify } from 'node:util';
 import { absentRows, medianRow, peersPython, pythonPackages, repeatsFor, ROOT } from './harness.ts';
 import type { Bench, Durability, Row } from './harness.ts';
 
-const CASES = ['1 key', '10 keys', '100 keys'];
-const FIGURES = ['p50_us', 'p95_us', 'p99_us'];
+/** The two modes of bench/log-latency.py and what each measures. */
+const MODES = {
+  calls: { cases: ['1 key', '10 keys', '100 keys'], figures: ['p50_us', 'p95_us', 'p99_us'] },
+  loop: {
+    cases: ['loop, 10 calls/s', 'loop, 100 calls/s', 'loop, 1000 calls/s'],
+    figures: ['slowdown_ratio'],
+  },
+} as const;
+type Mode = keyof typeof MODES;
 
 /** A system as bench/log-latency.py knows it, and as the rows name it. */
 interface System {
@@ -19,83 +26,118 @@ interface System {
 
 const OURS: readonly System[] = [
   { script: 'floor', name: 'floor: write(2)', durability: 'page cache' },
-  { script: 'fieldbook', name: 'fieldbook', durability: 'page cache' },
+  { script: 'fieldbook', name: 'fieldbook', durability: 'page cache', note: 'everything captured, as is usual' },
+  { script: 'fieldbook_bare', name: 'fieldbook, nothing captured', durability: 'page cache' },
 ];
 
-const PEERS: readonly (Omit<System, 'name'> & { readonly package: string; readonly suffix: string })[] = [
+interface Peer extends Omit<System, 'name'> {
+  readonly package: string;
+  readonly suffix: string;
+  /** Without this package beside it the peer does not run. */
+  readonly also?: string;
+}
+
+const PEERS: readonly Peer[] = [
   { script: 'wandb', package: 'wandb', suffix: ' offline', durability: 'other process' },
   { script: 'tensorboardX', package: 'tensorboardX', suffix: '', durability: 'none', note: 'flushed by a thread' },
   { script: 'mlflow', package: 'mlflow-skinny', suffix: ' files', durability: 'page cache' },
+  { script: 'mlflow_sqlite', package: 'mlflow-skinny', suffix: ' sqlite', durability: 'fsync', also: 'sqlalchemy' },
+  { script: 'trackio', package: 'trackio', suffix: '', durability: 'none', note: 'stored by a thread' },
+  { script: 'aim', package: 'aim', suffix: '', durability: 'page cache' },
+  { script: 'neptune', package: 'neptune', suffix: ' offline', durability: 'none', note: 'stored by a thread' },
 ];
 
 type Measured = Record<string, Record<string, number>>;
 
-/** How long a training waits for one call, beside what the machine needs to write as many bytes. */
+/** How long a training waits for one call, and how much longer it takes, beside what the machine needs at best. */
 const bench: Bench = {
   name: 'log-latency',
-  about: 'How long run.log takes with 1, 10 and 100 keys, beside a bare write(2) and other trackers.',
+  about: 'How long run.log takes with 1, 10 and 100 keys, what it costs a NumPy loop, and the same of other trackers.',
   async run({ smoke }): Promise<Row[]> {
-    const python = peersPython() ?? 'python3';
-    const installed =
-      peersPython() === null
-        ? new Map<string, string>()
-        : pythonPackages(
-            python,
-            PEERS.map((peer) => peer.package),
-          );
+    const { systems, absent } = findSystems();
     const rows: Row[] = [];
-    const systems = [...OURS];
-    for (const { package: name, suffix, ...peer } of PEERS) {
-      const version = installed.get(name);
-      if (version === undefined) rows.push(...absentRows(`${name}${suffix}`, CASES, FIGURES));
-      else systems.push({ ...peer, name: `${name} ${version}${suffix}` });
-    }
-
-    const results = new Map<System, Measured[]>(systems.map((system) => [system, []]));
-    const failures = new Map<System, string>();
-    const { repeats, warmUp } = repeatsFor(smoke);
-    for (let round = -warmUp; round < repeats; round++) {
-      for (let turn = 0; turn < systems.length; turn++) {
-        const system = systems[(turn + round + warmUp) % systems.length]!;
-        if (failures.has(system)) continue;
-        try {
-          const measured = await measure(python, system.script, smoke ? 200 : 1);
-          if (round >= 0) results.get(system)!.push(measured);
-        } catch (error) {
-          // A peer that does not run here is a row that says so; our own failure is the benchmark's.
-          if (OURS.includes(system)) throw error;
-          failures.set(system, `does not run here: ${String(error).split('\n').at(-1)}`.slice(0, 200));
-        }
-      }
-    }
-
-    for (const [system, measured] of results) {
-      const { name, durability, note } = system;
-      const failure = failures.get(system);
-      if (failure !== undefined) {
-        rows.push(...absentRows(name, CASES, FIGURES, failure));
-        continue;
-      }
-      for (const which of CASES) {
-        for (const figure of Object.keys(measured[0]![which]!)) {
-          const values = measured.map((one) => one[which]![figure]!);
-          rows.push(medianRow(values, { system: name, case: which, figure, durability, ...(note ? { note } : {}) }));
-        }
-      }
+    for (const mode of ['calls', 'loop'] as const) {
+      const { cases, figures } = MODES[mode];
+      // The loop is NumPy's: where it is not installed, calls are measured all the same.
+      const reason = mode === 'loop' && !hasNumpy() ? 'numpy is not installed' : undefined;
+      const some = mode === 'loop' ? systems.filter(({ script }) => script !== 'floor') : systems;
+      for (const name of absent) rows.push(...absentRows(name, cases, figures));
+      if (reason === undefined) rows.push(...(await measureAll(mode, some, smoke)));
+      else for (const { name } of some) rows.push(...absentRows(name, cases, figures, reason));
     }
     return rows;
   },
 };
 
-async function measure(python: string, system: string, scale: number): Promise<Measured> {
+function python(): string {
+  return peersPython() ?? 'python3';
+}
+
+function hasNumpy(): boolean {
+  return pythonPackages(python(), ['numpy']).size > 0;
+}
+
+function findSystems(): { systems: System[]; absent: string[] } {
+  const names = PEERS.flatMap((peer) => [peer.package, ...(peer.also === undefined ? [] : [peer.also])]);
+  const installed = peersPython() === null ? new Map<string, string>() : pythonPackages(python(), names);
+  const systems = [...OURS];
+  const absent: string[] = [];
+  for (const { package: name, suffix, also, ...peer } of PEERS) {
+    const version = installed.get(name);
+    if (version === undefined || (also !== undefined && !installed.has(also))) absent.push(`${name}${suffix}`);
+    else systems.push({ ...peer, name: `${name} ${version}${suffix}` });
+  }
+  return { systems, absent };
+}
+
+/** All systems in turns, so that what else the machine does meets each alike. */
+async function measureAll(mode: Mode, systems: readonly System[], smoke: boolean): Promise<Row[]> {
+  const results = new Map<System, Measured[]>(systems.map((system) => [system, []]));
+  const failures = new Map<System, string>();
+  const { repeats, warmUp } = repeatsFor(smoke);
+  // A loop warms itself up, and takes half a minute.
+  for (let round = mode === 'loop' ? 0 : -warmUp; round < repeats; round++) {
+    for (let turn = 0; turn < systems.length; turn++) {
+      const system = systems[(turn + round + warmUp) % systems.length]!;
+      if (failures.has(system)) continue;
+      try {
+        const measured = await measure(mode, system.script, smoke ? 200 : 1);
+        if (round >= 0) results.get(system)!.push(measured);
+      } catch (error) {
+        // A peer that does not run here is a row that says so; our own failure is the benchmark's.
+        if (OURS.includes(system)) throw error;
+        failures.set(system, `does not run here: ${String(error).trimEnd().split('\n').at(-1)}`.slice(0, 200));
+      }
+    }
+  }
+  const rows: Row[] = [];
+  const { cases, figures } = MODES[mode];
+  for (const [system, measured] of results) {
+    const { name, durability, note } = system;
+    const failure = failures.get(system);
+    if (failure !== undefined) {
+      rows.push(...absentRows(name, cases, figures, failure));
+      continue;
+    }
+    for (const which of cases) {
+      for (const figure of Object.keys(measured[0]![which]!)) {
+        const values = measured.map((one) => one[which]![figure]!);
+        rows.push(medianRow(values, { system: name, case: which, figure, durability, ...(note ? { note } : {}) }));
+      }
+    }
+  }
+  return rows;
+}
+
+async function measure(mode: Mode, system: string, scale: number): Promise<Measured> {
   const folder = mkdtempSync(join(tmpdir(), 'fieldbook-bench-'));
   try {
     const script = join(ROOT, 'bench/log-latency.py');
-    const { stdout } = await promisify(execFile)(python, ['-B', script, system, folder, String(scale)], {
+    const { stdout } = await promisify(execFile)(python(), ['-B', script, mode, system, folder, String(scale)], {
       timeout: 5 * 60_000,
       maxBuffer: 1 << 24,
       // Nothing of the developer's own runs or settings takes part.
-      env: { PATH: process.env['PATH'], HOME: folder, TMPDIR: folder },
+      env: { PATH: process.env['PATH'], HOME: folder, TMPDIR: folder, OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1' },
     });
     return JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as Measured;
   } finally {

@@ -5,7 +5,19 @@ import { runCommand } from '../.ci/lib/command.mjs';
 import { ROOT } from '../.ci/lib/paths.mjs';
 import { findPython, pythonOf } from '../.ci/lib/python.mjs';
 
-const PEERS = ['wandb', 'tensorboardX', 'mlflow-skinny', 'tensorboard', 'aim', 'trackio'];
+// sqlalchemy and alembic are what mlflow-skinny lacks to store in SQLite.
+const PEERS = [
+  'wandb',
+  'tensorboardX',
+  'mlflow-skinny',
+  'sqlalchemy',
+  'alembic',
+  'tensorboard',
+  'aim',
+  'trackio',
+  'neptune',
+  'numpy',
+];
 const MINUTE = 60_000;
 
 const folder = join(ROOT, 'bench/.venv');
