@@ -1,11 +1,11 @@
-"""What a command line says about a run: its parameters, the configuration files it names, where it will write logs.
+"""What a command line says about a run: its parameters, its script, where it will write logs.
 
 A command is anything, so this reads what people write and guesses nothing else:
 
-    train --lr 0.1 --layers 64 32 --amp -Dseed=3 optimizer.name=adam config.yaml
+    train --lr 0.1 --layers 64 32 --amp -Dseed=3 optimizer.name=adam
 
 gives ``params/lr`` 0.1, ``params/layers`` ["64", "32"], ``params/amp`` true, ``params/seed`` 3, ``params/optimizer/name``
-"adam", and names ``config.yaml``. A dash within a name is written ``_``, as argparse and click do, so that a script that
+"adam". A dash within a name is written ``_``, as argparse and click do, so that a script that
 records its own arguments writes the same paths.
 """
 
@@ -31,7 +31,6 @@ _INTEGER = re.compile(r"[+-]?\d{1,400}\Z")
 _NAME = re.compile(r"[A-Za-z_][\w./@-]*\Z")
 _LONG = re.compile(r"--?[A-Za-z_][\w.:/-]*\Z")
 _SCRIPT = re.compile(r".\.(?:py|pyw|sh|bash|zsh|r|jl|lua|pl|rb|js|mjs|cjs|ts|m|ipynb|php|awk)\Z", re.IGNORECASE)
-_CONFIG = re.compile(r".\.(?:ya?ml|json|toml|ini|cfg|conf)\Z", re.IGNORECASE)
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*(?:\.exe)?\Z")
 #: Options of Python that take the next argument.
 _PYTHON_VALUES = ("-W", "-X", "--check-hash-based-pycs")
@@ -60,16 +59,14 @@ def params_of(command: Sequence[str]) -> dict[str, Value]:
     return found
 
 
-def config_files(command: Sequence[str], folder: str) -> list[str]:
-    """Existing configuration files that the arguments name, as absolute paths, each once."""
-    found: dict[str, None] = {}
-    for argument in command[1:]:
-        for text in (argument, argument.partition("=")[2]):
-            if _CONFIG.search(text):
-                path = os.path.join(folder, os.path.expanduser(text))
-                if os.path.isfile(path):
-                    found.setdefault(os.path.abspath(path))
-    return list(found)
+def entry_of(command: Sequence[str], folder: str | None) -> str | None:
+    """The script that is run, as an absolute path: the first word that is a source file, or the program itself when it is one."""
+    for word in command[:50]:
+        if _SCRIPT.search(word):
+            path = os.path.abspath(os.path.join(folder or "/", os.path.expanduser(word)))
+            if os.path.isfile(path):
+                return path
+    return None
 
 
 def log_folders(command: Sequence[str], folder: str) -> list[str]:

@@ -9,7 +9,7 @@ from .capture import switches
 from .console import warn
 from .launch import SIGNAL_FD, refused
 from .launch_child import Streams, copy_terminal, start
-from .launch_parts import EventFiles
+from .launch_parts import EventFiles, Surroundings
 from .launch_pump import Pump, Signals
 from .launch_record import Part, Plan, Recorder
 from .launch_terminal import RawTerminal, in_foreground, is_terminal
@@ -92,4 +92,11 @@ def _parts(plan: Plan, pid: int, on: switches.Switches) -> list[Part]:
     parts: list[Part] = []
     if plan.first:
         parts.append(EventFiles(plan, pid))
+    else:
+        # Once per node, by its first rank, and there only how the machine is doing.
+        on = on.only("system", "gpus") if environment.rank()[1] in (0, None) else switches.NOTHING
+    # Within a recorded command everything around us is captured, and our processes are in the tree that is sampled.
+    inside = plan.parent is not None and environment.process_start(plan.parent["pid"]) is not None
+    if not inside and on:
+        parts.append(Surroundings(plan, pid, on))
     return parts
