@@ -29,5 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         if name.startswith("FIELDBOOK_") or name.startswith(_LAUNCHER):
             monkeypatch.delenv(name)
     monkeypatch.setenv("FIELDBOOK_HOME", str(tmp_path / "home"))
+    # Only what costs no second process and leaves the streams alone; tests of captures say what they want.
+    monkeypatch.setenv("FIELDBOOK_CAPTURE", "command")
     console._said.clear()
     return Home(tmp_path / "home")

@@ -12,6 +12,7 @@ Nothing needs to be running: a call appends to a file under ``~/.fieldbook`` and
 
 from __future__ import annotations
 
+from . import capture
 from .attribute import Attribute
 from .run import Run
 from .start import init
@@ -59,3 +60,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LATER])
+
+
+capture.install()

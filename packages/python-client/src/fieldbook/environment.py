@@ -29,6 +29,10 @@ PARENT = "FIELDBOOK_PARENT"
 CAPTURE = "FIELDBOOK_CAPTURE"
 #: ``<run id>:console,system,…``: what a launcher records of that run, so that a process that joins it need not.
 RECORDED = "FIELDBOOK_RECORDED"
+#: Set for the process that captures beside a training, which captures nothing of itself.
+COMPANION = "FIELDBOOK_COMPANION"
+#: The file of NVIDIA's management library, where it is not in a usual place.
+NVML = "FIELDBOOK_NVML"
 #: Seconds between heartbeats; by default 60 on a network file system and none elsewhere.
 HEARTBEAT = "FIELDBOOK_HEARTBEAT"
 
@@ -196,7 +200,7 @@ def describe() -> dict[str, Any]:
     """What META says about the process and its surroundings."""
     ranks = rank()
     facts: dict[str, Any] = {
-        "host": os.environ.get(HOST) or _host(),
+        "host": host(),
         "user": os.environ.get(USER) or _user(),
         "rank": ranks[0],
         "local_rank": ranks[1],
@@ -219,6 +223,11 @@ def describe() -> dict[str, Any]:
         "cwd": folder,
         "git": git(folder),
     }
+
+
+def host() -> str | None:
+    """The machine's name, or what is to be recorded instead."""
+    return os.environ.get(HOST) or _host()
 
 
 def _host() -> str | None:
