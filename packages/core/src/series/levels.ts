@@ -1,6 +1,6 @@
 import type { Gunzip } from './compression.ts';
 import type { Numbers, SegmentFile } from './parquet-reader.ts';
-import { broken, openParquet } from './parquet-reader.ts';
+import { broken, guarded, openParquet } from './parquet-reader.ts';
 import type { ParquetFile } from './parquet-reader.ts';
 import type { Column, ParquetOptions } from './parquet-writer.ts';
 import { ParquetWriter } from './parquet-writer.ts';
@@ -214,7 +214,12 @@ export class Levels {
     return this.#places.get(factor)?.has(metric) === true;
   }
 
+  /** The blocks of a metric along an axis; undefined where it has none. Throws `segment_corrupt`. */
   async read(factor: LevelFactor, metric: string, x: 'step' | 'time'): Promise<LevelBlocks | undefined> {
+    return await guarded(() => this.#read(factor, metric, x));
+  }
+
+  async #read(factor: LevelFactor, metric: string, x: 'step' | 'time'): Promise<LevelBlocks | undefined> {
     const place = this.#places.get(factor)?.get(metric);
     if (place === undefined) return undefined;
     const columns = ['count', 'non_finite', `${x}_from`, `${x}_to`, 'min', `min_${x}`, 'max', `max_${x}`];
