@@ -66,6 +66,8 @@ const ENOUGH: Tally = {
   edits: 500,
   cards: 400,
   conflicts: 50,
+  attributeConflicts: 5,
+  attributeEdits: 80,
   settled: 8,
   addsOverRemoves: 3,
   purges: 5,

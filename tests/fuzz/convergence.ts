@@ -1,16 +1,20 @@
 import type { Replica } from '@fieldbook/core/replica';
-import type { Card, Edit } from '@fieldbook/core/record';
+import type { AttributeValue, Card, Edit } from '@fieldbook/core/record';
 import type { DeviceId, DocumentName, ProjectId, RunId, WriterId } from '@fieldbook/core';
-import { bookName, HybridClock, isFieldbookError, mintRunId, mintWriterId, monthOf } from '@fieldbook/core';
+import { bookName, HybridClock, isFieldbookError, mintRunId, mintWriterId, monthOf, parsePath } from '@fieldbook/core';
 import { Book } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
-import { Author, canonicalState, ProjectFold } from '@fieldbook/core/fold';
+import { Author, canonicalState, changeOf, ProjectFold } from '@fieldbook/core/fold';
 import { Library } from '@fieldbook/core/library';
 import { cardKey, decodeCard, encodeCard, encodeEdit } from '@fieldbook/core/record';
 import type { FakeClock, SeededRandom } from '@fieldbook/core/testing';
 import { randomCard } from '@fieldbook/core/testing';
 
 export const PROJECT = 'mnist' as ProjectId;
+
+/** Paths that people edit: one that random cards have too, and one that nobody has said anything of. */
+const PATHS = ['lr', 'verdict'].map(parsePath);
+const VALUES: readonly AttributeValue[] = [1, Number.NaN, -0, 'text', true, null, { time: 5 }, ['a', 'b']];
 
 /** One machine of the fuzz: something that can be opened, closed and opened again on what its disk holds. */
 export interface Machine {
@@ -47,6 +51,9 @@ export const NOTHING = {
   cards: 0,
   /** Sets of heads with different values that some replica showed. */
   conflicts: 0,
+  /** Of these, attributes. */
+  attributeConflicts: 0,
+  attributeEdits: 0,
   /** Edits that named several heads. */
   settled: 0,
   /** Tags that hold at the end though a remove that knew one of their adds came later than another. */
@@ -157,9 +164,7 @@ export async function playSchedule(
     const edit = member.author.edit(
       state,
       random.pick([
-        ...(conflict === undefined
-          ? []
-          : [{ field: conflict.field, op: 'set', value: random.pick(conflict.sides).value as string } as const]),
+        ...(conflict === undefined ? [] : [changeOf(conflict.field, random.pick(conflict.sides))]),
         { field: 'name', op: 'set', value: random.pick(['a', 'b', 'c', null]) },
         { field: 'name', op: 'set', value: random.pick(['d', 'e', 'f', 'g']) },
         { field: 'notes', op: 'set', value: random.pick(['looks good', 'diverged', '']) },
@@ -167,12 +172,17 @@ export async function playSchedule(
         { field: 'trashed', op: 'set', value: random.chance(0.5) },
         { field: 'tags', op: 'add', value: random.pick(['x', 'y']) },
         { field: 'tags', op: 'remove', value: random.pick(['x', 'y']) },
+        { field: 'tags', op: random.pick(['add', 'remove']), value: 'x' },
+        random.chance(0.7)
+          ? { field: 'attribute', op: 'set', path: random.pick(PATHS), value: random.pick(VALUES) }
+          : { field: 'attribute', op: random.pick(['remove', 'clear']), path: random.pick(PATHS), value: null },
         ...(random.chance(0.05) ? ([{ field: 'purge', op: 'set', value: true }] as const) : []),
       ] as const),
     );
     if (edit === null) return;
     tally.edits += 1;
     if (edit.field !== 'tags' && edit.base.length > 1) tally.settled += 1;
+    if (edit.field === 'attribute') tally.attributeEdits += 1;
     if (purged.has(edit.run)) tally.afterPurge += 1;
     if (edit.field === 'purge') {
       tally.purges += 1;
@@ -263,6 +273,7 @@ export async function playSchedule(
     await member.replica.close();
   }
   tally.conflicts += conflicts.size;
+  for (const conflict of conflicts) if (conflict.includes(' attribute:')) tally.attributeConflicts += 1;
   if (months.size > 1) tally.severalMonths += 1;
   for (const id of healed.ids()) tally.addsOverRemoves += addsOverRemoves(healed.run(id)!, healed.history(id));
 }
@@ -331,7 +342,10 @@ async function check(member: Member, conflicts: Set<string>): Promise<void> {
       throw new Error(`the library shows an older state of ${id}`);
     }
     // Said here by itself, because the fold that the replica is held against is the same.
-    if (state.purged && (state.writers.length > 0 || state.tags.length > 0 || state.conflicts.length > 0)) {
+    if (
+      state.purged &&
+      (state.writers.length > 0 || state.attributes.size > 0 || state.tags.length > 0 || state.conflicts.length > 0)
+    ) {
       throw new Error(`${id} is purged and shown`);
     }
     for (const { field, sides } of state.conflicts) {

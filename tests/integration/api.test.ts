@@ -416,6 +416,70 @@ describe('edits', () => {
     expect((await ask('GET', '/runs/run-12')).json).toMatchObject({ name: 'z', conflicts: [] });
   });
 
+  it('[API-31] lets anybody edit attributes of a run that has ended, with their history, and lists see it', async () => {
+    const edit = async (...changes: object[]): Promise<any> => {
+      const body = changes.map((change) => ({ field: 'attribute', ...change }));
+      return (await ask('POST', '/runs/run-14/edits', { body })).json;
+    };
+    const before = (await ask('GET', '/runs/run-14')).json;
+    expect([before.ended === null, before.edited]).toEqual([false, {}]);
+    const [recorded] = Object.entries(before.attributes) as [[string, unknown]];
+    const path = 'eval/größe';
+    const values = [0.93, 'text', true, null, ['a', 'b'], { time: 5 }];
+    for (const value of values) {
+      const { run, edits } = await edit({ op: 'set', path, value });
+      expect(run.attributes[path]).toEqual(value);
+      expect(edits[0]).toMatchObject({ field: 'attribute', op: 'set', path, value });
+    }
+    const found = async (q: string): Promise<string[]> => {
+      const query = new URLSearchParams({ q }).toString();
+      return (await ask('GET', `/projects/${PROJECT}/runs?${query}`)).json.runs.map(({ id }: { id: string }) => id);
+    };
+    // NaN, which JSON lacks, is a number here and no text.
+    const nan = await edit({ op: 'set', path, value: { number: 'NaN' } });
+    expect(nan.run.attributes[path]).toBe('NaN');
+    expect(await found(`a:"${path}" = nan`)).toEqual(['run-14']);
+    expect((await edit({ op: 'set', path, value: { number: 'NaN' } })).edits, 'nothing new').toEqual([null]);
+    expect((await edit({ op: 'set', path, value: 'NaN' })).edits[0], 'a text').not.toBeNull();
+
+    // In one request: over a recorded one, away with it, and back to what was recorded.
+    const [attribute, value] = recorded;
+    const both = await edit({ op: 'set', path: attribute, value: 'other' }, { op: 'remove', path: attribute });
+    expect(attribute in both.run.attributes).toBe(false);
+    const shown = (await ask('GET', '/runs/run-14')).json;
+    expect(shown.edited[attribute]).toMatchObject({ op: 'remove', by: 'ada', scripted: value });
+    expect(shown.edited[path]).not.toHaveProperty('scripted');
+    expect(shown.heads[`attribute:${attribute}`]).toEqual([both.edits[1].id]);
+    const cleared = await edit({ op: 'set', path: attribute, value: 'again' }, { op: 'clear', path: attribute });
+    expect(cleared.run.attributes[attribute]).toEqual(value);
+    expect(cleared.edits[1].base).toEqual([cleared.edits[0].id]);
+    expect((await edit({ op: 'clear', path: attribute })).edits).toEqual([null]);
+    const history = (await ask('GET', '/runs/run-14/history')).json.edits.filter(
+      (each: { path: string }) => each.path === attribute,
+    );
+    expect(history.map((each: { op: string }) => each.op)).toEqual(['set', 'remove', 'set', 'clear']);
+
+    // Somebody who had not seen it disagrees, until somebody has seen both.
+    const blind = await edit({ op: 'set', path, value: 1, base: [] });
+    expect(blind.run.conflicts).toEqual([`attribute:${path}`]);
+    const { conflicts } = (await ask('GET', '/runs/run-14')).json;
+    expect(conflicts[0].sides.map((side: { value: unknown }) => side.value)).toEqual([1, 'NaN']);
+    expect((await edit({ op: 'set', path, value: 1 })).run.conflicts).toEqual([]);
+
+    for (const [wrong, code] of [
+      [{ op: 'set', value: 1 }, 'invalid_value'],
+      [{ op: 'set', path }, 'invalid_argument'],
+      [{ op: 'set', path: 'a//b', value: 1 }, 'invalid_path'],
+      [{ op: 'add', path, value: 1 }, 'invalid_value'],
+      [{ op: 'set', path, value: { time: 'noon' } }, 'invalid_argument'],
+      [{ op: 'set', path, value: [1] }, 'invalid_argument'],
+      [{ op: 'set', path, value: 'x'.repeat(4097) }, 'invalid_value'],
+      [{ field: 'name', op: 'set', path, value: 'x' }, 'invalid_value'],
+    ] as const)
+      expect((await edit(wrong)).error?.code, JSON.stringify(wrong).slice(0, 60)).toBe(code);
+    expect((await ask('GET', '/runs/run-14')).json.attributes[path]).toBe(1);
+  });
+
   it('[API-10] shows a conflict when an author had not seen the other’s edit', async () => {
     const first = (await ask('POST', '/runs/run-13/edits', { body: [{ field: 'group', op: 'set', value: 'left' }] }))
       .json;

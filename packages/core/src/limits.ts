@@ -19,6 +19,10 @@ export const LIMITS = {
   tagsPerRun: 256,
   /** A string parameter: a path, a command, a short prompt. Longer texts are files. */
   attributeValueBytes: 4 * 1024,
+  /** Texts of a list that a person sets; a list of classes or files, not a data column. */
+  attributeTexts: 256,
+  /** Paths that people's edits may name on one run: as many as its card shows. Bounds the fold per run. */
+  editedAttributes: 1_000,
   /** Cards are loaded for every run of a project: 100,000 of them must stay near 100 MB. What does not fit lives in the run document. */
   cardAttributes: 1_000,
   /** Metrics summarised on a card; the run document and segments hold all of them. */

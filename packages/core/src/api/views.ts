@@ -13,7 +13,6 @@ const flag: Schema = { type: 'boolean' };
 const count: Schema = { type: 'integer', minimum: 0 };
 const float: Schema = ref('Float');
 const status: Schema = { type: 'string', enum: ['running', 'finished', 'failed', 'crashed', 'lost', 'preempted'] };
-const scalar: Schema = { type: ['string', 'boolean', 'number', 'null'] };
 
 /** A run as lists show it: everything but history, writers and conflicts' sides. */
 export function runView(state: RunState): object {
@@ -66,7 +65,7 @@ const headProperties = {
   ended: orNull(time),
   user: orNull(text),
   host: orNull(text),
-  conflicts: array(text, 'Fields on which concurrent edits disagree.'),
+  conflicts: array(text, 'Fields on which concurrent edits disagree; an attribute is `attribute:<path>`.'),
 };
 
 /** Everything about one run. `environment` comes from the run document's writer entries. */
@@ -96,6 +95,7 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
     ...runView(state),
     conflicts: state.conflicts.map(conflictView),
     heads: state.heads,
+    edited: new Map([...state.edited].map(([path, edit]) => [path, { ...edit, at: hlcMs(edit.at) }])),
     writers,
     segments: { count: segments, bytes },
     holders,
@@ -105,13 +105,20 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
 export function conflictView(conflict: Conflict): object {
   return {
     field: conflict.field,
-    sides: conflict.sides.map(({ edit, value, by, device, at }) => ({ edit, value, by, device, at: hlcMs(at) })),
+    sides: conflict.sides.map(({ edit, op, value, by, device, at }) => ({
+      edit,
+      op,
+      value,
+      by,
+      device,
+      at: hlcMs(at),
+    })),
   };
 }
 
 export function editView(edit: Edit): object {
-  const { id, run, field, op, value, base, by, device, at } = edit;
-  return { id, run, field, op, value, base, by, device, at: hlcMs(at) };
+  const { id, run, field, op, path, value, base, by, device, at } = edit;
+  return { id, run, field, op, path, value, base, by, device, at: hlcMs(at) };
 }
 
 export function seriesView(run: string, series: Series): object {
@@ -180,14 +187,34 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
   RunRow: object({ ...headProperties, values: mapOf({}, 'By column as asked for; null when the run lacks it.') }),
   Conflict: object({
     field: text,
-    sides: array(object({ edit: text, value: scalar, by: text, device: text, at: time }), 'The first is in force.'),
+    sides: array(
+      object({ edit: text, op: text, value: ref('Attribute'), by: text, device: text, at: time }),
+      'The first is in force.',
+    ),
   }),
   RunDetail: object({
     ...headProperties,
     conflicts: array(ref('Conflict')),
     attributes: mapOf(ref('Attribute')),
     metrics: mapOf(ref('Metric')),
-    heads: mapOf(array(text), 'What the next edit of each field must name as seen.'),
+    heads: mapOf(
+      array(text),
+      'What the next edit of each field must name as seen; of an attribute under `attribute:<path>`.',
+    ),
+    edited: mapOf(
+      object(
+        {
+          edit: text,
+          op: { type: 'string', enum: ['set', 'remove'] },
+          by: text,
+          device: text,
+          at: time,
+          scripted: ref('Attribute'),
+        },
+        ['scripted'],
+      ),
+      'Attributes that show what a person said, by path; `scripted` is what the scripts say there, absent when nothing.',
+    ),
     writers: array(
       object({
         writer: text,
@@ -214,7 +241,8 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     run: text,
     field: text,
     op: text,
-    value: scalar,
+    path: orNull({ type: 'string', description: 'Of the attribute, when the field is `attribute`.' }),
+    value: ref('Attribute'),
     base: array(text, 'What the author saw in force.'),
     by: text,
     device: text,

@@ -1,19 +1,30 @@
 import { FieldbookError } from '../errors.ts';
 import type { HybridClock } from '../hlc.ts';
-import type { DeviceId } from '../ids.ts';
-import { mintEditId } from '../ids.ts';
+import type { AttributePath, DeviceId, RunId } from '../ids.ts';
+import { mintEditId, parsePath } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
-import type { Clock, Random } from '../ports.ts';
-import type { BaseId, Edit, EditField, RegisterField } from '../record/index.ts';
-import { isTag, REGISTER_FIELDS } from '../record/index.ts';
+import type { BlobDigest, Clock, Random } from '../ports.ts';
+import type {
+  AttributeValue,
+  BaseId,
+  Edit,
+  EditField,
+  EditOperation,
+  RegisterField,
+  RegisterName,
+} from '../record/index.ts';
+import { attributeRegister, isAttribute, isTag, REGISTER_FIELDS, sameAttribute } from '../record/index.ts';
+import { isAttributeEdit } from './attributes.ts';
 import { headsOf, tagAddsOf } from './register.ts';
 import type { RunState } from './state.ts';
 
 /** What somebody wants changed, before it is a record. */
 export interface Change {
   field: EditField;
-  op: 'set' | 'add' | 'remove';
-  value: string | boolean | null;
+  op: EditOperation;
+  /** Which attribute, with the field `attribute` only. */
+  path?: AttributePath;
+  value: AttributeValue;
 }
 
 /** Makes edits for one person on one device. */
@@ -52,6 +63,7 @@ export class Author {
       run: state.id,
       field: change.field,
       op: change.op,
+      path: change.path ?? null,
       value: change.value,
       base: base.slice(0, LIMITS.baseCount),
       by: this.#by,
@@ -62,8 +74,30 @@ export class Author {
     };
   }
 
+  /** The edit that asks for a file of a run: whoever has the bytes sends them to the relay. */
+  request(run: RunId, digest: BlobDigest): Edit {
+    return {
+      id: mintEditId(this.#clock, this.#random),
+      run,
+      field: 'request',
+      op: 'add',
+      path: null,
+      value: digest,
+      base: [],
+      by: this.#by,
+      device: this.device,
+      at: this.hybrid.tick(),
+      signature: null,
+      extra: {},
+    };
+  }
+
   #base(state: RunState, change: Change): readonly BaseId[] | null {
+    if (change.field === 'attribute') return attributeBase(state, change);
+    if (change.path !== undefined)
+      throw new FieldbookError('invalid_value', `"${change.field}" has no path; only an attribute has.`);
     if (change.field === 'tags') return tagBase(state, change);
+    if (change.field === 'request') return [];
     if (change.op !== 'set') throw new FieldbookError('invalid_value', `"${change.field}" can only be set.`);
     if (change.field === 'purge') return state.purged ? null : [];
     const heads = state.heads[change.field] ?? [];
@@ -89,6 +123,48 @@ function tagBase(state: RunState, change: Change): readonly BaseId[] | null {
   return [];
 }
 
+function attributeBase(state: RunState, { path, op, value }: Change): readonly BaseId[] | null {
+  if (path === undefined) throw new FieldbookError('invalid_value', 'Say the path of the attribute to edit.');
+  const register = attributeRegister(path);
+  const heads = state.heads[register] ?? [];
+  const settled = !state.conflicts.some((conflict) => conflict.field === register);
+  const shown = state.attributes.get(path);
+  switch (op) {
+    case 'set':
+      if (!isAttribute(value)) {
+        throw new FieldbookError(
+          'invalid_value',
+          `Attribute ${path} cannot be set to ${(JSON.stringify(value) ?? 'that').slice(0, 80)}: use a number, true or false, null, a time, a text of at most ${LIMITS.attributeValueBytes} bytes or a list of at most ${LIMITS.attributeTexts} texts.`,
+        );
+      }
+      if (settled && shown !== undefined && sameAttribute(shown, value)) return null;
+      break;
+    case 'remove':
+      if (settled && shown === undefined) return null;
+      break;
+    case 'clear':
+      if (settled && !state.edited.has(path)) return null;
+      break;
+    default:
+      throw new FieldbookError('invalid_value', 'An attribute can be set, removed and cleared.');
+  }
+  if (op !== 'set' && value !== null)
+    throw new FieldbookError('invalid_value', `To ${op} attribute ${path} takes no value.`);
+  if (heads.length === 0 && editedPaths(state) >= LIMITS.editedAttributes) {
+    throw new FieldbookError(
+      'invalid_value',
+      `Run ${state.id} already has ${LIMITS.editedAttributes} edited attributes.`,
+    );
+  }
+  return heads;
+}
+
+function editedPaths(state: RunState): number {
+  let count = 0;
+  for (const register of Object.keys(state.heads)) if (register.startsWith('attribute:')) count += 1;
+  return count;
+}
+
 function sameAsNow(state: RunState, change: Change): boolean {
   const empty = change.value === null || change.value === '';
   switch (change.field) {
@@ -107,6 +183,13 @@ function sameAsNow(state: RunState, change: Change): boolean {
   }
 }
 
+/** The change that makes `side` what a register says: how a conflict is settled by one of its sides. */
+export function changeOf(register: RegisterName, { op, value }: { op: string; value: AttributeValue }): Change {
+  return register.startsWith('attribute:')
+    ? { field: 'attribute', path: parsePath(register.slice('attribute:'.length)), op: op as EditOperation, value }
+    : { field: register as RegisterField, op: 'set', value };
+}
+
 /**
  * The change that takes an edit back: for a register, the value in force without it; for a tag, the opposite.
  * Null when the edit no longer holds (somebody changed the field since) or cannot be undone (purge).
@@ -117,6 +200,13 @@ export function undoOf(edit: Edit, history: readonly Edit[]): Change | null {
     if (edit.op === 'add')
       return adds?.includes(edit.id) === true ? { field: 'tags', op: 'remove', value: edit.value } : null;
     return adds === undefined ? { field: 'tags', op: 'add', value: edit.value } : null;
+  }
+  if (isAttributeEdit(edit)) {
+    const same = history.filter((other) => isAttributeEdit(other) && other.path === edit.path);
+    if (headsOf(same)[0]?.id !== edit.id) return null;
+    const [before] = headsOf(same.filter((other) => other.id !== edit.id));
+    const { op, value } = before ?? { op: 'clear', value: null };
+    return { field: 'attribute', path: edit.path, op: op as EditOperation, value };
   }
   if (!(REGISTER_FIELDS as readonly string[]).includes(edit.field)) return null;
   const same = history.filter((other) => other.field === edit.field);

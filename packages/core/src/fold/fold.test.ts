@@ -59,6 +59,8 @@ describe('fold', () => {
               { field: 'star', value: random.chance(0.5) },
               { field: 'tags', op: 'add', value: random.pick(['x', 'y']) },
               { field: 'tags', op: 'remove', value: random.pick(['x', 'y']) },
+              { field: 'attribute', path: path('params'), value: random.pick([1, 'one', Number.NaN, ['a']]) },
+              { field: 'attribute', path: path('params'), op: random.pick(['remove', 'clear']), value: null },
             ]),
             base: random.chance(0.2) ? [...seen, `@${writerOf(0)}` as BaseId] : seen,
             device: deviceOf(random.int(3)),
@@ -142,7 +144,10 @@ describe('fold', () => {
     const state = fold([makeCard()], [a, b]);
     expect(state.name).toBe('b');
     expect(state.conflicts).toEqual([
-      { field: 'name', sides: [b, a].map(({ id: edit, value, by, device, at }) => ({ edit, value, by, device, at })) },
+      {
+        field: 'name',
+        sides: [b, a].map(({ id: edit, op, value, by, device, at }) => ({ edit, op, value, by, device, at })),
+      },
     ]);
     expect(state.heads.name).toEqual([b.id, a.id]);
     expect(fold([makeCard()], [a, makeTestEdit({ value: 'a', by: 'bob' })]).conflicts).toEqual([]);
@@ -219,10 +224,50 @@ describe('fold', () => {
       later({ field: 'star', value: true }),
       later({ field: 'archived', value: true }),
       later({ field: 'tags', op: 'add', value: 'back' }),
+      later({ field: 'attribute', path: path('secret/key'), value: 'back' }),
+      later({ field: 'attribute', path: path('secret/key'), value: 'and another' }),
     ];
     // Exactly as if nothing of it were here but the purge.
     expect(canonicalState(fold([secrets], [purge, ...late]))).toBe(canonicalState(fold([], [purge])));
     expect(fold([], [purge])).toMatchObject({ purged: true, trashed: true, known: false, name: RUN, heads: {} });
+  });
+
+  it('[FOLD-14] leaves the end of a companion out of the run, unless there is nobody else', () => {
+    const training = makeCard({ writer: writerOf(1), created: 100, updated: 900, status: 'running' });
+    const ended = { ...training, ordinal: 9, ended: 900, status: 'finished' } as const;
+    const companion = { writer: writerOf(2), created: 150, role: 'system' };
+    const alive = makeCard({ ...companion, updated: 950, status: 'running' });
+    const dead = makeCard({ ...companion, updated: 400, ended: 400, status: 'crashed' });
+    const later = makeCard({ ...companion, updated: 999, ended: 999, status: 'crashed' });
+    expect(fold([training, dead])).toMatchObject({ status: 'running', ended: null });
+    expect(fold([ended, alive])).toMatchObject({ status: 'finished', ended: 900 });
+    expect(fold([ended, later])).toMatchObject({ status: 'finished', ended: 900 });
+    expect(fold([later])).toMatchObject({ status: 'crashed', ended: 999 });
+    expect(fold([ended, later]).writers.map(({ role }) => role)).toEqual([null, 'system']);
+  });
+
+  it('[FOLD-15] a removal holds, with all below it, against older writers only', () => {
+    const attributes = (...pairs: [string, number][]): Card['attributes'] =>
+      new Map(pairs.map(([key, value]) => [path(key), value]));
+    const oldest = makeCard({
+      writer: writerOf(1),
+      created: 100,
+      attributes: attributes(['params', 1], ['params/lr', 2], ['paramsX', 3], ['kept', 4]),
+    });
+    const remover = makeCard({
+      writer: writerOf(2),
+      created: 200,
+      removed: [path('params'), path('absent')],
+      attributes: attributes(['params/seed', 5]),
+    });
+    const youngest = makeCard({ writer: writerOf(3), created: 300, attributes: attributes(['params/lr', 6]) });
+    expect(Object.fromEntries(fold([youngest, remover, oldest]).attributes)).toEqual({
+      kept: 4,
+      'params/lr': 6,
+      'params/seed': 5,
+      paramsX: 3,
+    });
+    expect(fold([oldest, { ...remover, created: 50 }]).attributes.get(path('params/lr'))).toBe(2);
   });
 
   it('[FOLD-9] combines the writers of a run', () => {
@@ -352,9 +397,10 @@ describe('fold', () => {
     project.setCard('b', cardKey(card), encodeCard(card));
     const before = project.canonical();
     const future = makeTestEdit({ field: 'mood', op: 'swing', value: 'great' });
-    expect(project.addEdit(future.id, encodeEdit(future))).toBe(RUN);
+    const operation = makeTestEdit({ field: 'attribute', op: 'swing', path: path('params/lr'), value: 'great' });
+    for (const edit of [future, operation]) expect(project.addEdit(edit.id, encodeEdit(edit))).toBe(RUN);
     expect(project.canonical()).toBe(before);
-    expect(project.history(RUN)).toEqual([future]);
+    expect(project.history(RUN)).toEqual([future, operation]);
     // Records under a key that is not theirs are left out.
     expect(project.addEdit('other', encodeEdit(makeTestEdit()))).toBeUndefined();
     project.setCard('b', `${card.run}/${writerOf(7)}/${card.device}`, encodeCard(card));

@@ -1,3 +1,4 @@
+export * from './attributes.ts';
 export * from './author.ts';
 export * from './canonical.ts';
 export * from './project.ts';

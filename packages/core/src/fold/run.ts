@@ -1,6 +1,7 @@
 import type { AttributePath, ProjectId, RunId } from '../ids.ts';
-import type { AttributeValue, BaseId, Card, Edit, MetricSummary, RegisterField, RunStatus } from '../record/index.ts';
+import type { AttributeValue, BaseId, Card, Edit, MetricSummary, RegisterName, RunStatus } from '../record/index.ts';
 import { REGISTER_FIELDS } from '../record/index.ts';
+import { editAttributes } from './attributes.ts';
 import { compare, headsOf, tagAddsOf } from './register.ts';
 import type { Conflict, RunState, WriterState } from './state.ts';
 
@@ -19,8 +20,8 @@ export function foldRun(id: RunId, project: ProjectId, cards: readonly Card[], e
     else list.push(edit);
   }
   const conflicts: Conflict[] = [];
-  const heads: Partial<Record<RegisterField, readonly BaseId[]>> = {};
-  const inForce: Partial<Record<RegisterField, string | boolean | number | null>> = {};
+  const heads: Partial<Record<RegisterName, readonly BaseId[]>> = {};
+  const inForce: Partial<Record<RegisterName, AttributeValue>> = {};
   for (const field of REGISTER_FIELDS) {
     const fieldEdits = byField.get(field);
     if (fieldEdits === undefined) continue;
@@ -30,10 +31,11 @@ export function foldRun(id: RunId, project: ProjectId, cards: readonly Card[], e
     if (sides.some((edit) => edit.value !== sides[0]!.value)) {
       conflicts.push({
         field,
-        sides: sides.map(({ id: edit, value, by, device, at }) => ({ edit, value, by, device, at })),
+        sides: sides.map(({ id: edit, op, value, by, device, at }) => ({ edit, op, value, by, device, at })),
       });
     }
   }
+  const attributes = editAttributes(foldAttributes(writers), byField.get('attribute') ?? []);
   const scriptedTags = new Map<string, BaseId[]>();
   for (const card of writers) {
     for (const tag of new Set(card.tags)) {
@@ -63,11 +65,12 @@ export function foldRun(id: RunId, project: ProjectId, cards: readonly Card[], e
     ended,
     user: scripted(writers, 'user'),
     host: scripted(writers, 'host'),
-    attributes: foldAttributes(writers),
+    attributes: attributes.attributes,
+    edited: attributes.edited,
     metrics: foldMetrics(writers),
     writers: writers.map(writerState),
-    conflicts,
-    heads,
+    conflicts: [...conflicts, ...attributes.conflicts],
+    heads: { ...heads, ...attributes.heads },
     tagAdds,
     known: writers.length > 0,
   };
@@ -98,10 +101,14 @@ function certainty(status: RunStatus): number {
   return status === 'lost' ? 0 : status === 'running' ? 1 : 2;
 }
 
-/** Running while any writer runs, else what the writer that ended last said. */
+/**
+ * Running while any writer runs, else what the writer that ended last said. A companion that samples for another writer says nothing
+ * of the run, unless there is nobody else.
+ */
 function foldStatus(writers: readonly Card[]): { status: RunStatus; ended: number | null } {
+  const own = writers.filter((card) => card.role === null);
   let last: Card | undefined;
-  for (const card of writers) {
+  for (const card of own.length > 0 ? own : writers) {
     if (card.status === 'running') return { status: 'running', ended: null };
     const end = card.ended ?? card.updated;
     const lastEnd = last === undefined ? -Infinity : (last.ended ?? last.updated);
@@ -124,7 +131,15 @@ function scripted(writers: readonly Card[], field: 'name' | 'group' | 'notes' | 
 function foldAttributes(writers: readonly Card[]): ReadonlyMap<AttributePath, AttributeValue> {
   if (writers.length === 1) return writers[0]!.attributes;
   const merged = new Map<AttributePath, AttributeValue>();
-  for (const card of writers) for (const [path, value] of card.attributes) merged.set(path, value);
+  for (const card of writers) {
+    // What a writer removed is gone from what older ones set, whatever it said of the path before or after.
+    for (const gone of card.removed) {
+      if (merged.size === 0) break;
+      merged.delete(gone);
+      for (const path of merged.keys()) if (path.startsWith(`${gone}/`)) merged.delete(path);
+    }
+    for (const [path, value] of card.attributes) merged.set(path, value);
+  }
   return merged;
 }
 
@@ -159,8 +174,8 @@ export function mergeMetrics(older: MetricSummary, younger: MetricSummary): Metr
 }
 
 function writerState(card: Card): WriterState {
-  const { writer, device, status, created, updated, ended, host, user, ordinal } = card;
-  return { writer, device, status, created, updated, ended, host, user, ordinal };
+  const { writer, device, status, created, updated, ended, host, user, ordinal, role } = card;
+  return { writer, device, status, created, updated, ended, host, user, ordinal, role };
 }
 
 /** Nothing of a purged run is shown, whatever arrives later; only that it was. */
@@ -182,6 +197,7 @@ function purgedState(state: RunState): RunState {
     user: null,
     host: null,
     attributes: new Map(),
+    edited: new Map(),
     metrics: new Map(),
     writers: [],
     conflicts: [],
@@ -191,6 +207,6 @@ function purgedState(state: RunState): RunState {
   };
 }
 
-function text(value: string | boolean | number | null | undefined): string | null {
+function text(value: AttributeValue | undefined): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }

@@ -1,6 +1,6 @@
 import type { Hlc } from '../hlc.ts';
 import type { AttributePath, DeviceId, EditId, ProjectId, RunId, WriterId } from '../ids.ts';
-import type { AttributeValue, BaseId, MetricSummary, RegisterField, RunStatus } from '../record/index.ts';
+import type { AttributeValue, BaseId, MetricSummary, RegisterName, RunStatus } from '../record/index.ts';
 
 /**
  * What a person sees of a run: the pure fold of its cards and edits. Two replicas that hold the same records hold
@@ -30,13 +30,16 @@ export interface RunState {
   ended: number | null;
   user: string | null;
   host: string | null;
+  /** What the scripts said, under what people edited. */
   attributes: ReadonlyMap<AttributePath, AttributeValue>;
+  /** Attributes that show what a person said, and not what the scripts did. */
+  edited: ReadonlyMap<AttributePath, EditedAttribute>;
   metrics: ReadonlyMap<AttributePath, MetricSummary>;
   writers: readonly WriterState[];
-  /** Register fields whose concurrent edits disagree. */
+  /** Registers whose concurrent edits disagree. */
   conflicts: readonly Conflict[];
-  /** Ids that the next edit of each field must name as seen. */
-  heads: Readonly<Partial<Record<RegisterField, readonly BaseId[]>>>;
+  /** Ids that the next edit of each register must name as seen. */
+  heads: Readonly<Partial<Record<RegisterName, readonly BaseId[]>>>;
   /** For each tag in force, the adds that a remove must name. */
   tagAdds: ReadonlyMap<string, readonly BaseId[]>;
   /** False while only edits of it have arrived, no card. */
@@ -54,18 +57,33 @@ export interface WriterState {
   host: string | null;
   user: string | null;
   ordinal: number;
+  /** `system`: a companion, whose end says nothing of the run; null else. */
+  role: string | null;
 }
 
 /** Two or more values set without knowledge of each other. The first side is the one in force. */
 export interface Conflict {
-  field: RegisterField;
+  field: RegisterName;
   sides: readonly ConflictSide[];
 }
 
 export interface ConflictSide {
   edit: EditId;
-  value: string | boolean | number | null;
+  /** `set`; of an attribute also `remove` and `clear`. */
+  op: string;
+  value: AttributeValue;
   by: string;
   device: DeviceId;
   at: Hlc;
+}
+
+/** The edit of an attribute that is in force. */
+export interface EditedAttribute {
+  edit: EditId;
+  op: 'set' | 'remove';
+  by: string;
+  device: DeviceId;
+  at: Hlc;
+  /** What the scripts said there; undefined when nothing. */
+  scripted: AttributeValue | undefined;
 }

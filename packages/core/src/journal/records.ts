@@ -1,6 +1,6 @@
 import type { AttributePath } from '../ids.ts';
 import { parsePath } from '../ids.ts';
-import type { AttributeValue } from '../record/card.ts';
+import type { AttributeValue } from '../record/attribute.ts';
 import { decodeConsole, isCapture, isFile, isObjectRecord } from './attachments.ts';
 import { JOURNAL, TYPE } from './format.ts';
 

@@ -99,6 +99,7 @@ const EMPTY: RunState = {
   user: null,
   host: null,
   attributes: new Map(),
+  edited: new Map(),
   metrics: new Map(),
   writers: [],
   conflicts: [],

@@ -4,6 +4,8 @@ import { FieldbookError } from '../errors.ts';
 import type { AttributePath, DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
 import { parseDeviceId, parsePath, parseProjectId, parseRunId, parseWriterId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import type { AttributeValue } from './attribute.ts';
+import { decodeAttribute, encodeAttribute } from './attribute.ts';
 import { FieldReader } from './fields.ts';
 import type { Value, ValueObject } from './value.ts';
 import { decodeRecord, encodeRecord, readFloat32, readFloat64, readText } from './value.ts';
@@ -14,9 +16,6 @@ export const RUN_STATUSES = ['running', 'finished', 'failed', 'crashed', 'lost',
  * `lost`: no word for long and nobody can tell; `preempted`: ended by its scheduler.
  */
 export type RunStatus = (typeof RUN_STATUSES)[number];
-
-/** A parameter or other single value of a run. Times are numbers in ms since the epoch under a `time` wrapper. */
-export type AttributeValue = string | number | boolean | null | { time: number } | readonly string[];
 
 /** What a runs table needs of one metric. Steps are the x of the extreme; NaN and infinities are counted, not folded. */
 export interface MetricSummary {
@@ -214,22 +213,6 @@ function frontDecode(previous: string, shared: Value, rest: Value): AttributePat
   } catch (error) {
     throw new FieldbookError('record_malformed', 'A card has a broken path.', { cause: error });
   }
-}
-
-function encodeAttribute(value: AttributeValue): Value {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return { t: (value as { time: number }).time };
-  return value as Value;
-}
-
-function decodeAttribute(value: Value): AttributeValue {
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
-  if (Array.isArray(value)) return value.filter((element) => typeof element === 'string');
-  if (typeof value === 'object' && !(value instanceof Uint8Array) && typeof value.t === 'number')
-    return { time: value.t };
-  // A kind of value from a newer version: present, but not something this one can compare.
-  return null;
 }
 
 function decodeAttributes(array: Value[]): Map<AttributePath, AttributeValue> {

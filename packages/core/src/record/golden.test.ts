@@ -66,6 +66,41 @@ const samples = {
     encode: encodeEdit,
     decode: decodeEdit,
   },
+  'attribute edit': {
+    record: makeTestEdit({
+      id: testEditId(1),
+      field: 'attribute',
+      path: path('eval/best 🙂'),
+      value: ['a', 'größer'],
+      base: [testEditId(2)],
+      at: testHlc(1, 7),
+    }),
+    encode: encodeEdit,
+    decode: decodeEdit,
+  },
+  'attribute time edit': {
+    record: makeTestEdit({
+      id: testEditId(1),
+      field: 'attribute',
+      path: path('eval/at'),
+      value: { time: 1_768_478_400_000 },
+      at: testHlc(1, 7),
+    }),
+    encode: encodeEdit,
+    decode: decodeEdit,
+  },
+  'attribute removal': {
+    record: makeTestEdit({
+      id: testEditId(1),
+      field: 'attribute',
+      op: 'remove',
+      path: path('eval/best'),
+      value: null,
+      at: testHlc(1, 7),
+    }),
+    encode: encodeEdit,
+    decode: decodeEdit,
+  },
   segment: {
     record: {
       kind: 'segment',

@@ -1,3 +1,4 @@
+export * from './attribute.ts';
 export * from './card.ts';
 export * from './digest.ts';
 export * from './directory.ts';

@@ -7,6 +7,7 @@ import { makeCard, makeTestEdit, randomCard, SeededRandom } from '../testing/ind
 import type { MetricSummary } from './card.ts';
 import { decodeCard, encodeCard } from './card.ts';
 import { decodeDirectoryRecord, encodeDirectoryRecord } from './directory.ts';
+import { encodeAttribute } from './attribute.ts';
 import { decodeEdit, encodeEdit } from './edit.ts';
 import type { Entry } from './entry.ts';
 import { decodeEntry, encodeEntry } from './entry.ts';
@@ -16,6 +17,18 @@ import { decodeRecord, encodeRecord } from './value.ts';
 const writer = '01kf0000000000000000000000' as WriterId;
 const device = 'd000000000000000000000000' as DeviceId;
 const digest = 'ab'.repeat(32) as BlobDigest;
+
+const path = 'params/lr' as AttributePath;
+const badAttributeEdits = [
+  { field: 'attribute', path: null, value: 1 },
+  { field: 'attribute', path: 'a//b' as AttributePath, value: 1 },
+  { field: 'attribute', path, op: 'remove', value: 1 },
+  { field: 'attribute', path, op: 'clear', value: true },
+  { field: 'attribute', path, value: 'x'.repeat(LIMITS.attributeValueBytes + 1) },
+  { field: 'attribute', path, value: ['x'.repeat(LIMITS.attributeValueBytes + 1)] },
+  { field: 'attribute', path, value: Array.from({ length: LIMITS.attributeTexts + 1 }, () => 'a') },
+  { field: 'attribute', path, value: { time: Number.NaN } },
+];
 
 const entries: Entry[] = [
   {
@@ -208,6 +221,24 @@ describe('records', () => {
     expect(encodeCard(card).length).toBeLessThanOrEqual(1024);
   });
 
+  it('[REC-7] an edit of an attribute holds its path and whatever an attribute can be', () => {
+    const path = 'eval/größe 🙂' as AttributePath;
+    const values = [0.1, -0, Number.NaN, Infinity, 1e300, true, false, null, '', 'text', { time: 5.5 }, [], ['a', '']];
+    for (const value of values) {
+      const edit = makeTestEdit({ field: 'attribute', path, value });
+      expect(decodeEdit(encodeEdit(edit))).toEqual(edit);
+    }
+    for (const op of ['remove', 'clear']) {
+      const edit = makeTestEdit({ field: 'attribute', op, path, value: null });
+      expect(decodeEdit(encodeEdit(edit))).toEqual(edit);
+    }
+    // What a newer version does with a path, or with an operation, is kept as it was.
+    const newer = makeTestEdit({ field: 'mood', extra: { p: 'of the future' } });
+    expect(decodeEdit(encodeEdit(newer))).toEqual(newer);
+    const swung = makeTestEdit({ field: 'attribute', op: 'swing', path, value: 7 });
+    expect(decodeEdit(encodeEdit(swung))).toEqual(swung);
+  });
+
   it('[REC-6] refuses an edit whose value does not fit its field, when written and when read', () => {
     const wrong = [
       { field: 'name', value: 7 },
@@ -218,6 +249,7 @@ describe('records', () => {
       { field: 'tags', op: 'add', value: '' },
       { field: 'purge', value: false },
       { field: 'notes', value: 'x'.repeat(LIMITS.notesBytes + 1) },
+      ...badAttributeEdits,
       { base: Array.from({ length: LIMITS.baseCount + 1 }, () => makeTestEdit().id) },
     ];
     for (const override of wrong) {
@@ -229,7 +261,8 @@ describe('records', () => {
         r: edit.run,
         f: edit.field,
         o: edit.op,
-        v: edit.value,
+        p: edit.path ?? undefined,
+        v: encodeAttribute(edit.value),
         b: [...edit.base],
         y: 'x',
         d: edit.device,

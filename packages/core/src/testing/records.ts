@@ -45,6 +45,7 @@ export function makeTestEdit(override: Partial<Edit> = {}): Edit {
     run: 'run-1' as RunId,
     field: 'name',
     op: 'set',
+    path: null,
     value: `name ${edits}`,
     base: [],
     by: 'ada',

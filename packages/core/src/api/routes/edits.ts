@@ -2,35 +2,51 @@ import { Book } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import type { Change, RunState } from '../../fold/index.ts';
 import type { EditId } from '../../ids.ts';
-import { bookName, monthOf, parseEditId } from '../../ids.ts';
+import { bookName, monthOf, parseEditId, parsePath } from '../../ids.ts';
 import { LIMITS } from '../../limits.ts';
-import type { BaseId, Edit, RegisterField } from '../../record/index.ts';
-import { REGISTER_FIELDS } from '../../record/index.ts';
+import type { AttributeValue, BaseId, Edit, RegisterField } from '../../record/index.ts';
+import { attributeRegister, REGISTER_FIELDS, sameAttribute } from '../../record/index.ts';
 import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
 import type { Call, Route } from '../route.ts';
 import type { Schema } from '../schema.ts';
-import { array, object, orNull, ref } from '../schema.ts';
+import { array, invalid, object, orNull, ref } from '../schema.ts';
 import { editView, runView } from '../views.ts';
 import { IN_PROJECT, RUN } from './runs.ts';
 
 /** One request is one click or one command: some tags, a name, a note. */
 const EDITS_MAX = 256;
 
-interface Asked extends Change {
+/** A value as JSON can say it: a number that JSON lacks is wrapped, because a string of its name is a text. */
+type AskedValue = AttributeValue | { number: 'NaN' | 'Infinity' | '-Infinity' };
+
+interface Asked extends Omit<Change, 'value' | 'path'> {
+  value?: AskedValue;
+  path?: string;
   id?: string;
   base?: string[];
 }
 
 const asked: Schema = object(
   {
-    field: { type: 'string', enum: [...REGISTER_FIELDS, 'tags', 'purge'] },
+    field: { type: 'string', enum: [...REGISTER_FIELDS, 'tags', 'purge', 'attribute'] },
     op: {
       type: 'string',
-      enum: ['set', 'add', 'remove'],
-      description: '`add` and `remove` for tags, `set` for all else.',
+      enum: ['set', 'add', 'remove', 'clear'],
+      description:
+        '`add` and `remove` for tags; `set`, `remove` and `clear` (back to what the script said) for attributes; `set` for all else.',
     },
-    value: { type: ['string', 'boolean', 'null'], description: 'null clears back to what the script said.' },
+    path: { type: 'string', description: 'Of the attribute, with the field `attribute` only.' },
+    value: {
+      description:
+        'What the field is set to, the tag, or what an attribute can be; NaN and infinities as {"number": "NaN"}. Null clears a field back to what the script said; an attribute it sets to null. Left out with `remove` and `clear` of an attribute.',
+      anyOf: [
+        { type: ['string', 'number', 'boolean', 'null'] },
+        array({ type: 'string' }),
+        object({ time: { type: 'number', description: 'ms since the epoch' } }),
+        object({ number: { type: 'string', enum: ['NaN', 'Infinity', '-Infinity'] } }),
+      ],
+    },
     id: {
       type: 'string',
       description: 'The edit’s id, minted by the caller; sending the same one again changes nothing.',
@@ -41,7 +57,7 @@ const asked: Schema = object(
       description: 'What the author saw in force; without it, what is in force now.',
     },
   },
-  ['id', 'base'],
+  ['path', 'value', 'id', 'base'],
 );
 
 export function editRoutes(context: ApiContext): Route[] {
@@ -50,7 +66,7 @@ export function editRoutes(context: ApiContext): Route[] {
       id: 'editRun',
       method: 'POST',
       path: '/runs/{run}/edits',
-      summary: 'Change a run: tags, name, notes, group, star, archive, trash, purge',
+      summary: 'Change a run: tags, name, notes, group, star, archive, trash, purge, attributes',
       needs: 'member',
       inPath: { run: RUN },
       inQuery: { project: IN_PROJECT },
@@ -79,8 +95,9 @@ async function editRun(context: ApiContext, { path, query, body, request }: Call
   for (const edit of history) author.hybrid.observe(edit.at);
   let state = before;
   const fresh: Edit[] = [];
-  const edits = (body as Asked[]).map((change) => {
-    const id = change.id === undefined ? undefined : parseEditId(change.id);
+  const edits = (body as Asked[]).map((asked) => {
+    const change = changeOfAsked(asked);
+    const id = asked.id === undefined ? undefined : parseEditId(asked.id);
     const repeated = id === undefined ? undefined : known.get(id);
     if (repeated !== undefined) return sameEdit(repeated, change);
     const made = author.edit(state, change);
@@ -89,7 +106,7 @@ async function editRun(context: ApiContext, { path, query, body, request }: Call
       ...made,
       id: id ?? made.id,
       by: request.access.name ?? made.by,
-      base: change.base === undefined ? made.base : change.base.map(parseBase),
+      base: asked.base === undefined ? made.base : asked.base.map(parseBase),
     };
     known.set(edit.id, edit);
     fresh.push(edit);
@@ -107,9 +124,21 @@ async function editRun(context: ApiContext, { path, query, body, request }: Call
   return json(200, { run: runView(after), edits: edits.map((edit) => (edit === null ? null : editView(edit))) });
 }
 
+function changeOfAsked({ field, op, path, value }: Asked): Change {
+  const wrapped = typeof value === 'object' && value !== null && 'number' in value ? Number(value.number) : value;
+  if (wrapped === undefined && (field !== 'attribute' || op === 'set' || op === 'add'))
+    throw invalid('value', 'is missing');
+  return { field, op, value: wrapped ?? null, ...(path === undefined ? {} : { path: parsePath(path) }) };
+}
+
 /** Throws when an id comes again with something else to say. */
-function sameEdit(edit: Edit, change: Asked): Edit {
-  if (edit.field === change.field && edit.op === change.op && edit.value === change.value) return edit;
+function sameEdit(edit: Edit, change: Change): Edit {
+  const same =
+    edit.field === change.field &&
+    edit.op === change.op &&
+    edit.path === (change.path ?? null) &&
+    sameAttribute(edit.value, change.value);
+  if (same) return edit;
   throw new FieldbookError(
     'record_immutable',
     `Edit ${edit.id} exists and says something else; an edit cannot be changed.`,
@@ -130,6 +159,7 @@ function seen(state: RunState, edit: Edit): RunState {
     return { ...state, tagAdds, tags: [...tagAdds.keys()].sort() };
   }
   if (edit.field === 'purge') return { ...state, purged: true };
+  if (edit.field === 'attribute') return attributeSeen(state, edit);
   const field = edit.field as RegisterField;
   const value = field === 'notes' ? (edit.value ?? '') : field === 'name' ? (edit.value ?? state.id) : edit.value;
   return {
@@ -138,5 +168,28 @@ function seen(state: RunState, edit: Edit): RunState {
     unnamed: field === 'name' ? edit.value === null || edit.value === '' : state.unnamed,
     heads: { ...state.heads, [field]: [edit.id] },
     conflicts: state.conflicts.filter((conflict) => conflict.field !== field),
+  };
+}
+
+function attributeSeen(state: RunState, edit: Edit): RunState {
+  const path = edit.path!;
+  const register = attributeRegister(path);
+  const attributes = new Map(state.attributes);
+  const edited = new Map(state.edited);
+  const scripted = state.edited.has(path) ? state.edited.get(path)!.scripted : state.attributes.get(path);
+  const shown = edit.op === 'set' ? edit.value : edit.op === 'clear' ? scripted : undefined;
+  if (shown === undefined) attributes.delete(path);
+  else attributes.set(path, shown);
+  if (edit.op === 'clear') edited.delete(path);
+  else {
+    const { id, by, device, at } = edit;
+    edited.set(path, { edit: id, op: edit.op === 'set' ? 'set' : 'remove', by, device, at, scripted });
+  }
+  return {
+    ...state,
+    attributes,
+    edited,
+    heads: { ...state.heads, [register]: [edit.id] },
+    conflicts: state.conflicts.filter((conflict) => conflict.field !== register),
   };
 }
