@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import datetime
+import decimal
 import enum
+import fractions
 import math
+import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import attrs
+import numpy
+import pydantic
 import pytest
 
 import fieldbook
@@ -155,3 +163,166 @@ def test_init_names_the_wrong_argument(
     with pytest.raises(error, match=says):
         fieldbook.init(**arguments)
     assert not home.files()
+
+
+@attrs.define
+class Optimizer:
+    name: str = "adam"
+    lr: float = 0.1
+
+
+class Scheduler(pydantic.BaseModel):
+    warmup: int = 10
+
+
+Pair = collections.namedtuple("Pair", "left right")
+
+
+class Like:
+    """Behaves like a mapping without being one, as ml_collections' ConfigDict does."""
+
+    def keys(self) -> list[str]:
+        return ["x"]
+
+    def __getitem__(self, key: str) -> int:
+        return {"x": 7}[key]
+
+
+def test_objects_with_named_members_are_what_lies_below(home: Home) -> None:
+    """[CLT-3]"""
+    with fieldbook.init("p") as run:
+        run["a"] = Optimizer()
+        run["b"] = Scheduler()
+        run["c"] = Pair(1, "two")
+        run["d"] = SimpleNamespace(inner=argparse.Namespace(x=1))
+        run["e"] = Like()
+        run["layers"] = [{"size": 3}, Model(), 4]
+        run["nothing"] = []
+    assert home.only().attributes() == {
+        "a/name": "adam",
+        "a/lr": 0.1,
+        "b/warmup": 10,
+        "c/left": 1,
+        "c/right": "two",
+        "d/inner/x": 1,
+        "e/x": 7,
+        "layers/0/size": 3,
+        "layers/1/depth": 3,
+        "layers/1/width": 64,
+        "layers/2": 4,
+        "nothing": [],
+    }
+
+
+NOON = datetime.datetime(2026, 5, 3, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (NOON, {"t": NOON.timestamp() * 1000}),
+        (datetime.date(2026, 5, 3), "2026-05-03"),
+        (datetime.time(8, 30), "08:30:00"),
+        (datetime.timedelta(minutes=1, milliseconds=500), 60.5),
+        (numpy.datetime64("2026-05-03T10:00:00.250"), {"t": 1777802400250.0}),
+        (numpy.datetime64("NaT"), None),
+        (numpy.timedelta64(1500, "ms"), 1.5),
+        (decimal.Decimal("0.1"), 0.1),
+        (decimal.Decimal("0.1000000000000000000001"), "0.1000000000000000000001"),
+        (decimal.Decimal("NaN"), math.nan),
+        (decimal.Decimal("sNaN"), "sNaN"),
+        (fractions.Fraction(1, 3), "1/3"),
+        (1 + 2j, "(1+2j)"),
+        (b"utf-8", "utf-8"),
+        (Colour.RED, "red"),
+        (Level.HIGH, 3),
+        (Kind.ADAM, "Kind.ADAM"),
+        (numpy.float32(0.5), 0.5),
+        (numpy.int64(2**60), 2**60),
+        (numpy.bool_(True), True),
+        (numpy.array(3), 3),
+        (numpy.array([[1, 2], [3, 4]]), "[[1, 2], [3, 4]]"),
+        (numpy.dtype("float32"), "float32"),
+        (range(3), "[0, 1, 2]"),
+        ((1, 2.5, None), "[1, 2.5, null]"),
+        ([numpy.float64(0.5), Path("a/b"), Kind.ADAM], '[0.5, "a/b", "Kind.ADAM"]'),
+        ([[1, 2], ["a"]], '[[1, 2], ["a"]]'),
+        ({"b", "a"}, ["a", "b"]),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (math.sqrt, "math.sqrt"),
+        (Model, "test_attributes.Model"),
+    ],
+    ids=repr,
+)
+def test_what_says_all_of_a_value_is_not_flagged(home: Home, value: Any, kept: Any) -> None:
+    """[CLT-3] [CLT-4]"""
+    with fieldbook.init("p") as run:
+        run["x"] = value
+    found = home.only().attributes()
+    assert set(found) == {"x"}
+    if isinstance(kept, float) and math.isnan(kept):
+        assert math.isnan(found["x"])
+    else:
+        assert found["x"] == kept
+        assert type(found["x"]) is type(kept)
+
+
+class Thing:
+    pass
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_what_only_a_text_is_kept_of_is_flagged_with_its_type(home: Home) -> None:
+    """[CLT-4]"""
+    with fieldbook.init("p", config={"thing": Thing(), "lr": 0.1}) as run:
+        run["big"] = numpy.zeros((40, 40), numpy.float32)
+        run["raw"] = b"\xff\xfe"
+        run["broken"] = Broken()
+        run["fn"] = lambda: 0
+        # Set again to what can be said, or removed: the flag goes.
+        run["raw"] = 3
+        del run["fn"]
+    found = home.only().attributes()
+    assert found["params/thing"] == "<test_attributes.Thing object>"
+    assert found["big"] == "array of shape (40, 40), float32"
+    assert found["broken"] == "<Broken>"
+    assert found["sys/stringified"] == [
+        "numpy.ndarray big",
+        "test_attributes.Broken broken",
+        "test_attributes.Thing params/thing",
+    ]
+
+
+def test_assign_update_and_delete(home: Home) -> None:
+    with fieldbook.init("p") as run:
+        run["a"].assign(1)
+        run["b"].update({"x": 1, "y": {"z": 2}})
+        run.update({"c": 3, "d": {"e": 4}})
+        run["b/x"].delete()
+        del run["d"]["e"]
+        run.update({})
+        with pytest.raises(TypeError, match="values"):
+            run.update([1])  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="values"):
+            run["a"].update(3)  # type: ignore[arg-type]
+    assert home.only().attributes() == {"a": 1, "b/y/z": 2, "c": 3}
+
+
+def test_an_object_of_this_package_is_kept_as_a_file(home: Home) -> None:
+    with fieldbook.init("p") as run:
+        run["page"] = fieldbook.Html("<p>hi</p>")
+    (file,) = home.only().of(journal.FILE)
+    assert (file["path"], file["mime"]) == ("page", "text/html; charset=utf-8")
+    assert home.only().attributes() == {}

@@ -73,12 +73,12 @@ def extend(run: Run, path: str, given: Any, steps: Any) -> None:
     at = [None] * len(listed) if steps is None else [values.step_of(step) for step in _listed(steps, "steps")]
     if len(at) != len(listed):
         raise ValueError(f"steps must be as many as the {len(listed)} values, not {len(at)}")
-    if all(values.is_number(value) for value in listed):
+    found = [_objects(path, value) for value in listed]
+    if not any(found):
         numbers = [values.number_of(path, value) for value in listed]
         for number, step in zip(numbers, at):
             run.log({path: number}, step)
         return
-    found = [_objects(path, value) for value in listed]
     for index, objects in enumerate(found):
         if objects is None:
             raise TypeError(f"values[{index}] must be an object as the others are, not {type(listed[index]).__name__}")
