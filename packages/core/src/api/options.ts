@@ -79,8 +79,8 @@ export interface SyncSource {
   state(): Promise<SyncState>;
   /** Peers that have acknowledged a document's last commit, by url. */
   holders(document: DocumentName): Promise<readonly string[]>;
-  /** Peers that are known to have a blob, by url; nobody is asked. */
-  blobHolders?(digest: BlobDigest): readonly string[];
+  /** Peers that are known to have a file, by url; nobody is asked. `sent`: it is one that travels. Named by its list, or the file itself. */
+  fileHolders?(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]>;
   onChange(listener: () => void): () => void;
 }
 

@@ -7,6 +7,11 @@ export interface BlobPeer {
   id(): Promise<string>;
   /** Which of these (at most 1,000) it does not have. */
   missing(digests: readonly BlobDigest[]): Promise<BlobDigest[]>;
+  /**
+   * Has it prove that it has a blob now, every byte of it: SHA-256(nonce ‖ bytes), read from its disk for this answer. The asker
+   * compares; undefined when the peer does not have the blob, or not whole, or knows no proofs.
+   */
+  prove(digest: BlobDigest, nonce: string): Promise<string | undefined>;
   /** The bytes, not yet verified; undefined when it does not have them. */
   get(digest: BlobDigest): Promise<Uint8Array | undefined>;
   /** Resolves when they are fsynced there. */
@@ -48,6 +53,14 @@ export function blobPeerOverHttp(options: { url: string; token: string | null; r
       const response = await ask('POST', '/blobs/missing', JSON.stringify({ digests }));
       if (response.status !== 200) throw await refusal(response);
       return ((await response.json()) as { missing: BlobDigest[] }).missing;
+    },
+    async prove(digest, nonce) {
+      const response = await ask('POST', '/blobs/prove', JSON.stringify({ digest, nonce }));
+      // Absent, damaged, or a program of before proofs.
+      if ([404, 405, 422].includes(response.status)) return undefined;
+      if (response.status !== 200) throw await refusal(response);
+      const { proof } = (await response.json()) as { proof?: unknown };
+      return typeof proof === 'string' ? proof : undefined;
     },
     async get(digest) {
       const response = await ask('GET', `/blobs/${digest}`);

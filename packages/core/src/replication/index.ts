@@ -13,4 +13,6 @@ export type { ServerOptions } from './server.ts';
 export { ReplicationServer } from './server.ts';
 export type { SessionEnd, SessionOptions } from './session.ts';
 export { ReplicationSession } from './session.ts';
+export type { Sha256 } from './proof.ts';
+export { proofOf } from './proof.ts';
 export { splitUpdate } from './split.ts';

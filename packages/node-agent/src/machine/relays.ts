@@ -1,8 +1,9 @@
-import type { BlobStore, DocumentName, Link } from '@fieldbook/core';
-import { FieldbookError } from '@fieldbook/core';
+import type { BlobDigest, BlobStore, DocumentName, Link } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
+import type { BlobPeer } from '@fieldbook/core/replication';
 import { blobPeerOverHttp, BlobSync, PeerMemories, ReplicationClient, SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { Presence } from '@fieldbook/core/rooms';
 import { VERSION } from '../version.ts';
@@ -14,6 +15,7 @@ import { askWorkspace, request } from './relay-http.ts';
 interface Relay {
   client: ReplicationClient;
   blobs: BlobSync;
+  peer: BlobPeer;
 }
 
 /** A join answers once the relay has let us in, or said why not. */
@@ -66,6 +68,17 @@ export class Relays implements SyncSource {
     return urls;
   }
 
+  async fileHolders(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]> {
+    const info = await this.#machine.replica.info(document);
+    const seq = info?.seq ?? Number.POSITIVE_INFINITY;
+    return [...this.#relays].filter(([, { blobs }]) => blobs.isThere(digest, seq, sent)).map(([url]) => url);
+  }
+
+  /** The blobs of each joined relay, by url. */
+  blobPeers(): ReadonlyMap<string, BlobPeer> {
+    return new Map([...this.#relays].map(([url, { peer }]) => [url, peer]));
+  }
+
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -102,7 +115,13 @@ export class Relays implements SyncSource {
   /** `blobs`, whose reads ask the relays for what is not here and keep it. */
   fetching(blobs: BlobStore): BlobStore {
     const read: BlobStore['read'] = async (digest, range) => {
-      const here = await blobs.read(digest, range);
+      // What the disk has changed is as good as absent: another replica may have it whole, and fetching it heals it.
+      let damage: unknown;
+      const here = await blobs.read(digest, range).catch((error: unknown) => {
+        if (!isFieldbookError(error, 'blob_corrupt')) throw error;
+        damage = error;
+        return undefined;
+      });
       if (here !== undefined) return here;
       for (const relay of this.#relays.values()) {
         try {
@@ -112,6 +131,7 @@ export class Relays implements SyncSource {
           this.#machine.log.info('blob.fetch_failed', { url: relay.client.url, digest, error: String(error) });
         }
       }
+      if (damage !== undefined) throw damage;
       return undefined;
     };
     return {
@@ -119,7 +139,7 @@ export class Relays implements SyncSource {
       stat: (digest) => blobs.stat(digest),
       write: (bytes, expected) => blobs.write(bytes, expected),
       remove: (digest) => blobs.remove(digest),
-      list: () => blobs.list(),
+      list: (options) => blobs.list(options),
     };
   }
 
@@ -151,9 +171,11 @@ export class Relays implements SyncSource {
       timers,
       random,
       log,
+      requested: this.#machine.requested,
+      travel: this.#machine.config.files,
       onChange: () => this.#changed(),
     });
-    const relay = { client, blobs };
+    const relay = { client, blobs, peer };
     this.#relays.set(url, relay);
     if (this.#started) startBoth(relay);
     return relay;

@@ -1,7 +1,6 @@
 import { Book } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import type { Change, RunState } from '../../fold/index.ts';
-import type { EditId } from '../../ids.ts';
 import { bookName, monthOf, parseEditId, parsePath } from '../../ids.ts';
 import { LIMITS } from '../../limits.ts';
 import type { AttributeValue, BaseId, Edit, RegisterField } from '../../record/index.ts';
@@ -154,8 +153,9 @@ function parseBase(text: string): BaseId {
 function seen(state: RunState, edit: Edit): RunState {
   if (edit.field === 'tags') {
     const tagAdds = new Map(state.tagAdds);
-    if (edit.op === 'add') tagAdds.set(String(edit.value), [edit.id as EditId]);
-    else tagAdds.delete(String(edit.value));
+    const tag = edit.value as string;
+    if (edit.op === 'add') tagAdds.set(tag, [edit.id]);
+    else tagAdds.delete(tag);
     return { ...state, tagAdds, tags: [...tagAdds.keys()].sort() };
   }
   if (edit.field === 'purge') return { ...state, purged: true };

@@ -60,7 +60,8 @@ export function fileRoutes(context: ApiContext): Route[] {
       handle: async ({ path, query }) => {
         const state = await context.findRun(path['run']!, query['project'] as string | undefined);
         const files: object[] = [];
-        for (const version of await versionsOf(context, state.id)) files.push(await fileView(context, version));
+        for (const version of await versionsOf(context, state.id))
+          files.push(await fileView(context, state.id, version));
         return json(200, { run: state.id, files });
       },
     },
@@ -104,12 +105,21 @@ async function versionsOf(context: ApiContext, run: RunId): Promise<FileVersion[
   return context.replica.read(runDocumentName(run), (doc) => fileVersions(new RunDocument(doc).files()));
 }
 
-async function fileView(context: ApiContext, { id, entry, current, removed }: FileVersion): Promise<object> {
+async function fileView(
+  context: ApiContext,
+  run: RunId,
+  { id, entry, current, removed }: FileVersion,
+): Promise<object> {
   const { path, name, fileKind, size, digest, chunks, mime, meta, time, modified, writer, device, source, failure } =
     entry;
   const state = await context.presence.state(entry, removed);
-  // The list of chunks is sent last: who has it has them.
-  const holders = digest === null ? [] : (context.sync.blobHolders?.(chunks ?? digest) ?? []);
+  const travel = travelOf(entry, context.travel);
+  const requested = digest !== null && (await context.requested.has(digest));
+  // What this device stored has been looked at by who sends its blobs; of what others stored nobody here knows more than was asked.
+  const mine = state === 'here' && device === context.replica.device;
+  const sent = mine && (travel === 'now' || (travel === 'request' && requested));
+  const holders =
+    digest === null ? [] : ((await context.sync.fileHolders?.(chunks ?? digest, runDocumentName(run), sent)) ?? []);
   return {
     version: id,
     path,
@@ -125,8 +135,8 @@ async function fileView(context: ApiContext, { id, entry, current, removed }: Fi
     device,
     current,
     state,
-    travel: travelOf(entry, context.travel),
-    requested: digest !== null && (await context.requested.has(digest)),
+    travel,
+    requested,
     source,
     failure,
     holders,
@@ -226,11 +236,11 @@ async function requestFile(context: ApiContext, { path, query, body, request }: 
     );
   const asked = await context.requested.has(digest);
   if (asked || (await context.presence.has(version.entry)))
-    return json(200, { file: await fileView(context, version), edit: null });
+    return json(200, { file: await fileView(context, state.id, version), edit: null });
   const made = context.author.request(state.id, digest);
   const edit = { ...made, by: request.access.name ?? made.by };
   await context.replica.transact(bookName(state.project, monthOf(state.created)), (doc) => new Book(doc).addEdit(edit));
-  return json(200, { file: await fileView(context, version), edit: editView(edit) });
+  return json(200, { file: await fileView(context, state.id, version), edit: editView(edit) });
 }
 
 function absent({ id }: RunState, { entry }: FileVersion, why: string, cause?: unknown): FieldbookError {
