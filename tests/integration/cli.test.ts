@@ -84,6 +84,51 @@ describe('commands about runs', () => {
     expect((await fieldbook(home, ['show', 'second one', '--json'])).json.id).toBe(second);
   });
 
+  it('[CLI-40] sets and unsets attributes of a run that has ended, and brings back what the script said', async () => {
+    const shown = async (): Promise<any> => (await fieldbook(home, ['show', first, '--json'])).json;
+    const before = await shown();
+    const lr = before.attributes['params/lr'];
+    expect([before.status, typeof lr]).toEqual(['finished', 'number']);
+    const words = ['params/lr=0.5', 'eval/best=nan', 'eval/when="noon"', 'eval/ok=true', 'eval/classes=["a","b"]'];
+    const set = await fieldbook(home, ['set', first, ...words]);
+    expect([set.code, set.stdout]).toEqual([0, expect.stringMatching(/params\/lr +0\.5\neval\/best +NaN\n/)]);
+    expect(
+      (await fieldbook(home, ['set', first, 'eval/version=1.10', '--text', '--json'])).json.attributes,
+    ).toMatchObject({
+      'params/lr': 0.5,
+      'eval/best': 'NaN',
+      'eval/when': 'noon',
+      'eval/ok': true,
+      'eval/classes': ['a', 'b'],
+      'eval/version': '1.10',
+    });
+    expect((await fieldbook(home, ['set', first, 'params/lr=0.5'])).stdout).toContain('0.5 (as before)');
+    const found = await fieldbook(home, ['ls', 'params/lr = 0.5 and eval/best = nan', '--json']);
+    expect(found.json.runs.map(({ id }: { id: string }) => id)).toEqual([first]);
+    expect((await shown()).edited['params/lr']).toMatchObject({ op: 'set', scripted: lr });
+
+    expect((await fieldbook(home, ['unset', first, 'eval'])).stdout.match(/not set/g)).toHaveLength(5);
+    const { attributes } = (await fieldbook(home, ['unset', first, 'params/lr', '--json'])).json;
+    expect(Object.keys(attributes).filter((path) => path === 'params/lr' || path.startsWith('eval/'))).toEqual([]);
+    const restored = await fieldbook(home, ['unset', first, 'params', '--restore', '--json']);
+    expect(restored.json.attributes).toEqual(before.attributes);
+    for (const [args, code, problem] of [
+      [['unset', first, 'params/nothing'], 3, 'not_found'],
+      [['unset', first, 'params/lr', '--restore'], 3, 'not_found'],
+      [['set', first, 'params/lr'], 2, 'invalid_argument'],
+      [['set', first, 'a//b=1'], 2, 'invalid_path'],
+      [['set', first, 'a=1', '--text', '--time'], 2, 'invalid_argument'],
+    ] as const) {
+      const wrong = await fieldbook(home, [...args, '--json']);
+      expect([wrong.code, wrong.stdout, JSON.parse(wrong.stderr).error.code], args.join(' ')).toEqual([
+        code,
+        '',
+        problem,
+      ]);
+    }
+    expect((await shown()).attributes).toEqual(before.attributes);
+  });
+
   it('[CLI-14] prints names and notes of others without what would move the cursor', async () => {
     const evil = 'a\u001b[2J\u001b]0;pwned\u0007b';
     const { stdout } = await fieldbook(home, ['rename', second, evil]);

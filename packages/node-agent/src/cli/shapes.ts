@@ -39,11 +39,23 @@ export interface RunShape {
 
 export interface ConflictShape {
   field: string;
-  sides: { edit: string; value: unknown; by: string; device: string; at: number }[];
+  sides: { edit: string; op: string; value: unknown; by: string; device: string; at: number }[];
+}
+
+export interface EditedAttributeShape {
+  edit: string;
+  op: 'set' | 'remove';
+  by: string;
+  device: string;
+  at: number;
+  /** Absent when the scripts say nothing there. */
+  scripted?: unknown;
 }
 
 export interface RunDetailShape extends RunShape {
   conflicts: ConflictShape[];
+  /** Attributes that show what a person said, by path. */
+  edited: Record<string, EditedAttributeShape>;
   writers: {
     writer: string;
     device: string;

@@ -13,8 +13,8 @@ import { array, invalid, object, orNull, ref } from '../schema.ts';
 import { editView, runView } from '../views.ts';
 import { IN_PROJECT, RUN } from './runs.ts';
 
-/** One request is one click or one command: some tags, a name, a note. */
-const EDITS_MAX = 256;
+/** One request is one click or one command: some tags, a name, a note, at most every attribute that a run can have edited. */
+const EDITS_MAX = LIMITS.editedAttributes;
 
 /** A value as JSON can say it: a number that JSON lacks is wrapped, because a string of its name is a text. */
 type AskedValue = AttributeValue | { number: 'NaN' | 'Infinity' | '-Infinity' };
