@@ -8,6 +8,8 @@ import { diffCommand } from './commands/diff.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { editCommands } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
+import { launchCommand, runCommand } from './commands/run.ts';
+import { attributeCommands } from './commands/set.ts';
 import { shareCommands } from './commands/share.ts';
 import { showCommand } from './commands/show.ts';
 import { statusCommand } from './commands/status.ts';
@@ -33,16 +35,19 @@ export function buildProgram(cli: Cli): Command {
   listCommand(program, cli);
   showCommand(program, cli);
   editCommands(program, cli);
+  attributeCommands(program, cli);
   diffCommand(program, cli);
   shareCommands(program, cli);
   doctorCommand(program, cli);
   demoCommand(program, cli);
+  runCommand(program, cli);
   completionCommand(program, cli);
   return program;
 }
 
 /** Runs a command line; every failure ends as words on stderr and an exit code of docs/cli.md. */
 export async function runCli(args: readonly string[], cli: Cli): Promise<void> {
+  if (args[0] === 'run') return launchCommand(cli, args.slice(1));
   const program = buildProgram(cli);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -43,6 +43,8 @@ parameters, exit code and signal, and TensorBoard event files that it writes. Th
 
 #: Byte pipe on which the Node program passes on its signals.
 SIGNAL_FD = "FIELDBOOK_SIGNAL_FD"
+#: The Node program was started where a SIGHUP is not meant for it (``nohup``), which Node cannot pass on to us itself.
+IGNORE_HUP = "FIELDBOOK_IGNORE_HUP"
 #: Seconds from SIGTERM to SIGKILL unless --grace says otherwise: as long as Slurm and Kubernetes wait.
 TERM_GRACE_S = 30.0
 
@@ -280,7 +282,11 @@ def _slurm_run_id(project: str, command: list[str], home: str) -> str | None:
 
 def _only_run(command: list[str]) -> int:
     """Recording is switched off: become the command."""
+    os.environ.pop(IGNORE_HUP, None)
+    wrapper = os.environ.pop(SIGNAL_FD, "")
     try:
+        if wrapper.isdigit():
+            os.close(int(wrapper))  # so that the wrapper knows that nobody listens
         os.execvp(command[0], command)
     except OSError as error:
         return refused(command[0], error)

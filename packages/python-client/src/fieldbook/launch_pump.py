@@ -31,6 +31,8 @@ KEYS_LIMIT = 65536
 #: After the command's end its output is read until it was silent for so long, and at most as long as that.
 SILENT_S = 0.2
 LINGER_S = 2.0
+#: A job that a shell brings to the foreground while it runs is told nothing: how often it looks.
+BACKGROUND_S = 0.5
 #: The same signal from the terminal's group and through a wrapper within this time is one signal.
 SAME_S = 1.0
 
@@ -109,7 +111,8 @@ class Signals:
                 if not data:
                     return
                 for number in data:
-                    self._arrived(number, 2)
+                    if self.before.get(number, signal.SIG_IGN) != signal.SIG_IGN:
+                        self._arrived(number, 2)
 
         threading.Thread(target=run, name="fieldbook-signals", daemon=True).start()
 
@@ -209,6 +212,9 @@ class Pump:
                 if self._event(key.fd):
                     silent_since = 0.0
             self._resize()
+            if self._terminal is not None and not self._terminal.active and self._ended is None:
+                self._terminal.enter()
+                self._read_keys(self._terminal.active)
         ended = self._ended or Ended(1, None)
         return ended, bool(self._routes)
 
@@ -224,7 +230,10 @@ class Pump:
     def _timeout(self, now: float) -> float | None:
         if self._ended is not None:
             return SILENT_S / 4
-        return None if self._kill_at is None else max(0.0, self._kill_at - now)
+        waits = [] if self._kill_at is None else [max(0.0, self._kill_at - now)]
+        if self._terminal is not None and not self._terminal.active:
+            waits.append(BACKGROUND_S)
+        return min(waits) if waits else None
 
     def _event(self, fd: int) -> bool:
         """Handles one ready descriptor; True when the command has printed something."""

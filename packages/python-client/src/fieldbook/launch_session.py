@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from . import environment
 from .capture import switches
 from .console import warn
-from .launch import SIGNAL_FD, refused
+from .launch import IGNORE_HUP, SIGNAL_FD, refused
 from .launch_child import Streams, copy_terminal, start
 from .launch_parts import EventFiles, Surroundings
 from .launch_pump import Pump, Signals
@@ -40,6 +41,8 @@ def run(plan: Plan, command: list[str], grace: dict[str, float]) -> int:
             pump.kill_after(seconds)
 
     signals = Signals(told)
+    if os.environ.pop(IGNORE_HUP, "") == "1":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signals.install()
     variables = _variables(plan, on)
     wrapper = _wrapper_fd(variables)

@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process';
+import { FieldbookError } from '@fieldbook/core';
+
+const OLDEST = { major: 3, minor: 9 };
+/** An interpreter on a network file system starts slowly. */
+const ASK_MS = 20_000;
+
+/**
+ * The first Python that is new enough: `FIELDBOOK_PYTHON`, else `python3`, else `python`. Throws `not_found` with what
+ * to do when there is none.
+ */
+export async function findPython(env: Readonly<Record<string, string | undefined>>): Promise<string> {
+  const named = env['FIELDBOOK_PYTHON'];
+  const tried: string[] = [];
+  for (const command of named === undefined || named === '' ? ['python3', 'python'] : [named]) {
+    const version = await versionOf(command, env);
+    if (version === undefined) {
+      tried.push(`${command}: not found`);
+      continue;
+    }
+    const [major = 0, minor = 0] = version.split('.').map(Number);
+    if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return command;
+    tried.push(`${command}: ${version}`);
+  }
+  throw new FieldbookError(
+    'not_found',
+    `This needs Python ${OLDEST.major}.${OLDEST.minor} or newer (${tried.join(', ')}). Install it, or name one in FIELDBOOK_PYTHON.`,
+  );
+}
+
+function versionOf(command: string, env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {
+  const ask = 'import sys; print("%d.%d.%d" % sys.version_info[:3])';
+  return new Promise((resolve) => {
+    execFile(command, ['-I', '-c', ask], { env, timeout: ASK_MS, encoding: 'utf8' }, (error, stdout) =>
+      resolve(error === null && /^\d+\.\d+\.\d+\s*$/.test(stdout) ? stdout.trim() : undefined),
+    );
+  });
+}
