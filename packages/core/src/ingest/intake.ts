@@ -240,7 +240,10 @@ export class WriterIntake {
     if (seal) await this.#sealAll();
     else if (unsealed >= POLICY.backlogPoints || this.#isBacklogFull()) await this.#seal();
     else if (more) return;
-    else if (unsealed >= POLICY.sealPoints || (unsealed > 0 && (ended || isDue(this.#sealedAt, POLICY.sealAge, now)))) {
+    else if (
+      unsealed >= Math.max(POLICY.sealPoints, POLICY.sealPointsPerMetric * state.metrics.size) ||
+      (unsealed > 0 && (ended || isDue(this.#sealedAt, POLICY.sealAge, now)))
+    ) {
       await this.#seal();
     } else if (this.#objects.isDue(state, now) || (this.#isDirty() && (force || this.#isTailDue(now)))) {
       await this.#writeTail(now);
@@ -296,11 +299,19 @@ export class WriterIntake {
       const first = this.#tailed === 0 ? state.coverFrom : state.points.ordinal[this.#tailed - 1]! + 1;
       const cover = { writer: this.writer, device: this.#context.device, first, last: state.next - 1 };
       const tail = tailOf(cover, fresh, state.metrics.names);
-      if (tail === undefined) return await this.#seal();
+      if (tail === undefined) {
+        await this.#seal();
+        this.#tailWritten(now);
+        return;
+      }
       const slot = this.#tailSlots;
       await this.#commitRun((document) => document.putTail(tail, slot), slot + 1);
     }
     this.#tailed = state.points.length;
+    this.#tailWritten(now);
+  }
+
+  #tailWritten(now: number): void {
     this.#tailAt = now;
     this.#tailWait = widened(this.#tailWait, POLICY.tailGrowth, POLICY.tailLast);
   }
@@ -343,10 +354,12 @@ export class WriterIntake {
       if (known?.kind !== 'segment' || known.last <= entry.last) document.putSegment(entry);
       for (let slot = 0; slot < slots; slot++) document.remove(tailKey(this.writer, device, slot));
     };
-    const also = ended && compactor !== undefined ? [endedMark(state.run!, this.writer)] : [];
+    // The only segment has no neighbours.
+    const merge = compactor !== undefined && cover.first > 0;
+    const also = ended && merge ? [endedMark(state.run!, this.writer)] : [];
     await this.#commitRun(change, 0, also);
     this.#sealedAt = clock.now();
-    compactor?.note(state.run!, this.writer, ended);
+    if (merge) compactor.note(state.run!, this.writer, ended);
   }
 
   /** One transaction of the run document, and with it the state that belongs to it. */

@@ -13,8 +13,9 @@ export const POLICY = {
   tailFirst: 1_000,
   tailGrowth: 1.5,
   tailLast: 30_000,
-  /** So many unsealed points are worth a segment: 300 kB as Parquet. */
+  /** So many unsealed points are worth a segment, 150 kB as Parquet; where metrics are many, so many of each: what is kept beside it grows with their number. */
   sealPoints: 50_000,
+  sealPointsPerMetric: 32,
   /** Unsealed points do not get older than this, so a run document's tail stays small. */
   sealAge: 10 * 60_000,
   /** A backlog is sealed in pieces of this size: 18 MB of columns while it is gathered, as much again while it is sorted, 2 to 4 MB as Parquet. */

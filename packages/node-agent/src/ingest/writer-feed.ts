@@ -27,6 +27,8 @@ export interface FeedContext extends IntakeContext {
 
 /** One read: parsing it takes about 10 ms, between which others have their turn. */
 const CHUNK = 1024 * 1024;
+/** The smallest buffer worth reading into. */
+const LEAST = 4096;
 /** What a power cut takes of a journal, in ms. */
 const SYNC_EVERY = 1_000;
 /** A damaged end is looked at again when the file has grown by so much. */
@@ -254,10 +256,12 @@ export class WriterFeed {
 
   async #readBytes(intake: WriterIntake, file: FileHandle, last: boolean): Promise<void> {
     const context = this.#context;
-    const chunk = new Uint8Array(CHUNK);
+    // Most looks find a few records: a thousand writers' looks must not cost a gigabyte of buffers.
+    const { size } = await file.stat();
+    const chunk = new Uint8Array(Math.min(CHUNK, Math.max(LEAST, size - intake.place.offset)));
     let read = 0;
     for (;;) {
-      const { bytesRead } = await file.read(chunk, 0, CHUNK, intake.place.offset);
+      const { bytesRead } = await file.read(chunk, 0, chunk.length, intake.place.offset);
       if (bytesRead === 0) break;
       read += bytesRead;
       if (intake.push(chunk.subarray(0, bytesRead)) === 'corrupt') break;
