@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .media import Audio, Figure, File, Histogram, Html, Image, Table, Text, Video
+    from .read_view import ReadRun
+    from .reader import ReadRuns
 
 __all__ = [
     "Attribute",
@@ -40,6 +42,8 @@ __all__ = [
     "Video",
     "__version__",
     "init",
+    "run",
+    "runs",
 ]
 
 #: Where a name of this package is that a training may never ask for.
@@ -47,6 +51,20 @@ _LATER = dict.fromkeys(
     ("Audio", "Figure", "File", "Histogram", "Html", "Image", "Table", "Text", "Video"),
     "media",
 )
+
+
+def run(run: str, project: str | None = None, *, home: Any = None) -> ReadRun:  # the module of this name is `.run`
+    """A run that was recorded, for reading: by id, the beginning of its id, or a name that only one run has."""
+    from . import reader
+
+    return reader.run(run, project, home=home)
+
+
+def runs(project: str, query: str = "", *, home: Any = None) -> ReadRuns:
+    """The runs of a project that a query finds, the newest first: ``fieldbook.runs("mnist", "val/loss < 0.2").to_pandas()``."""
+    from . import reader
+
+    return reader.runs(project, query, home=home)
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     State = Mapping[str, Any]
 
-__all__ = ["QueryError", "select"]
+__all__ = ["QueryError", "select", "value_of"]
 
 _AGGREGATES = ("last", "min", "max", "count", "step", "minStep", "maxStep", "nonFinite")
 _MISSING: Any = object()
@@ -35,6 +35,16 @@ def select(states: Iterable[State], query: str, *, now: float, zone: int = 0) ->
     asked = _Asked(listed, now, zone)
     found = [state for state in listed if root is None or asked.holds(root, state)]
     return sorted(found, key=lambda state: (-state["created"], units(state["id"])))
+
+
+def value_of(state: State, column: str, *, now: float | None = None) -> Any:
+    """What a run has in a column named as in a query (`name`, `params/lr`, `val/loss.min`, `a:…`, `m:…`); None if nothing."""
+    import time
+
+    scope = {"a:": "attribute", "m:": "metric"}.get(column[:2], "any")
+    path = Path(column if scope == "any" else column[2:], False, scope, 0, len(column))
+    value = _Asked([state], time.time() * 1000 if now is None else now, 0).value(path, state)
+    return None if value is _MISSING else value
 
 
 class _Asked:
@@ -56,7 +66,7 @@ class _Asked:
             word = node[1].lower()
             return any(word in text.lower() for text in (state["name"], state["notes"], *state["tags"]))
         path: Path = node[1]
-        value = self._value(path, state)
+        value = self.value(path, state)
         if kind == "presence":
             return bool(node[2]) == (value is not _MISSING)
         if value is _MISSING:
@@ -127,7 +137,7 @@ class _Asked:
             return -1
         return 0 if time == start or time < until else 1
 
-    def _value(self, path: Path, state: State) -> Any:
+    def value(self, path: Path, state: State) -> Any:
         field = path.field
         if field is not None:
             return self._field(field, state)
