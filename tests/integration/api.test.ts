@@ -18,6 +18,8 @@ import type { LevelHandle } from '@fieldbook/core/store';
 import { levelStorage } from '@fieldbook/core/store';
 import { FakeClock, makeCard, MemoryBlobStore, SeededRandom, testDevice } from '@fieldbook/core/testing';
 
+import { putObjects } from './api-objects.ts';
+
 const PROJECT = 'mnist' as ProjectId;
 const WRITER = '01kf0000000000000000000000' as WriterId;
 const random = new SeededRandom(7);
@@ -138,6 +140,7 @@ beforeAll(async () => {
       },
       0,
     );
+    putObjects(new RunDocument(doc), device);
   });
   const blobs = new MemoryBlobStore();
   const library = await Library.open(replica);
@@ -197,6 +200,8 @@ describe('the OpenAPI document', () => {
       'get /runs/{run}/history': () => ask('GET', '/runs/run-3/history'),
       'post /runs/{run}/edits': () =>
         ask('POST', '/runs/run-9/edits', { body: [{ field: 'tags', op: 'add', value: 'seen' }] }),
+      'get /runs/{run}/objects': () => ask('GET', '/runs/run-3/objects'),
+      'get /runs/{run}/object': () => ask('GET', '/runs/run-3/object?path=samples'),
       'get /runs/{run}/series': () => ask('GET', '/runs/run-3/series?metric=val/loss&points=50'),
       'post /blobs/missing': () => ask('POST', '/blobs/missing', { body: { digests: [digest] } }),
       'get /device': () => ask('GET', '/device'),
@@ -370,6 +375,92 @@ describe('series', () => {
   });
 });
 
+describe('objects', () => {
+  const rowsOf = async (search: string): Promise<Answer> => ask('GET', `/runs/run-3/object?${search}`);
+
+  it('[API-23] lists paths with kinds, and gives rows with their texts, data, files and marks', async () => {
+    const { paths } = (await ask('GET', '/runs/run-3/objects')).json;
+    expect(paths).toEqual([
+      { path: 'console/stdout', kinds: { text: 24 }, rows: 24, firstStep: 0, lastStep: 23 },
+      { path: 'samples', kinds: { histogram: 1, hologram: 1, image: 1, text: 1 }, rows: 4, firstStep: 0, lastStep: 3 },
+    ]);
+    const { rows, next } = (await rowsOf('path=samples')).json;
+    expect(next).toBeNull();
+    expect(rows).toMatchObject([
+      { step: 0, kind: 'text', text: 'größe', data: null, file: null, meta: null, open: false, gap: false },
+      { step: 1, kind: 'histogram', text: null, data: { edges: [0, 1], counts: [2] } },
+      {
+        step: 2,
+        kind: 'image',
+        text: null,
+        data: null,
+        file: { digest: 'ab'.repeat(32), size: 9, mime: 'image/png' },
+        meta: { caption: 'a' },
+      },
+      { step: 3, kind: 'hologram', text: 'no JSON', data: null },
+    ]);
+    const last = (await rowsOf('path=console/stdout&end=last&limit=2')).json;
+    expect(last.rows).toMatchObject([
+      { step: 22, text: '3 lines were left out', gap: true, open: false, meta: null },
+      { step: 23, text: '99 %', gap: false, open: true, meta: null },
+    ]);
+    expect((await rowsOf('path=none')).json.rows).toEqual([]);
+    expect((await rowsOf('path=samples&from=1&to=2')).json.rows).toHaveLength(2);
+    expect(
+      (await rowsOf('path=console/stdout&contains=LINE%202')).json.rows.map(({ step }: { step: number }) => step),
+    ).toEqual([2, 20, 21]);
+    const writer = (await rowsOf('path=samples&writer=01kf0000000000000000000009')).json;
+    expect(writer.rows).toEqual([]);
+  });
+
+  it('[API-24] pages through rows by cursor, which is refused for another question', async () => {
+    for (const end of ['first', 'last']) {
+      const steps: number[] = [];
+      let cursor = '';
+      do {
+        const page = (await rowsOf(`path=console/stdout&end=${end}&limit=7${cursor}`)).json;
+        const found = page.rows.map(({ step }: { step: number }) => step);
+        if (end === 'first') steps.push(...found);
+        else steps.unshift(...found);
+        cursor = page.next === null ? '' : `&cursor=${encodeURIComponent(page.next)}`;
+      } while (cursor !== '');
+      expect(steps).toEqual(Array.from({ length: 24 }, (_, step) => step));
+    }
+    const { next } = (await rowsOf('path=console/stdout&limit=7')).json;
+    for (const search of [
+      `path=samples&limit=7&cursor=${encodeURIComponent(next)}`,
+      'path=samples&cursor=x',
+      'path=samples&cursor=a~b~c~d~e',
+    ]) {
+      expect((await rowsOf(search)).json.error).toMatchObject({
+        code: 'invalid_argument',
+        details: { argument: 'cursor' },
+      });
+    }
+    for (const search of [
+      '',
+      'path=a//b',
+      'path=samples&limit=1001',
+      'path=samples&writer=x',
+      'path=samples&end=middle',
+      'path=samples&from=2&to=1',
+    ]) {
+      expect((await rowsOf(search)).status, search).toBe(400);
+    }
+  });
+
+  it('[API-25] a run has what was captured of it, the newest of each section, and how much it carries', async () => {
+    const run = (await ask('GET', '/runs/run-3')).json;
+    expect(run.captures).toEqual([
+      { writer: WRITER, device, section: 'git', data: { commit: 'abc', dirty: null } },
+      { writer: WRITER, device, section: 'gpus', data: {} },
+    ]);
+    expect(run.files).toEqual({ count: 1, bytes: 7 });
+    expect(run.objects).toEqual({ segments: 0, bytes: 0, tails: 2 });
+    expect((await ask('GET', '/runs/run-4')).json).toMatchObject({ captures: [], files: { count: 0, bytes: 0 } });
+  });
+});
+
 describe('edits', () => {
   it('[API-8] makes edits that name what is in force, durable when answered; the same id again changes nothing', async () => {
     const id = '01kf0000000000000000000abc';
@@ -417,7 +508,7 @@ describe('edits', () => {
   });
 
   it('[API-31] lets anybody edit attributes of a run that has ended, with their history, and lists see it', async () => {
-    const edit = async (...changes: object[]): Promise<any> => {
+    const edit = async (...changes: object[]): Promise<Answer['json']> => {
       const body = changes.map((change) => ({ field: 'attribute', ...change }));
       return (await ask('POST', '/runs/run-14/edits', { body })).json;
     };

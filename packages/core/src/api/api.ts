@@ -12,6 +12,7 @@ import { documentRoutes } from './routes/documents.ts';
 import { editRoutes } from './routes/edits.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
+import { objectRoutes } from './routes/objects.ts';
 import { programRoutes, queryRoutes } from './routes/program.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { runRoutes } from './routes/runs.ts';
@@ -53,6 +54,7 @@ export function createApi(options: ApiOptions): Api {
     ...runRoutes(context),
     ...editRoutes(context),
     ...seriesRoutes(context),
+    ...objectRoutes(context),
     ...documentRoutes(context),
     ...fileRoutes(context),
     ...blobRoutes(context),

@@ -25,6 +25,7 @@ export function readCursor(cursor: string | undefined, asked: string, rows: read
   return moved === -1 ? Math.min(offset, rows.length) : moved + 1;
 }
 
-function fingerprint(asked: string): string {
+/** Short, and different for different questions. */
+export function fingerprint(asked: string): string {
   return (crc32(utf8(asked)) >>> 0).toString(36);
 }

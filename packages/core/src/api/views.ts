@@ -2,6 +2,14 @@ import { hlcMs } from '../hlc.ts';
 import type { Conflict, RunState } from '../fold/index.ts';
 import type { Edit, Entry } from '../record/index.ts';
 import type { Series } from '../series/index.ts';
+import {
+  attachmentCounts,
+  capturesSchema,
+  captureViews,
+  filesSchema,
+  OBJECT_COMPONENTS,
+  objectsSchema,
+} from './object-views.ts';
 import type { Schema } from './schema.ts';
 import { array, mapOf, object, orNull, ref } from './schema.ts';
 
@@ -98,6 +106,8 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
     edited: new Map([...state.edited].map(([path, edit]) => [path, { ...edit, at: hlcMs(edit.at) }])),
     writers,
     segments: { count: segments, bytes },
+    ...attachmentCounts(entries),
+    captures: captureViews(entries),
     holders,
   };
 }
@@ -226,6 +236,7 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
         host: orNull(text),
         user: orNull(text),
         ordinal: count,
+        role: orNull({ type: 'string', description: '`system`: a companion, whose end says nothing of the run.' }),
         environment: { type: 'object' },
         exitCode: orNull({ type: 'number' }),
         traceback: orNull(text),
@@ -234,6 +245,9 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
       }),
     ),
     segments: object({ count, bytes: count }),
+    files: filesSchema,
+    objects: objectsSchema,
+    captures: capturesSchema,
     holders: array(text, 'Peers that have acknowledged all of it.'),
   }),
   Edit: object({
@@ -275,6 +289,7 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     missing: array(covered, 'Recorded, but the bytes are not on this machine.'),
     corrupt: array(covered),
   }),
+  ...OBJECT_COMPONENTS,
   Peer: object({
     url: text,
     name: orNull(text),

@@ -1,7 +1,7 @@
 import { MemoryLevel } from 'memory-level';
 import { describe, expect, it } from 'vitest';
 import { Book, RunDocument } from '../documents/index.ts';
-import type { DeviceId, DocumentName, RunId, WriterId } from '../ids.ts';
+import type { DeviceId, DocumentName, ProjectId, RunId, WriterId } from '../ids.ts';
 import type { JsonObject } from '../journal/index.ts';
 import { JournalWriter, salvage } from '../journal/index.ts';
 import { ObjectReader } from '../objects/index.ts';
@@ -12,10 +12,11 @@ import type { Replica } from '../replica/index.ts';
 import { openReplica } from '../replica/index.ts';
 import { SeriesReader } from '../series/index.ts';
 import { levelStorage } from '../store/index.ts';
-import { FakeClock, MemoryBlobStore, SeededRandom } from '../testing/index.ts';
+import { FakeClock, makeTestEdit, MemoryBlobStore, SeededRandom } from '../testing/index.ts';
 import type { IntakeContext } from './intake.ts';
 import { WriterIntake } from './intake.ts';
 import { POLICY } from './policy.ts';
+import { PurgedRuns } from './purged-runs.ts';
 import { decodeSaved, putPrivate, stateKey } from './saved.ts';
 import type { Spool } from './spool.ts';
 
@@ -539,6 +540,30 @@ describe('taking in what is not a number', () => {
     const damage = (await world.of('writer'))[0]!.damage!;
     for (const part of ['too many files', 'too large or empty', 'too much']) expect(damage).toContain(part);
   }, 60_000);
+
+  it('[ING-34] a purge removes object segments and leaves blobs that other runs may share', async () => {
+    const world = await World.open();
+    const purged = new PurgedRuns(world.replica, world.blobs);
+    const intake = await WriterIntake.open(world.context, WRITER);
+    const shared = await world.blobs.write(new Uint8Array([1, 2, 3]));
+    const writer = journal();
+    writer.json('OBJECT', { time: T0, path: 'a', step: 0, kind: 'image', file: { ...image('a.png'), sha256: shared } });
+    writer.json('CLOSE', { time: T0, status: 'finished' });
+    await feed(intake, writer);
+    await intake.commit({ force: true });
+    const [sealed] = await world.of('objects');
+    expect(sealed!.files).toEqual([shared]);
+    expect(await world.blobs.stat(sealed!.digest)).toBeDefined();
+    await world.replica.transact('book/mnist/2026-03' as DocumentName, (doc) =>
+      new Book(doc).addEdit(makeTestEdit({ run: RUN, field: 'purge', value: true })),
+    );
+    await purged.has(RUN, 'mnist' as ProjectId);
+    await purged.settled();
+    expect(await world.entries()).toEqual([]);
+    expect(await world.blobs.stat(sealed!.digest)).toBeUndefined();
+    expect(await world.blobs.stat(shared)).toBeDefined();
+    await purged.close();
+  });
 
   it('[ING-33] two devices that seal one journal at different places show each row once', async () => {
     for (let seed = 1; seed <= 15; seed++) {

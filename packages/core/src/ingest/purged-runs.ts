@@ -16,7 +16,8 @@ interface ProjectPurges {
 
 /**
  * Which runs people have purged, and the sweeping up: when a purge arrives, or data of a purged run does, the run's
- * document is emptied and the blobs of its segments are removed. Segments carry their writer's id, so no other run shares them.
+ * document is emptied and the blobs of its segments are removed. Segments carry their writer's id, so no other run shares them;
+ * files and images may be those of other runs too, and stay.
  */
 export class PurgedRuns {
   readonly #replica: Replica;
@@ -118,8 +119,10 @@ export class PurgedRuns {
     const name = runDocumentName(run);
     if ((await this.#replica.info(name)) === undefined) return;
     const digests = await this.#replica.read(name, (doc) => {
+      const document = new RunDocument(doc);
       const found: BlobDigest[] = [];
-      for (const segment of new RunDocument(doc).segments()) found.push(segment.digest);
+      for (const { digest, levels } of document.segments()) found.push(digest, ...levels.map((level) => level.digest));
+      for (const { digest } of document.objects()) found.push(digest);
       return found;
     });
     await this.#replica.transact(name, (doc) => new RunDocument(doc).clear());

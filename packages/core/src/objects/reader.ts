@@ -26,6 +26,8 @@ export interface ObjectRequest {
   end?: 'first' | 'last';
   /** At most so many rows, 1 to 10,000. */
   limit: number;
+  /** At most so many UTF-16 units of text and data, but always a row; as many as there are without it. */
+  characters?: number;
   /** Go on where an answer to the same question stopped: its `next`. */
   after?: RowPlace;
   /** Rows of one writer only. */
@@ -192,8 +194,9 @@ export class ObjectReader {
       searched += found.length;
       rows = [...rows, ...found.filter(fits)].sort(inOrder).slice(0, limit + 1);
     }
-    if (rows.length > limit) {
-      rows = rows.slice(0, limit);
+    const room = Math.min(limit, roomFor(rows, request.characters ?? Infinity));
+    if (rows.length > room) {
+      rows = rows.slice(0, room);
       result.next = placeOf(rows.at(-1)!, x);
     }
     result.rows = sign > 0 ? rows : rows.reverse();
@@ -261,6 +264,16 @@ export class ObjectReader {
       throw error;
     }
   }
+}
+
+/** How many rows, from the first on, have no more text than that; at least one. */
+function roomFor(rows: readonly PlacedRow[], characters: number): number {
+  let left = characters;
+  for (let index = 0; index < rows.length; index++) {
+    left -= rows[index]!.text.length + rows[index]!.meta.length;
+    if (left < 0) return Math.max(1, index);
+  }
+  return Infinity;
 }
 
 interface Candidate {
