@@ -44,7 +44,8 @@ def saved(value: Any) -> Saved:
         raise TypeError(
             f"source must be a path, bytes, an open file, a figure, a model or an object, not {type(value).__name__}"
         )
-    for kind in (_torch, _keras):
+    # Keras first: its models are torch modules too when torch computes for it.
+    for kind in (_keras, _torch):
         found = kind(value)
         if found is not None:
             return found
