@@ -127,7 +127,11 @@ class Collector:
         entry = self._about["entry"]
         files = [path for path in modules if source.is_local(path, self._local)]
         if entry:
-            files = [entry, *(source.imported_files(entry, self._local) if entry.endswith(".py") else ()), *files]
+            files = [
+                entry,
+                *(source.imported_files(entry, self._local, self._about["sys_path"]) if entry.endswith(".py") else ()),
+                *files,
+            ]
         files = list(dict.fromkeys(os.path.realpath(path) for path in files))
         if self._as_committed and self._checkout is not None:
             # git has them, except what it was told to ignore and what lies outside.

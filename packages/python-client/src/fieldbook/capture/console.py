@@ -60,6 +60,8 @@ class ConsoleFolder:
         self._row = 0
         self._column = 0
         self._rest = ""
+        #: Whether rows above the last were written to since they were returned.
+        self._over = False
 
     @property
     def open_line(self) -> str:
@@ -97,6 +99,7 @@ class ConsoleFolder:
         first, *others = text.split("\n")
         line = self._rows[-1] + first
         if others:
+            self._leave(lines)
             finished = [line, *others[:-1]]
             lines += finished
             self._rows[-1:] = finished[-ROWS:]
@@ -107,6 +110,13 @@ class ConsoleFolder:
             self._trim(lines)
         self._rows[-1] = line
         self._column = len(line)
+
+    def _leave(self, lines: list[str]) -> None:
+        """The cursor goes where it never was: what it wrote over on the way is final."""
+        if self._over:
+            self._over = False
+            lines += [row for row, said in zip(self._rows[:-1], self._said) if row != said]
+            self._said[:-1] = self._rows[:-1]
 
     def _trim(self, lines: list[str]) -> None:
         """Lets go of rows that no cursor can go back to; those that were written over are said again."""
@@ -133,6 +143,7 @@ class ConsoleFolder:
     def _write(self, text: str) -> None:
         row = self._rows[self._row]
         column = self._column
+        self._over = self._over or self._row < len(self._rows) - 1
         if column == 0 and ("\x1b" in row or "\x1b" in text):
             row = text  # colours have no width, so columns say nothing here
         else:
@@ -145,6 +156,7 @@ class ConsoleFolder:
         if self._row < len(self._rows) - 1:
             self._row += 1
             return
+        self._leave(lines)
         lines.append(self._rows[-1])
         self._said[-1] = self._rows[-1]
         self._rows.append("")
@@ -164,8 +176,10 @@ class ConsoleFolder:
             self._row = min(len(self._rows) - 1, self._row + count)
             self._column = 0 if final == "E" else self._column
         elif final == "K" and params in ("", "0"):
+            self._over = self._over or self._row < len(self._rows) - 1
             self._rows[self._row] = self._rows[self._row][: self._column]
         elif final == "K":
+            self._over = self._over or self._row < len(self._rows) - 1
             self._rows[self._row] = ""
         elif final == "D":
             self._column = max(0, self._column - count)

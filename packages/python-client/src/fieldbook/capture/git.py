@@ -8,6 +8,8 @@ left out and told in ``notes``.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 
 from .. import environment
@@ -40,6 +42,7 @@ class Checkout:
         self._unwanted = unwanted
         self._seconds = seconds
         self._born = True
+        self._index: str | None = None
 
     def describe(self) -> dict[str, Any] | None:
         """Facts of the checkout, None outside of any: ``commit``, ``message``, ``author``, ``date``, ``branch``,
@@ -65,6 +68,26 @@ class Checkout:
         is too large. Adds to ``notes`` what a reader of the patch must know."""
         if self.root is None:
             return None
+        # `git diff` writes what it learns about unchanged files into the index, and somebody may be using that.
+        with tempfile.TemporaryDirectory(prefix="fieldbook-") as folder:
+            self._index = self._copy_of_index(folder)
+            try:
+                return self._patch()
+            finally:
+                self._index = None
+
+    def _copy_of_index(self, folder: str) -> str | None:
+        said = self._git("rev-parse", "--git-path", "index")
+        if said is None or said.status != 0:
+            return None
+        copy = os.path.join(folder, "index")
+        try:
+            shutil.copyfile(os.path.join(self.root or "", said.text.rstrip("\n")), copy)
+        except OSError:
+            return None  # no index yet
+        return copy
+
+    def _patch(self) -> bytes | None:
         base = "HEAD" if self._born else _EMPTY_TREE
         plain = ["diff", base, "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short"]
         said = self._git(*plain, "--binary", limit=PATCH_BYTES)
@@ -99,6 +122,7 @@ class Checkout:
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C",
+            **({"GIT_INDEX_FILE": self._index} if self._index else {}),
         }
         config = ["-c", "core.quotepath=false", "-c", "core.fsmonitor=false", "-c", "color.ui=false"]
         return run(

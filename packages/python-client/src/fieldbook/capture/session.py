@@ -124,7 +124,11 @@ class Session:
         """Files of local modules, as many as a message takes."""
         found: list[str] = []
         size = 0
-        for path in source.loaded_modules(source.roots(self.entry, _cwd())):
+        for path in source.loaded_modules(
+            source.roots(
+                self.entry, _cwd(), source.checkout_root(os.path.dirname(self.entry) if self.entry else _cwd())
+            )
+        ):
             size += len(path) + 8
             if size > link.MESSAGE_BYTES // 2:
                 break

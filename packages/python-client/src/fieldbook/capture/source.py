@@ -164,6 +164,18 @@ def roots(entry: str | None, folder: str | None, root: str | None = None) -> lis
     return [place for place in found if not any(place != wide and _below(place, wide) for wide in found)]
 
 
+def checkout_root(folder: str | None) -> str | None:
+    """The folder around this one that has a ``.git``."""
+    for _ in range(32):
+        if folder is None:
+            return None
+        if os.path.exists(os.path.join(folder, ".git")):
+            return folder
+        above = os.path.dirname(folder)
+        folder = above if above != folder else None
+    return None
+
+
 def loaded_modules(local: list[str], limit: int = FILES) -> list[str]:
     """Files of the modules that this process has imported from these folders, without what is installed."""
     found: list[str] = []
@@ -194,15 +206,20 @@ _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
-def imported_files(entry: str, local: list[str], limit: int = FILES) -> list[str]:
+def imported_files(entry: str, local: list[str], path: Iterable[str] = (), limit: int = FILES) -> list[str]:
     """The local modules that a script imports, by its import statements and theirs: what is known without running it."""
     seen = {entry}
     waiting = [entry]
-    places = [os.path.dirname(entry), *local]
+    searched = [os.path.abspath(place) for place in path]
+    places = [
+        os.path.dirname(entry),
+        *(place for place in searched if is_local(os.path.join(place, "x"), local)),
+        *local,
+    ]
     while waiting and len(seen) < limit:
-        path = waiting.pop()
-        for name, level in _imports_of(path):
-            bases = [_up(os.path.dirname(path), level - 1)] if level else places
+        file = waiting.pop()
+        for name, level in _imports_of(file):
+            bases = [_up(os.path.dirname(file), level - 1)] if level else places
             for base in bases:
                 for found in _files_of(base, name):
                     if found not in seen and is_local(found, local):
