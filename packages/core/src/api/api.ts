@@ -7,6 +7,7 @@ import { errorResponse, json } from './http.ts';
 import { openApiDocument } from './openapi.ts';
 import type { ApiOptions } from './options.ts';
 import { RouteTable } from './route.ts';
+import { blobCareRoutes } from './routes/blob-care.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { editRoutes } from './routes/edits.ts';
@@ -58,6 +59,7 @@ export function createApi(options: ApiOptions): Api {
     ...documentRoutes(context),
     ...fileRoutes(context),
     ...blobRoutes(context),
+    ...blobCareRoutes(context),
     ...programRoutes(context),
     ...queryRoutes(context),
     ...eventRoutes(context),

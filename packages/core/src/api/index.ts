@@ -5,8 +5,13 @@ export { errorResponse, json, jsonBytes, statusOf } from './http.ts';
 export type {
   ApiActions,
   ApiOptions,
+  BlobCheck,
+  BlobRepair,
   DeviceInfo,
+  Evicted,
+  EvictRequest,
   FileHealth,
+  Incomplete,
   JournalHealth,
   LiveSource,
   LiveValues,

@@ -105,6 +105,63 @@ export interface ApiActions {
   demo(): Promise<{ project: string; runs: number }>;
   /** Resolves when everything in the journals is taken in and durable. */
   drain(): Promise<void>;
+  /** Removes local bytes of files that enough other replicas prove to hold. Throws `peer_unreachable`. */
+  evict(request: EvictRequest): Promise<Evicted>;
+  /** Reads and hashes blobs from behind a digest on, for a while. */
+  checkBlobs(after: string): Promise<BlobCheck>;
+  /** What ought to be here and is not. */
+  findIncomplete(): Promise<readonly Incomplete[]>;
+  /** Sets damaged blobs aside and fetches them, and those that are missing, from other replicas. */
+  repairBlobs(digests: readonly BlobDigest[]): Promise<BlobRepair>;
+}
+
+export interface EvictRequest {
+  /** Only what is older, in ms; null for everything. */
+  olderThanMs: number | null;
+  /** So much of the newest stays; null for none of it. */
+  keepBytes: number | null;
+  /** How many other replicas must prove that they hold a file. */
+  replicas: number;
+  /** Points too. */
+  points: boolean;
+  /** Everything but the removal. */
+  dryRun: boolean;
+}
+
+export interface Evicted {
+  dryRun: boolean;
+  evicted: { run: string; path: string; size: number }[];
+  /** Freed, which is less than the sizes when files share chunks. */
+  bytes: number;
+  /** What stays although it was asked for. */
+  kept: { run: string; path: string; size: number; reason: string }[];
+  /** Who was asked. */
+  replicas: string[];
+}
+
+export interface BlobCheck {
+  checked: number;
+  bytes: number;
+  corrupt: readonly BlobDigest[];
+  /** Where to go on; null at the end. */
+  next: BlobDigest | null;
+}
+
+export interface Incomplete {
+  run: string;
+  /** `(points)` for segments. */
+  path: string;
+  missing: readonly BlobDigest[];
+}
+
+export interface BlobRepair {
+  repaired: readonly BlobDigest[];
+  /** No reachable replica has them. */
+  failed: readonly BlobDigest[];
+  /** Damaged blobs that were moved to `blobs/corrupt`. */
+  setAside: number;
+  /** Strays of crashes that were removed. */
+  swept: number;
 }
 
 export interface DeviceInfo {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { ErrorCode } from '@fieldbook/core';
 import { FieldbookError } from '@fieldbook/core';
@@ -7,6 +8,15 @@ export interface Call {
   query?: Readonly<Record<string, string | number | undefined>>;
   /** Sent as JSON. */
   body?: unknown;
+  /** How long the answer may take, when that is longer than usual. */
+  timeoutMs?: number;
+}
+
+/** An answer whose body comes in pieces. */
+export interface Download {
+  status: number;
+  headers: Readonly<Record<string, string | undefined>>;
+  body: AsyncIterable<Uint8Array>;
 }
 
 /** The API of this machine's field book: a running agent's over HTTP, or opened for one command in this process. */
@@ -16,6 +26,8 @@ export interface Client {
   url: string | null;
   /** The JSON answer. Throws the error that the API answered. */
   call<T>(method: 'GET' | 'POST', path: string, call?: Call): Promise<T>;
+  /** The bytes at a path. Throws the error that the API answered; the body throws when the answer breaks off. */
+  download(path: string, query: Call['query'], headers: Readonly<Record<string, string>>): Promise<Download>;
   close(): Promise<void>;
 }
 
@@ -27,8 +39,27 @@ export function agentClient(url: string, token: string, timeoutMs = 60_000): Cli
     url,
     call: async <T>(method: 'GET' | 'POST', path: string, call: Call = {}) => {
       const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-      const answer = await send(url, connections, { method, path: pathOf(path, call.query), body, token, timeoutMs });
+      const answer = await send(url, connections, {
+        method,
+        path: pathOf(path, call.query),
+        body,
+        token,
+        timeoutMs: call.timeoutMs ?? timeoutMs,
+      });
       return decodeAnswer<T>(answer.status, answer.text);
+    },
+    download: async (path, query, headers) => {
+      const response = await begin(url, connections, {
+        method: 'GET',
+        path: pathOf(path, query),
+        body: undefined,
+        token,
+        timeoutMs,
+        headers,
+      });
+      const status = response.statusCode ?? 0;
+      if (status >= 400) decodeAnswer(status, await textOf(response));
+      return { status, headers: response.headers as Record<string, string | undefined>, body: response };
     },
     close: async () => connections.destroy(),
   };
@@ -63,24 +94,30 @@ interface Sent {
   body: string | undefined;
   token: string;
   timeoutMs: number;
+  headers?: Readonly<Record<string, string>>;
 }
 
-function send(
+async function send(url: string, agent: HttpAgent, sent: Sent): Promise<{ status: number; text: string }> {
+  const response = await begin(url, agent, sent);
+  return { status: response.statusCode ?? 0, text: await textOf(response) };
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Sends a request; resolves with the head of the answer. */
+function begin(
   url: string,
   agent: HttpAgent,
-  { method, path, body, token, timeoutMs }: Sent,
-): Promise<{ status: number; text: string }> {
+  { method, path, body, token, timeoutMs, headers: more = {} }: Sent,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+    const headers: Record<string, string> = { ...more, authorization: `Bearer ${token}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
-    const request = httpRequest(new URL(path, url), { method, agent, headers, timeout: timeoutMs }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-      );
-      response.on('error', reject);
-    });
+    const request = httpRequest(new URL(path, url), { method, agent, headers, timeout: timeoutMs }, resolve);
     request.on('timeout', () =>
       request.destroy(new FieldbookError('timeout', `The agent at ${url} did not answer in ${timeoutMs / 1_000} s.`)),
     );

@@ -32,7 +32,7 @@ export async function withClient<T>(
   const client = await slowly(cli, 'Opening the field book …', () => cli.connect());
   const call: Client['call'] = (...asked) => slowly(cli, 'Reading the field book …', () => client.call(...asked));
   try {
-    return await work(telling ? client : { kind: client.kind, url: client.url, call, close: () => client.close() });
+    return await work(telling ? client : { ...client, call });
   } finally {
     await client.close();
   }

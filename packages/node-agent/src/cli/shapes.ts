@@ -110,3 +110,39 @@ export interface EditedShape {
   run: RunShape;
   edits: (object | null)[];
 }
+
+export interface FileShape {
+  version: string;
+  path: string;
+  name: string;
+  kind: string;
+  size: number | null;
+  digest: string | null;
+  mime: string | null;
+  meta: Record<string, unknown> | null;
+  at: number;
+  writer: string;
+  device: string;
+  current: boolean;
+  state: 'here' | 'elsewhere' | 'pending' | 'named' | 'removed';
+  travel: 'now' | 'request' | 'never';
+  requested: boolean;
+  source: string | null;
+  failure: string | null;
+  holders: string[];
+}
+
+export interface EvictedShape {
+  dryRun: boolean;
+  evicted: { run: string; path: string; size: number }[];
+  bytes: number;
+  kept: { run: string; path: string; size: number; reason: string }[];
+  replicas: string[];
+}
+
+export interface FileHealthShape {
+  pending: number;
+  pendingBytes: number;
+  problem: { code: string; message: string } | null;
+  failures: { run: string; path: string; code: string; message: string }[];
+}

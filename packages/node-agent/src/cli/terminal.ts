@@ -4,6 +4,8 @@ import { fitWidth, oneLine } from './width.ts';
 export interface Terminal {
   /** stdout: the answer, and nothing else. */
   out(text: string): void;
+  /** stdout, bytes as they are; resolves when there is room for more. */
+  write(bytes: Uint8Array): Promise<void>;
   /** stderr: everything said on the way. */
   err(text: string): void;
   /** stdout is a terminal: tables are for eyes and fit its width. */
@@ -30,6 +32,11 @@ export function processTerminal(): Terminal {
   const forced = (env['FORCE_COLOR'] ?? '') !== '' && env['FORCE_COLOR'] !== '0';
   return {
     out: (text) => void stdout.write(text),
+    write: (bytes) =>
+      new Promise((resolve) => {
+        if (stdout.write(bytes)) resolve();
+        else stdout.once('drain', resolve);
+      }),
     err: (text) => void stderr.write(text),
     interactive: stdout.isTTY === true,
     progress: stderr.isTTY === true && env['TERM'] !== 'dumb',

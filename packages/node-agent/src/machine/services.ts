@@ -1,7 +1,7 @@
 import { bookName, monthOf } from '@fieldbook/core';
 import type { Api } from '@fieldbook/core/api';
 import { liveSource, LiveVoice, Presence } from '@fieldbook/core/rooms';
-import { FileKeeper, Spools } from '../files/index.ts';
+import { checkBlobs, evict, FileKeeper, findIncomplete, repairBlobs, Spools } from '../files/index.ts';
 import type { Ingest, LiveMetrics } from '../ingest/index.ts';
 import { startIngest } from '../ingest/index.ts';
 import { copyDemo } from './demo.ts';
@@ -53,6 +53,7 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     relays.start();
     files.start();
   }
+  const care = { replica, blobs: machine.blobs, fetching: relays.fetching(machine.blobs), device: device.id, clock };
   const api = machine.api({
     sync: relays,
     live: liveSource(presence),
@@ -75,6 +76,21 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
         await files.drain();
         relays.start();
       },
+      evict: (request) =>
+        evict(
+          {
+            replica,
+            blobs: machine.blobs,
+            clock,
+            random,
+            peers: relays.blobPeers(),
+            holders: (document) => relays.holders(document),
+          },
+          request,
+        ),
+      checkBlobs: (after) => checkBlobs(care, after),
+      findIncomplete: () => findIncomplete(care),
+      repairBlobs: (digests) => repairBlobs(care, digests),
     },
   });
   return {

@@ -11,10 +11,11 @@ import type { Cli } from '../command.ts';
 import { printJson, withJson } from '../command.ts';
 import { EXIT } from '../exit.ts';
 import { formatBytes, formatDuration, plural } from '../format.ts';
-import type { SyncShape } from '../shapes.ts';
+import type { FileHealthShape, SyncShape } from '../shapes.ts';
 import type { Style } from '../terminal.ts';
 import { paint } from '../terminal.ts';
 import { oneLine } from '../width.ts';
+import { checkBlobs } from './doctor-blobs.ts';
 import { describePeer } from './status.ts';
 
 export interface Finding {
@@ -31,6 +32,7 @@ interface Health {
   quarantined: string[];
   clockAheadMs: number;
   journals: { problems: { path: string; code: string; message: string }[] } | null;
+  files: FileHealthShape | null;
 }
 
 /** Less than this is soon nothing on a machine that trains. */
@@ -41,9 +43,12 @@ const CLOCK_MOST_MS = 60_000;
 export function doctorCommand(program: Command, cli: Cli): void {
   const command = program
     .command('doctor')
-    .description('check this machine’s Fieldbook and say what to do; exits with 1 when something is wrong');
-  withJson(command).action(async (options: { json?: boolean }) => {
-    const findings = await examine(cli);
+    .description('check this machine’s Fieldbook and say what to do; exits with 1 when something is wrong')
+    .option('--blobs', 'read and hash every blob, and look for files that are not whole')
+    .option('--repair', 'as --blobs, and bring back what is damaged or missing from the relays');
+  withJson(command).action(async (options: { json?: boolean; blobs?: boolean; repair?: boolean }) => {
+    const repair = options.repair === true;
+    const findings = await examine(cli, options.blobs === true || repair ? { repair } : null);
     if (findings.some(({ state }) => state === 'problem')) cli.setExitCode(EXIT.failure);
     if (options.json === true) {
       printJson(cli.terminal, { findings });
@@ -59,7 +64,7 @@ export function doctorCommand(program: Command, cli: Cli): void {
 const MARK = { ok: '✓', warning: '!', problem: '✗' };
 const STYLE: Readonly<Record<Finding['state'], Style>> = { ok: 'green', warning: 'yellow', problem: 'red' };
 
-async function examine(cli: Cli): Promise<Finding[]> {
+async function examine(cli: Cli, blobs: { repair: boolean } | null): Promise<Finding[]> {
   const findings: Finding[] = [];
   const ok = (check: string, message: string): void =>
     void findings.push({ check, state: 'ok', message, advice: null });
@@ -74,11 +79,12 @@ async function examine(cli: Cli): Promise<Finding[]> {
   await checkConfig(cli, say);
   await checkDisk(cli, say);
   await checkJournals(cli, say);
-  await checkAgent(cli, say);
+  await checkAgent(cli, say, blobs);
   return findings;
 }
 
-type Say = Record<'ok', (check: string, message: string) => void> &
+/** Ways to report one finding. */
+export type Say = Record<'ok', (check: string, message: string) => void> &
   Record<'warn' | 'bad', (check: string, message: string, advice: string) => void>;
 
 async function checkHome({ home }: Cli, { ok, bad, warn }: Say): Promise<boolean> {
@@ -157,7 +163,7 @@ async function checkJournals({ home }: Cli, { ok, bad, warn }: Say): Promise<voi
   else ok('journals', `${plural(files, 'journal')} in ${home.journals}`);
 }
 
-async function checkAgent(cli: Cli, say: Say): Promise<void> {
+async function checkAgent(cli: Cli, say: Say, blobs: { repair: boolean } | null): Promise<void> {
   const { ok, warn, bad } = say;
   const presence = await readPresence(cli.home).catch(() => undefined);
   const agent = await cli.connectToAgent().catch(() => undefined);
@@ -187,6 +193,7 @@ async function checkAgent(cli: Cli, say: Say): Promise<void> {
   try {
     await checkStore(client, say);
     await checkPeers(cli, client, say);
+    if (blobs !== null) await checkBlobs(cli, client, say, blobs.repair);
   } finally {
     await client.close();
   }
@@ -209,6 +216,7 @@ async function checkStore(client: Client, { ok, warn, bad }: Say): Promise<void>
       'What could be read of it is taken in; keep the file until you know what happened to it.',
     );
   }
+  checkSpool(health.files, { ok, warn, bad });
   if (clockAheadMs > CLOCK_MOST_MS)
     warn(
       'clock',
@@ -216,6 +224,22 @@ async function checkStore(client: Client, { ok, warn, bad }: Say): Promise<void>
       'One of them is wrong: check NTP on both (timedatectl).',
     );
   else ok('clock', 'in step with every machine heard of');
+}
+
+function checkSpool(files: FileHealthShape | null, { ok, warn, bad }: Say): void {
+  if (files === null) return;
+  const { pending, pendingBytes, problem, failures } = files;
+  const waits = `${plural(pending, 'file')} of ${formatBytes(pendingBytes)} to be stored`;
+  if (problem !== null)
+    bad(
+      'spool',
+      `${waits}: ${problem.message}`,
+      'Points are still taken in, and nothing is lost while the journals stay.',
+    );
+  else ok('spool', pending === 0 ? 'no file waits to be stored' : waits);
+  for (const { run, path, code, message } of failures) {
+    if (code !== 'disk_full') warn('file', `${path} of ${run}: ${message}`, 'Upload it again if you still have it.');
+  }
 }
 
 async function checkPeers(cli: Cli, client: Client, { ok, warn, bad }: Say): Promise<void> {

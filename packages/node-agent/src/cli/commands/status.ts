@@ -4,7 +4,7 @@ import type { Cli } from '../command.ts';
 import { printJson, withJson } from '../command.ts';
 import { EXIT } from '../exit.ts';
 import { formatAgo, formatBytes, plural } from '../format.ts';
-import type { PeerShape, ProjectShape, SyncShape } from '../shapes.ts';
+import type { FileHealthShape, PeerShape, ProjectShape, SyncShape } from '../shapes.ts';
 import { facts } from '../table.ts';
 
 export function statusCommand(program: Command, cli: Cli): void {
@@ -24,7 +24,10 @@ export function statusCommand(program: Command, cli: Cli): void {
       const { projects } = await client.call<{ projects: ProjectShape[] }>('GET', '/projects');
       const sync = await client.call<SyncShape>('GET', '/sync');
       const device = await client.call<{ device: string; by: string; version: string }>('GET', '/device');
-      const health = await client.call<{ journals: { problems: { message: string }[] } | null }>('GET', '/health');
+      const health = await client.call<{
+        journals: { problems: { message: string }[] } | null;
+        files: FileHealthShape | null;
+      }>('GET', '/health');
       const problems = health.journals?.problems ?? [];
       const runs = projects.reduce((sum, project) => sum + project.runs, 0);
       const active = projects.reduce((sum, project) => sum + project.running, 0);
@@ -37,6 +40,7 @@ export function statusCommand(program: Command, cli: Cli): void {
           ...device,
           projects,
           sync,
+          files: health.files,
         });
         return;
       }
@@ -53,6 +57,7 @@ export function statusCommand(program: Command, cli: Cli): void {
               ? null
               : `${plural(problems.length, 'problem')}: ${problems[0]!.message} "fieldbook doctor" says more.`,
           ],
+          ['files', describeSpool(health.files)],
           ...(sync.peers.length === 0
             ? [['relays', 'none: what is here is only here'] as const]
             : sync.peers.map((peer) => ['relay', describePeer(peer, cli.now())] as const)),
@@ -62,6 +67,14 @@ export function statusCommand(program: Command, cli: Cli): void {
       await client.close();
     }
   });
+}
+
+/** What waits in the spool and why; null when nothing does. */
+function describeSpool(files: FileHealthShape | null): string | null {
+  if (files === null || (files.pending === 0 && files.problem === null)) return null;
+  const { pending, pendingBytes, problem } = files;
+  const waits = `${plural(pending, 'file')} of ${formatBytes(pendingBytes)} to be stored`;
+  return problem === null ? waits : `${waits}: ${problem.message}`;
 }
 
 /** One line about a relay: where, connected or why not, what waits. */
