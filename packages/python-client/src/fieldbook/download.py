@@ -18,7 +18,12 @@ def download(run: Run, path: str, destination: str | os.PathLike[str]) -> str:
         raise ValueError("destination must not be empty: name a folder or a file")
     found = _in_spools(run, path)
     if found is None:
-        return _from_agent(run, path, target)
+        from . import reader
+
+        try:
+            return reader.download(run._home, run.project, run.id, path, target)
+        except KeyError:
+            raise FileNotFoundError(f"no file lies under {path!r} of run {run.id} on this machine") from None
     place, name = found
     if os.path.isdir(target) or target.endswith(("/", os.sep)):
         target = os.path.join(target, media.check_name(name))
@@ -49,11 +54,3 @@ def _in_spools(run: Run, path: str) -> tuple[str, str] | None:
                 if newest is None or record["time"] >= newest[0]:
                     newest = (record["time"], place, record["name"])
     return (newest[1], newest[2]) if newest is not None and os.path.exists(newest[1]) else None
-
-
-def _from_agent(run: Run, path: str, target: str) -> str:
-    try:
-        from .reader import download as fetch
-    except ImportError:
-        raise FileNotFoundError(f"no file lies under {path!r} of run {run.id} on this machine") from None
-    return fetch(run._home, run.project, run.id, path, target)

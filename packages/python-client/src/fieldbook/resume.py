@@ -1,6 +1,6 @@
 """``init(run_id=…, resume=True)``: automatic steps go on where the run left off, as far as this machine knows.
 
-Nobody is asked but the disk: the run's journals that lie here, and this machine's field book where an agent keeps one.
+What is known are the run's journals that lie here, and what an agent of this machine has taken in and still runs.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ def continue_steps(run: Run) -> None:
 
 
 def _from_agent(run: Run, numbers: dict[str, float]) -> bool:
-    """The same from what an agent of this home has taken in and cleared away. False when there is none."""
+    """The same from what a running agent has taken in and cleared away. False when there is none, or no answer."""
     try:
         from .reader import last_steps
-    except ImportError:
+
+        steps = last_steps(run._home, run.project, run.id)
+    except Exception as error:
+        warn(f"the agent could not say where run {run.id} left off: {error}")
         return False
-    steps = last_steps(run._home, run.project, run.id)
     if steps is None:
         return False
     for path, step in steps.items():
