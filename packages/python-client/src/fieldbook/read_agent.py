@@ -152,9 +152,9 @@ class AgentSource:
 
     def _refuse_holes(self, state: dict[str, Any], path: str, answer: dict[str, Any]) -> None:
         if answer["missing"] or answer["corrupt"]:
-            count = sum(piece["points"] for piece in (*answer["missing"], *answer["corrupt"]))
+            count = sum(piece.get("points", piece.get("rows", 0)) for piece in (*answer["missing"], *answer["corrupt"]))
             raise FileNotFoundError(
-                f"up to {count} points of run {state['id']} are recorded, but their bytes are not on this machine; "
+                f"up to {count} values of run {state['id']} are recorded, but their bytes are not on this machine; "
                 f"'fieldbook sync' brings them where a relay has them"
             )
 
@@ -163,7 +163,8 @@ class AgentSource:
         found: list[dict[str, Any]] = []
         asked: dict[str, Any] = {"path": path, "project": state["project"], "limit": _PAGE}
         while True:
-            page = self.call("GET", f"/runs/{_segment(state['id'])}/objects", asked)
+            page = self.call("GET", f"/runs/{_segment(state['id'])}/object", asked)
+            self._refuse_holes(state, path, page)
             found.extend(_row(row) for row in page["rows"])
             if page["next"] is None:
                 return found
@@ -342,7 +343,10 @@ def _metric(summary: dict[str, Any]) -> dict[str, float]:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return row
+    file = row["file"]
+    if file is not None:
+        file = {"name": file["name"], "size": file["size"], "mime": file["mime"], "sha256": file["digest"]}
+    return {**row, "step": _number(row["step"]), "time": float(row["time"]), "file": file}
 
 
 def _edited(value: Any) -> Any:

@@ -69,6 +69,8 @@ class DiskSource:
 
     def rows(self, state: dict[str, Any], path: str) -> list[dict[str, Any]]:
         """All rows of a series of objects, in the same order."""
+        if path not in state["kinds"]:
+            return []
         self._need_all(state)
         found: list[dict[str, Any]] = []
         for writer in sorted(self._writers(state, path), key=lambda writer: writer.id):
@@ -77,7 +79,7 @@ class DiskSource:
 
     def files(self, state: dict[str, Any]) -> list[dict[str, Any]]:
         """Versions of files, the newest first, as the agent's API lists them where that can be known here."""
-        writers = self._writers(state, None)
+        writers: list[Writer] = state["folded"]
         removals = [removal for writer in writers for removal in writer.removals]
         versions = sorted((file for writer in writers for file in writer.files), key=_age, reverse=True)
         taken: set[str] = set()
@@ -162,10 +164,11 @@ class DiskSource:
             return None
         state = fold(run, project, writers)
         state["folders"] = folders
+        state["folded"] = writers
         self._states[run] = (stamp, state)
         return state
 
-    def _writers(self, state: dict[str, Any], path: str | None) -> list[Writer]:
+    def _writers(self, state: dict[str, Any], path: str) -> list[Writer]:
         return [writer for writer in self._fold(state["folders"], path) if writer.meta is not None]
 
     def _fold(self, folders: Iterable[str], wanted: str | None) -> list[Writer]:

@@ -294,6 +294,9 @@ class Row:
         self.data: Any = row.get("data")
         #: ``name``, ``size``, ``mime``, ``sha256``; None of a value without a file.
         self.file: dict[str, Any] | None = row.get("file")
+        #: A line of the console that is still being written; a notice of what was left out.
+        self.open: bool = bool(row.get("open"))
+        self.gap: bool = bool(row.get("gap"))
         self.meta: dict[str, Any] = row.get("meta") or {}
 
     def __repr__(self) -> str:

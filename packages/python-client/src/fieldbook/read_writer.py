@@ -219,13 +219,12 @@ class Writer:
         lines = [data["text"]] if data["flags"] & _GAP else data["text"].split("\n")
         self._lines[path] = step + len(lines)
         if path == self._wanted:
-            meta = {"gap": True} if data["flags"] & _GAP else None
             for part, text in enumerate(lines):
-                self._line(step + part, text, time, sequence, part, meta)
+                self._line(step + part, text, time, sequence, part, gap=bool(data["flags"] & _GAP))
 
-    def _line(self, step: int, text: str, time: float, sequence: int, part: int, meta: dict[str, Any] | None) -> None:
-        row = {"step": float(step), "kind": "text", "text": text, "data": None, "file": None, "meta": meta}
-        self.rows.append({**row, "time": time, "ordinal": sequence, "part": part})
+    def _line(self, step: int, text: str, time: float, sequence: int, part: int, **more: bool) -> None:
+        row = {"step": float(step), "kind": "text", "text": text, "data": None, "file": None, "meta": None}
+        self.rows.append({**row, "time": time, "ordinal": sequence, "part": part, **more})
 
     def _end_lines(self, sequence: int | None = None) -> None:
         """An unfinished line that nothing replaced: a line of the last word, else one that is still open."""
@@ -235,9 +234,9 @@ class Writer:
             if path != self._wanted:
                 continue
             if sequence is None:
-                self._line(step, line["text"], line["time"], 0, 0, {"open": True})
+                self._line(step, line["text"], line["time"], 0, 0, open=True)
             else:
-                self._line(step, line["text"].replace("\n", " "), self.updated, sequence, 0, None)
+                self._line(step, line["text"].replace("\n", " "), self.updated, sequence, 0)
         self._open.clear()
 
     def _at(self, time: Any) -> float:
