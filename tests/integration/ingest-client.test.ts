@@ -4,11 +4,14 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DeviceId, ProjectId, RunId } from '@fieldbook/core';
+import type { BlobDigest, DeviceId, ProjectId, RunId } from '@fieldbook/core';
 import { runDocumentName } from '@fieldbook/core';
 import { RunDocument } from '@fieldbook/core/documents';
+import { fileVersions } from '@fieldbook/core/files';
 import type { RunState } from '@fieldbook/core/fold';
 import { Library } from '@fieldbook/core/library';
+import type { PlacedRow } from '@fieldbook/core/objects';
+import { ObjectReader } from '@fieldbook/core/objects';
 import type { Replica } from '@fieldbook/core/replica';
 import { openReplica } from '@fieldbook/core/replica';
 import type { SeriesPoints } from '@fieldbook/core/series';
@@ -17,6 +20,7 @@ import { levelStorage } from '@fieldbook/core/store';
 import { SeededRandom } from '@fieldbook/core/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ROOT } from '../../.ci/lib/paths.mjs';
+import { FileKeeper, Spools } from '../../packages/node-agent/src/files/index.ts';
 import type { Ingest } from '../../packages/node-agent/src/ingest/index.ts';
 import { startIngest } from '../../packages/node-agent/src/ingest/index.ts';
 import { fileBlobs } from '../../packages/node-agent/src/machine/blobs.ts';
@@ -33,14 +37,22 @@ beforeEach(async () => {
   const storage = levelStorage(await openLevel(join(home, 'store')));
   replica = await openReplica({ storage, device: DEVICE, random: new SeededRandom(Date.now()) });
   library = await Library.open(replica);
-  ingest = await startIngest({
+  const ports = {
     replica,
     blobs: fileBlobs(join(home, 'blobs')),
-    home: { journals: join(home, 'journals') },
+    device: DEVICE,
     clock: { now: () => Date.now() },
     timers: { after: () => () => undefined },
-    device: DEVICE,
     log: { debug() {}, info() {}, warn() {}, error() {} },
+  };
+  ingest = await startIngest({
+    ...ports,
+    spool: new FileKeeper({
+      ...ports,
+      spools: new Spools(join(home, 'journals')),
+      disk: async () => ({ free: 1e12, total: 1e12 }),
+    }),
+    home: { journals: join(home, 'journals') },
     watch: false,
   });
 });
@@ -119,4 +131,54 @@ sys.stdin.read()
   await exit;
   expect((await state('killed'))?.status).toBe('crashed');
   expect([...(await points('killed', 'loss')).values]).toEqual(Array.from({ length: 500 }, (_, step) => step));
+});
+
+it('[ING-35] shows the texts, images, files, lines and surroundings that the Python client recorded', async () => {
+  const script = python(`
+import fieldbook, sys
+with fieldbook.init("Client", run_id="carries", capture=["console", "environment"]) as run:
+    for step in range(3):
+        run["samples"].append(fieldbook.Text(f"größe {step}"), step=step)
+    run["weights"].append(fieldbook.Histogram([1, 2, 2, 3]))
+    run["notes/page"].append(fieldbook.Html("<b>bold</b>"), step=7)
+    run["model"].upload(b"weights", name="m.bin")
+    run["old"].upload(b"gone")
+    del run["old"]
+    for line in range(2500):
+        print(f"line {line}")
+    sys.stderr.write("10 %\\r20 %\\rdone\\n")
+`);
+  script.stdout!.resume();
+  expect(await once(script, 'exit')).toEqual([0, null]);
+  expect((await state('carries'))?.status).toBe('finished');
+  const entries = await replica.read(runDocumentName('carries' as RunId), (doc) =>
+    [...new RunDocument(doc).entries()].map(([, entry]) => entry),
+  );
+  const reader = new ObjectReader(fileBlobs(join(home, 'blobs')));
+  const read = async (path: string): Promise<PlacedRow[]> => (await reader.read({ entries, path, limit: 10_000 })).rows;
+  expect((await read('samples')).map(({ step, kind, text }) => [step, kind, text])).toEqual(
+    [0, 1, 2].map((step) => [step, 'text', `größe ${step}`]),
+  );
+  const [weights] = await read('weights');
+  expect([weights!.step, weights!.kind, JSON.parse(weights!.text)]).toMatchObject([
+    0,
+    'histogram',
+    { counts: expect.any(Array) },
+  ]);
+  const [page] = await read('notes/page');
+  expect(page).toMatchObject({ step: 7, kind: 'html', size: 11 });
+  // Its bytes are durable before its row is.
+  expect(await fileBlobs(join(home, 'blobs')).read(page!.digest as BlobDigest)).toEqual(
+    new TextEncoder().encode('<b>bold</b>'),
+  );
+  const lines = (await read('console/stdout')).map(({ text }) => text);
+  expect(lines).toEqual(Array.from({ length: 2500 }, (_, line) => `line ${line}`));
+  expect((await read('console/stderr')).map(({ text }) => text)).toEqual(['done']);
+  const versions = fileVersions(entries.filter((entry) => entry.kind === 'file'));
+  expect(versions.filter(({ current }) => current).map(({ entry }) => [entry.path, entry.size])).toEqual(
+    expect.arrayContaining([['model', 7]]),
+  );
+  expect(versions.find(({ entry }) => entry.path === 'old')).toMatchObject({ removed: true, current: false });
+  const sections = entries.flatMap((entry) => (entry.kind === 'capture' ? [entry.section] : []));
+  expect(sections).toEqual(expect.arrayContaining(['python', 'machine']));
 });

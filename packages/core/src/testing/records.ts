@@ -4,7 +4,7 @@ import type { AttributePath, DeviceId, EditId, ProjectId, RunId, WriterId } from
 import { base32 } from '../ids.ts';
 import type { AttributeValue, Card, Edit, MetricSummary } from '../record/index.ts';
 import { RUN_STATUSES } from '../record/index.ts';
-import type { SeededRandom } from './random.ts';
+import { SeededRandom } from './random.ts';
 
 const T0 = 1_768_478_400_000;
 
@@ -74,6 +74,8 @@ export function randomCard(random: SeededRandom, override: Partial<Card> = {}): 
   for (let index = random.int(8); index > 0; index--) metrics.set(randomPath(random), randomMetric(random));
   const status = random.pick(RUN_STATUSES);
   const created = T0 + random.int(1_000_000);
+  // Of its own, so that golden files that were made with a seed stay as they are when a field is added.
+  const rest = new SeededRandom(created);
   return makeCard({
     ordinal: random.int(1_000_000),
     created,
@@ -88,6 +90,8 @@ export function randomCard(random: SeededRandom, override: Partial<Card> = {}): 
     host: random.chance(0.7) ? 'gpu-1' : null,
     attributes,
     metrics,
+    role: rest.chance(0.2) ? 'system' : null,
+    removed: Array.from({ length: rest.chance(0.3) ? 1 + rest.int(3) : 0 }, () => randomPath(rest)),
     ...override,
   });
 }
