@@ -6,6 +6,7 @@ import { displayWidth, manyLines } from './width.ts';
 
 const terminal = (override: Partial<Terminal> = {}): Terminal => ({
   out: () => undefined,
+  write: async () => undefined,
   err: () => undefined,
   interactive: false,
   progress: false,

@@ -86,7 +86,6 @@ export class FileKeeper implements Spool {
   readonly #working = new Map<string, Promise<void>>();
   /** The large file that is being stored. */
   #large: string | null = null;
-  #full: FileStatus['problem'] = null;
   #cycle: Promise<void> = Promise.resolve();
   #cancel: (() => void) | undefined;
   #dueAt = 0;
@@ -134,7 +133,9 @@ export class FileKeeper implements Spool {
     const failures = [...this.#failures.values()]
       .slice(0, FAILURES_SHOWN)
       .map(({ run, path, code, message }) => ({ run, path, code, message }));
-    return { pending: this.#pending.size, pendingBytes, problem: this.#full ?? this.#objects.problem, failures };
+    const full = [...this.#failures.values()].find(({ code }) => code === 'disk_full');
+    const problem = full === undefined ? this.#objects.problem : { code: full.code, message: full.message };
+    return { pending: this.#pending.size, pendingBytes, problem, failures };
   }
 
   async close(): Promise<void> {
@@ -270,13 +271,11 @@ export class FileKeeper implements Spool {
     try {
       await this.#store(job);
       this.#forget(key);
-      this.#full = null;
     } catch (error) {
       const { code, message } = asFieldbookError(error, 'storage_failed');
       if (code === 'closed' || code === 'store_closed') return;
       const wait = Math.min(before === undefined ? RETRY_FIRST : before.wait * 2, RETRY_LAST);
       this.#failures.set(key, { run, path: entry.path, code, message, wait, seen, retryAt: clock.now() + wait });
-      if (code === 'disk_full') this.#full = { code, message };
       if (before?.message !== message)
         log.warn('file_not_stored', { run, path: entry.path, folder: folder.path, code, message });
       await this.#say(job, message);
@@ -370,7 +369,6 @@ export class FileKeeper implements Spool {
   #forget(key: string): void {
     this.#pending.delete(key);
     this.#failures.delete(key);
-    if ([...this.#failures.values()].every(({ code }) => code !== 'disk_full')) this.#full = null;
   }
 }
 
