@@ -21,7 +21,8 @@ import fieldbook
 from capture_support import Captured, environment, run_in
 from fieldbook import journal
 from fieldbook.capture import console
-from fieldbook.capture.console import ConsoleFolder, Stream
+from fieldbook.capture.console import Stream
+from fieldbook.capture.console_folder import LINE, ConsoleFolder
 from support import Home
 
 CONSOLE = {"FIELDBOOK_CAPTURE": "console"}
@@ -109,7 +110,7 @@ def test_pieces_do_not_matter() -> None:
 def test_a_line_without_end_does_not_fill_memory() -> None:
     folder = ConsoleFolder()
     lines = folder.feed("x" * 1_000_000)
-    assert max(map(len, lines)) <= console.LINE
+    assert max(map(len, lines)) <= LINE
     assert sum(map(len, lines + folder.close())) == 1_000_000
 
 

@@ -109,6 +109,13 @@ def test_the_warning_is_on_the_terminal_and_the_flag_in_the_run(home: Home, tmp_
     assert found.files()["source/untracked/new.py"] == b"x = 1\n"
 
 
+def test_many_runs_of_one_process_warn_once(home: Home, tmp_path: Path) -> None:
+    """[CAP-3]"""
+    folder = project(tmp_path / "x", {"t.py": "import fieldbook\nfor _ in range(3): fieldbook.init('p').finish()\n"})
+    (folder / "new.py").write_text("x = 1\n")
+    assert run_in(folder, home, "t.py").stderr.count("the code is not what is committed") == 1
+
+
 def test_a_clean_tree_is_not_worth_a_word(home: Home, tmp_path: Path) -> None:
     """[CAP-3]"""
     folder = project(tmp_path / "x", {"t.py": TRAIN})

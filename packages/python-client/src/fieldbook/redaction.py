@@ -29,6 +29,7 @@ _SECRET_WORDS = frozenset(
         "accesstoken",
         "bearer",
         "cookie",
+        "jwt",
     ]
 )
 _SECRET_KEYS = frozenset(

@@ -93,12 +93,17 @@ class Companion:
         self._about = message
         self._switches = Switches(message["switches"]["on"], message["switches"]["interval"])
         redaction_of(message["secrets"])
+        # For a yaml module, last of all, so that nothing there stands in for Python's own.
+        sys.path += [
+            path for path in message["sys_path"] if path.rstrip("/").endswith(("site-packages", "dist-packages"))
+        ]
         self._started = monotonic()
         self._end: float | None = None
         self._modules: list[str] = list(message.get("modules", ()))
         self._buffer: bytes = message["rest"].encode()
         self._hears = True
-        self._notices_to_stderr = message["notices"] == "stderr"
+        #: Where a person looks: ``stderr``, or ``pipe`` when the training shows it; ``none`` when it was said before.
+        self._notices = message["notices"]
         self._training = _Process(message["pid"], message["pid_start"])
         self.journal: Run = Run(
             project=message["project"],
@@ -208,12 +213,12 @@ class Companion:
 
     def _notice(self, text: str) -> None:
         """Something that a person should hear; the empty text when there is nothing more to come."""
-        if text and self._notices_to_stderr:
+        if text and self._notices == "stderr":
             try:
                 os.write(2, f"fieldbook: {text}\n".encode())
             except OSError:
                 pass
-        elif text:
+        elif text and self._notices == "pipe":
             _say(f"! {text}\n".encode())
         if not text:
             # Whoever reads the training's stderr to its end must not wait for us.

@@ -110,12 +110,14 @@ def command(entry: str | None = None) -> dict[str, Any]:
 
 def _options() -> list[str]:
     """``-u``, ``-O``, ``-X …``: how Python itself was started."""
-    original = getattr(sys, "orig_argv", [])[1:]
-    found = []
-    for word in original:
+    words = iter(getattr(sys, "orig_argv", [])[1:])
+    found: list[str] = []
+    for word in words:
         if not word.startswith("-") or word in ("-c", "-m", "-"):
             break
         found.append(word[:200])
+        if word in ("-X", "-W", "--check-hash-based-pycs"):
+            found.append(next(words, "")[:200])
     return redaction.redact_argv(found)
 
 

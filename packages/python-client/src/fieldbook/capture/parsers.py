@@ -189,20 +189,39 @@ def _plain(omegaconf: Any, value: Any) -> Any:
     return getattr(value, "name", str(value))
 
 
+#: Programs within which a script runs, and what they parse is theirs.
+_RUNNERS = (
+    "hydra",
+    "IPython",
+    "ipykernel",
+    "ipykernel_launcher",
+    "traitlets",
+    "pytest",
+    "_pytest",
+    "torch",
+    "accelerate",
+    "pip",
+)
+
+
 def _meant(args: Any) -> bool:
     """Whether a parse is of the process's command line, or asked for by code that is neither installed nor Python's own."""
-    if args is None or list(args) == sys.argv[1:]:
-        return True
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name not in ("argparse", "functools") and not name.startswith("fieldbook."):
-            path = os.path.realpath(frame.f_code.co_filename)
-            return (
-                "site-packages" not in path and "dist-packages" not in path and not path.startswith(_LIBRARY + os.sep)
-            )
+            if name.partition(".")[0] in _RUNNERS:
+                return False
+            if args is None or list(args) == sys.argv[1:]:
+                return True
+            return _is_own(frame.f_code.co_filename)
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+def _is_own(file: str) -> bool:
+    path = os.path.realpath(file)
+    return "site-packages" not in path and "dist-packages" not in path and not path.startswith(_LIBRARY + os.sep)
 
 
 def find_namespaces(depth: int = 20) -> bool:
@@ -214,7 +233,7 @@ def find_namespaces(depth: int = 20) -> bool:
     for _ in range(depth):
         if frame is None:
             break
-        if not frame.f_globals.get("__name__", "").startswith("fieldbook."):
+        if not frame.f_globals.get("__name__", "").startswith("fieldbook.") and _is_own(frame.f_code.co_filename):
             for value in list(frame.f_locals.values()):
                 if type(value) is argparse.Namespace and vars(value):
                     parameters.note("argparse", vars(value))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..run import Run
 
 _sessions: dict[int, Session] = {}
+#: The process whose companion has a voice.
+_spoken = 0
 
 
 class Session:
@@ -115,10 +117,18 @@ class Session:
             "python": packages.interpreter(),
             "modules": self._modules()[:100],
             "notebook": self.notebook.hints() if self.notebook is not None else None,
-            "notices": "pipe" if self.notebook is not None else "stderr",
+            "notices": self._notices(),
             "secrets": redaction.known_secrets()[:50],
             "nvml": os.environ.get(environment.NVML) or None,
         }
+
+    def _notices(self) -> str:
+        """Where the companion says what a person should hear; of many runs in one process only the first says it."""
+        global _spoken
+        if _spoken == os.getpid():
+            return "none"
+        _spoken = os.getpid()
+        return "pipe" if self.notebook is not None else "stderr"
 
     def _modules(self) -> list[str]:
         """Files of local modules, as many as a message takes."""
