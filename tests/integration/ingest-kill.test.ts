@@ -10,6 +10,8 @@ import { mintWriterId } from '@fieldbook/core';
 import { RunDocument, Workspace } from '@fieldbook/core/documents';
 import { JournalWriter } from '@fieldbook/core/journal';
 import { Library } from '@fieldbook/core/library';
+import type { RowPlace } from '@fieldbook/core/objects';
+import { ObjectReader } from '@fieldbook/core/objects';
 import { openReplica } from '@fieldbook/core/replica';
 import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
@@ -28,6 +30,8 @@ class Script {
   readonly writer: WriterId;
   readonly run: string;
   readonly logged = METRICS.map(() => [] as [ordinal: number, step: number, value: number][]);
+  readonly lines: string[] = [];
+  readonly files: number[] = [];
   readonly #random: SeededRandom;
   readonly #folder: string;
   #number = 0;
@@ -52,6 +56,11 @@ class Script {
       chosen.forEach((metric, at) => this.logged[metric]!.push([this.#journal.sequence, step, values[at]!]));
       this.#journal.scalars(Date.now(), step, chosen, values);
     }
+    for (let count = this.#random.int(4); count > 0; count--) this.#print();
+    if (this.#random.chance(0.1)) {
+      this.files.push(this.#journal.sequence);
+      this.#journal.json('FILE', { time: Date.now(), path: 'model', name: 'm', spool: 'm' });
+    }
     if (this.#random.chance(0.1))
       this.#journal.json('ATTRS', { time: Date.now(), set: { n: this.#journal.sequence }, del: [] });
     this.#flush();
@@ -61,6 +70,14 @@ class Script {
       this.#number++;
       this.#begin(this.#journal.sequence);
     }
+  }
+
+  #print(): void {
+    const { sequence } = this.#journal;
+    if (this.#random.chance(0.2)) return this.#journal.console(Date.now(), 2, 1, `progress ${sequence}`);
+    const lines = Array.from({ length: 1 + this.#random.int(50) }, (_, line) => `line ${sequence}.${line}`);
+    this.lines.push(...lines);
+    this.#journal.console(Date.now(), 1, 0, lines.join('\n'));
   }
 
   close(): void {
@@ -115,7 +132,7 @@ async function victim(home: string, started: number): Promise<ChildProcess & { c
 }
 
 it(
-  '[ING-20] kill -9 while journals are taken in loses no point and doubles none',
+  '[ING-20] [ING-23] kill -9 while journals are taken in loses no point, line or file and doubles none',
   async () => {
     const seed = Date.now() % 1e9;
     const random = new SeededRandom(seed);
@@ -166,14 +183,33 @@ it(
       await ingest.drain();
       expect(ingest.status()).toMatchObject({ writers: 4, active: 0, problems: [] });
       const reader = new SeriesReader(blobs);
+      const objects = new ObjectReader(blobs);
       for (const run of new Set(scripts.map((script) => script.run))) {
         const entries = await replica.read(`run/${run}` as DocumentName, (doc) =>
           [...new RunDocument(doc).entries()].map(([, entry]) => entry),
         );
         expect(
-          entries.filter(({ kind }) => kind === 'tail'),
+          entries.filter(({ kind }) => kind === 'tail' || kind === 'objecttail'),
           `seed ${seed}`,
         ).toEqual([]);
+        for (const script of scripts.filter((one) => one.run === run)) {
+          const ask = { entries, path: 'console/stdout', writer: script.writer, limit: 10_000 };
+          const shown: string[] = [];
+          for (let after: RowPlace | undefined; ;) {
+            const answer = await objects.read({ ...ask, ...(after === undefined ? {} : { after }) });
+            shown.push(...answer.rows.map(({ text }) => text));
+            if (answer.next === null) break;
+            after = answer.next;
+          }
+          expect(shown, `seed ${seed}, lines of ${script.writer}`).toEqual(script.lines);
+          const files = entries.flatMap((one) =>
+            one.kind === 'file' && one.writer === script.writer ? [one.ordinal] : [],
+          );
+          expect(
+            files.sort((a, b) => a - b),
+            `seed ${seed}`,
+          ).toEqual(script.files);
+        }
         for (const [number, metric] of METRICS.entries()) {
           const { points, missing, corrupt } = await reader.read({ entries, metric, identities: true });
           expect([missing, corrupt]).toEqual([[], []]);
