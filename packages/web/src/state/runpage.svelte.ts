@@ -1,7 +1,10 @@
 import type { RunId } from '@fieldbook/core';
+import type { AttributePath } from '@fieldbook/core';
 import type { Change } from '@fieldbook/core/fold';
-import type { RegisterField } from '@fieldbook/core/record';
+import { changeOf } from '@fieldbook/core/fold';
+import type { AttributeValue, RegisterName } from '@fieldbook/core/record';
 import type { RunDetail } from '../worker/api.ts';
+import { registerWords } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
 
@@ -58,7 +61,24 @@ export class RunPage {
   }
 
   /** Settles a conflict: an edit that names all sides as seen. */
-  settle(field: RegisterField, value: string | boolean | null): Promise<void> {
-    return this.change(`Settled the ${field}`, { field, op: 'set', value });
+  settle(register: RegisterName, side: { op: string; value: AttributeValue }): Promise<void> {
+    return this.change(`Settled ${registerWords(register)}`, changeOf(register, side));
+  }
+
+  setAttribute(path: AttributePath, value: AttributeValue): Promise<void> {
+    return this.change(`Set ${path}`, { field: 'attribute', op: 'set', path, value });
+  }
+
+  removeAttribute(path: AttributePath): Promise<void> {
+    return this.change(`Took ${path} off`, { field: 'attribute', op: 'remove', path, value: null });
+  }
+
+  restoreAttribute(path: AttributePath): Promise<void> {
+    return this.change(`Brought back what the script said of ${path}`, {
+      field: 'attribute',
+      op: 'clear',
+      path,
+      value: null,
+    });
   }
 }

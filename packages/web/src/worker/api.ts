@@ -1,6 +1,6 @@
 import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
 import type { Change, RunState } from '@fieldbook/core/fold';
-import type { AttributeValue, Edit, RegisterField, RunStatus, Value } from '@fieldbook/core/record';
+import type { AttributeValue, Edit, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
 import type { Connection } from './shelf.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
@@ -144,7 +144,7 @@ export interface Row {
   trashed: boolean;
   notes: string;
   tags: readonly string[];
-  conflicts: readonly RegisterField[];
+  conflicts: readonly RegisterName[];
   /** An edit of it is not acknowledged yet. */
   unsaved: boolean;
   cells: Cell[];

@@ -23,19 +23,41 @@ export class Http {
     throw errorOf(response.status, body);
   }
 
-  /** The bytes of the answer; undefined for 404. Throws like `json`. */
-  async bytes(path: string): Promise<Uint8Array | undefined> {
-    const response = await this.#fetch(path, { timeoutMs: 120_000 });
+  /** The bytes of the answer, or those of `[start, end)` as far as there are any; undefined for 404. Throws like `json`. */
+  async bytes(path: string, range?: { start: number; end: number }): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const headers: Record<string, string> =
+      range === undefined ? {} : { range: `bytes=${range.start}-${range.end - 1}` };
+    const response = await this.#fetch(path, { timeoutMs: 120_000, headers });
     if (response.status === 404) return undefined;
     if (!response.ok) throw errorOf(response.status, await response.json().catch(() => undefined));
-    return new Uint8Array(await response.arrayBuffer());
+    const bytes = await bodyOf(response);
+    // A server may answer a range with the whole.
+    return range !== undefined && response.status === 200 ? bytes.slice(range.start, range.end) : bytes;
+  }
+
+  /** The bytes of the answer unless they are those that `etag` names; undefined for 404. Throws like `json`. */
+  async since(
+    path: string,
+    etag: string | null,
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer>; etag: string | null } | 'same' | undefined> {
+    const headers: Record<string, string> = etag === null ? {} : { 'if-none-match': etag };
+    const response = await this.#fetch(path, { timeoutMs: 120_000, headers });
+    if (response.status === 304) return 'same';
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw errorOf(response.status, await response.json().catch(() => undefined));
+    return { bytes: await bodyOf(response), etag: response.headers.get('etag') };
   }
 
   async #fetch(
     path: string,
-    { method = 'GET', body, timeoutMs = 20_000 }: { method?: string; body?: unknown; timeoutMs?: number },
+    {
+      method = 'GET',
+      body,
+      timeoutMs = 20_000,
+      headers: given = {},
+    }: { method?: string; body?: unknown; timeoutMs?: number; headers?: Readonly<Record<string, string>> },
   ): Promise<Response> {
-    const headers: Record<string, string> = {};
+    const headers: Record<string, string> = { ...given };
     if (this.#token !== null) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
     try {
@@ -52,6 +74,15 @@ export class Http {
   }
 }
 
+/** A connection that is cut within an answer is nobody answering, too. */
+async function bodyOf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw new FieldbookError('peer_unreachable', 'The connection was cut within an answer.', { cause: error });
+  }
+}
+
 function errorOf(status: number, body: unknown): FieldbookError {
   const error = (body as { error?: { code?: string; message?: string; details?: Record<string, unknown> } } | undefined)
     ?.error;
@@ -62,7 +93,7 @@ function errorOf(status: number, body: unknown): FieldbookError {
   );
 }
 
-/** Numbers as JSON of the API has them: NaN and infinities are strings. */
-export function floats(values: readonly (number | string)[]): Float64Array {
-  return Float64Array.from(values, Number);
+/** Numbers as JSON of the API has them: NaN and infinities are strings. Those that are numbers already stay as they are. */
+export function floats(values: ArrayLike<number | string>): Float64Array {
+  return values instanceof Float64Array ? values : Float64Array.from(values, Number);
 }

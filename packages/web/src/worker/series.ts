@@ -3,6 +3,7 @@ import type { SeriesAnswer, SeriesQuery } from './api.ts';
 import type { Http } from './http.ts';
 import { floats } from './http.ts';
 import type { Keep } from './keep.ts';
+import type { LocalSeries } from './local-series.ts';
 
 /** More points than a chart has pixels come as half as many buckets. */
 const POINTS = 2_000;
@@ -10,9 +11,9 @@ const POINTS = 2_000;
 const KEPT_BYTES = 128 * 1024 * 1024;
 const TRIM_EVERY = 50;
 
-type Numbers = readonly (number | string)[];
+type Numbers = ArrayLike<number | string>;
 
-/** As `GET /api/v1/runs/{run}/series` answers. */
+/** As `GET /api/v1/runs/{run}/series` answers, and as core's reader does, in typed arrays. */
 export interface SeriesJson {
   total: number;
   points: { steps: Numbers; times: Numbers; values: Numbers } | null;
@@ -37,54 +38,86 @@ interface Kept {
   answer: SeriesAnswer;
 }
 
+const AS_LAST_SEEN = 'As last seen in this browser.';
+
 /**
- * Series for charts: from the server when it answers, else as last seen. What was seen is kept per range, so that a
- * chart that was once drawn draws again with every server stopped.
+ * Series for charts: made here of the run's segments by the reader that agents use, so that a chart that was once drawn draws
+ * and zooms with every server stopped; from the server where segments or manifest cannot be had; else as last seen. What was
+ * drawn is kept per range too.
  */
 export class SeriesSource {
-  readonly #http: Http;
-  readonly #keep: Keep;
+  readonly #http: Pick<Http, 'json'>;
+  readonly #keep: Pick<Keep, 'getSeries' | 'putSeries' | 'trimSeries'>;
+  readonly #local: Pick<LocalSeries, 'read'>;
+  readonly #asksServer: (query: SeriesQuery) => boolean;
   #puts = 0;
 
-  constructor(http: Http, keep: Keep) {
+  /** `asksServer`: whether a series is not worth its run's whole manifest, as while a run that nobody has open grows. */
+  constructor(
+    http: Pick<Http, 'json'>,
+    keep: Pick<Keep, 'getSeries' | 'putSeries' | 'trimSeries'>,
+    local: Pick<LocalSeries, 'read'>,
+    asksServer: (query: SeriesQuery) => boolean,
+  ) {
     this.#http = http;
     this.#keep = keep;
+    this.#local = local;
+    this.#asksServer = asksServer;
   }
 
   async read(query: SeriesQuery): Promise<SeriesAnswer> {
     const key = JSON.stringify([query.run, query.metric, query.x, query.from, query.to]);
     const kept = (await this.#keep.getSeries(key).catch(() => undefined))?.value as Kept | undefined;
-    // A finished run's series does not change; the server need not say it twice.
+    // A finished run's series does not change; nobody need say it twice.
     if (kept !== undefined && kept.updated >= query.updated && query.updated > 0)
       return { ...kept.answer, origin: 'kept' };
+    let problem: unknown;
     try {
-      const parameters = new URLSearchParams({ metric: query.metric, x: query.x, points: String(POINTS) });
-      if (query.from !== null) parameters.set('from', String(query.from));
-      if (query.to !== null) parameters.set('to', String(query.to));
-      const answer = answerOf(
-        await this.#http.json<SeriesJson>(`/runs/${encodeURIComponent(query.run)}/series?${parameters}`),
-        query.x,
-      );
-      if (answer.note === null) await this.#put(key, { updated: query.updated, answer });
+      const answer = (await this.#here(query)) ?? (await this.#fromServer(query));
+      if (answer.note === null && answer.origin === 'fresh') await this.#put(key, { updated: query.updated, answer });
       return answer;
     } catch (error) {
-      if (kept !== undefined) return { ...kept.answer, origin: 'kept', note: 'As last seen in this browser.' };
-      const note = isFieldbookError(error, 'peer_unreachable')
-        ? 'Not seen in this browser before, and no server answers.'
-        : error instanceof Error
-          ? error.message
-          : String(error);
-      return {
-        x: new Float64Array(),
-        y: new Float64Array(),
-        total: 0,
-        buckets: 0,
-        band: null,
-        nonFinite: 0,
-        origin: 'absent',
-        note,
-      };
+      problem = error;
     }
+    if (kept !== undefined) return { ...kept.answer, origin: 'kept', note: AS_LAST_SEEN };
+    const note = isFieldbookError(problem, 'peer_unreachable')
+      ? 'Not seen in this browser before, and no server answers.'
+      : problem instanceof Error
+        ? problem.message
+        : String(problem);
+    return {
+      x: new Float64Array(),
+      y: new Float64Array(),
+      total: 0,
+      buckets: 0,
+      band: null,
+      nonFinite: 0,
+      origin: 'absent',
+      note,
+    };
+  }
+
+  /** Made here of the run's manifest and blobs; undefined when the server should be asked instead. */
+  async #here(query: SeriesQuery): Promise<SeriesAnswer | undefined> {
+    if (this.#asksServer(query)) return undefined;
+    try {
+      const local = await this.#local.read(query, POINTS);
+      if (local === undefined) return undefined;
+      const answer = answerOf(local.series, query.x);
+      return local.fresh ? answer : { ...answer, origin: 'kept', note: answer.note ?? AS_LAST_SEEN };
+    } catch {
+      // Its bytes cannot be had, or are of a version that this page does not know: the server may know better, and says
+      // what is wrong when it does not.
+      return undefined;
+    }
+  }
+
+  async #fromServer(query: SeriesQuery): Promise<SeriesAnswer> {
+    const parameters = new URLSearchParams({ metric: query.metric, x: query.x, points: String(POINTS) });
+    if (query.from !== null) parameters.set('from', String(query.from));
+    if (query.to !== null) parameters.set('to', String(query.to));
+    const path = `/runs/${encodeURIComponent(query.run)}/series?${parameters}`;
+    return answerOf(await this.#http.json<SeriesJson>(path), query.x);
   }
 
   async #put(key: string, value: Kept): Promise<void> {

@@ -4,12 +4,16 @@ import { RunDocument } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import * as Comlink from 'comlink';
 import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, WorkerEvent } from './api.ts';
+import { WebBlobs } from './blobs.ts';
+import { IndexedBytes } from './bytes.ts';
 import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
 import { Http } from './http.ts';
 import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
+import { LocalSeries } from './local-series.ts';
+import { Manifests } from './manifests.ts';
 import type { Glance, Project } from './project.ts';
 import { glanceKey } from './project.ts';
 import { SeriesSource } from './series.ts';
@@ -54,7 +58,14 @@ class Worker implements FieldbookWorker {
       },
     });
     this.#http = new Http(options.origin, this.#token);
-    this.#series = new SeriesSource(this.#http, keep);
+    const bytes = await IndexedBytes.open();
+    const manifests = new Manifests(this.#http, bytes, (run) => this.#shelf.get(runDocumentName(run)));
+    this.#series = new SeriesSource(
+      this.#http,
+      keep,
+      new LocalSeries(manifests, new WebBlobs(this.#http, bytes)),
+      ({ run }) => this.#growsElsewhere(run),
+    );
     this.#session = {
       connection: { state: 'connecting' },
       server: (await keep.get<ServerInfo>('server')) ?? null,
@@ -289,6 +300,13 @@ class Worker implements FieldbookWorker {
       this.#glances.delete(project.id);
       void this.#keep.put(`glance/${project.id}`, project.glance).catch(() => undefined);
     }, GLANCE_MS);
+  }
+
+  /** A run that is being written and that no room here follows: its whole document at every look would be too much. */
+  #growsElsewhere(run: RunId): boolean {
+    if (this.#session.connection.state !== 'online' || this.#shelf.get(runDocumentName(run)) !== undefined)
+      return false;
+    return this.#library.projectOf(run)?.state(run)?.status === 'running';
   }
 
   #stillListing(): boolean {

@@ -1,0 +1,142 @@
+/** Bytes under a name, with what its owner wants to know of them. */
+export interface KeptBytes {
+  key: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  /** When they were last needed, ms since the epoch; for eviction. */
+  used: number;
+  size: number;
+  note: string | null;
+}
+
+/** A bounded cache of bytes that can all be had again. */
+export interface BytesCache {
+  get(key: string): Promise<KeptBytes | undefined>;
+  put(kept: KeptBytes): Promise<void>;
+  /** Drops what is under `key` and under `key/…`. */
+  remove(key: string): Promise<void>;
+  /** Drops the longest unused beyond `limit` bytes. */
+  trim(limit: number): Promise<void>;
+}
+
+/** For a browser that stores nothing: the same, until the tab closes. */
+export class MemoryBytes implements BytesCache {
+  readonly #kept = new Map<string, KeptBytes>();
+
+  async get(key: string): Promise<KeptBytes | undefined> {
+    return this.#kept.get(key);
+  }
+
+  async put(kept: KeptBytes): Promise<void> {
+    this.#kept.delete(kept.key);
+    this.#kept.set(kept.key, kept);
+  }
+
+  async remove(key: string): Promise<void> {
+    for (const each of this.#kept.keys()) if (each === key || each.startsWith(`${key}/`)) this.#kept.delete(each);
+  }
+
+  async trim(limit: number): Promise<void> {
+    let total = 0;
+    for (const { size } of this.#kept.values()) total += size;
+    for (const { key, size } of [...this.#kept.values()].sort((a, b) => a.used - b.used)) {
+      if (total <= limit) return;
+      this.#kept.delete(key);
+      total -= size;
+    }
+  }
+}
+
+const NAME = 'fieldbook/bytes';
+const OPEN_MS = 5_000;
+
+/** In a database of its own, so that no tab with an older page hinders its first opening. */
+export class IndexedBytes implements BytesCache {
+  readonly #db: IDBDatabase;
+
+  private constructor(db: IDBDatabase) {
+    this.#db = db;
+  }
+
+  /** Memory instead, where no database opens: what is lost is only speed. */
+  static async open(): Promise<BytesCache> {
+    try {
+      return new IndexedBytes(await openDatabase());
+    } catch {
+      return new MemoryBytes();
+    }
+  }
+
+  async get(key: string): Promise<KeptBytes | undefined> {
+    const request = this.#db.transaction('bytes').objectStore('bytes').get(key);
+    return new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result as KeptBytes | undefined);
+      request.onerror = () => reject(request.error ?? new Error('a read failed'));
+    });
+  }
+
+  async put(kept: KeptBytes): Promise<void> {
+    const transaction = this.#db.transaction('bytes', 'readwrite');
+    transaction.objectStore('bytes').put(kept);
+    await done(transaction);
+  }
+
+  async remove(key: string): Promise<void> {
+    const transaction = this.#db.transaction('bytes', 'readwrite');
+    const store = transaction.objectStore('bytes');
+    store.delete(key);
+    // `0` is the character after `/`.
+    store.delete(IDBKeyRange.bound(`${key}/`, `${key}0`, false, true));
+    await done(transaction);
+  }
+
+  async trim(limit: number): Promise<void> {
+    const transaction = this.#db.transaction('bytes', 'readwrite');
+    const store = transaction.objectStore('bytes');
+    const all: { key: IDBValidKey; size: number }[] = [];
+    // The index has age and size in its key: no bytes are read to find out what to drop.
+    const request = store.index('age').openKeyCursor();
+    await new Promise<void>((resolve, reject) => {
+      request.onerror = () => reject(request.error ?? new Error('a read failed'));
+      request.onsuccess = () => {
+        const cursor = request.result;
+        if (cursor === null) return resolve();
+        all.push({ key: cursor.primaryKey, size: (cursor.key as [number, number])[1] });
+        cursor.continue();
+      };
+    });
+    let total = all.reduce((sum, { size }) => sum + size, 0);
+    for (const { key, size } of all) {
+      if (total <= limit) break;
+      store.delete(key);
+      total -= size;
+    }
+    await done(transaction);
+  }
+}
+
+function openDatabase(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, 1);
+    const timer = setTimeout(() => reject(new Error('the database does not open')), OPEN_MS);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore('bytes', { keyPath: 'key' }).createIndex('age', ['used', 'size']);
+    };
+    request.onsuccess = () => {
+      clearTimeout(timer);
+      // A newer version of the page, and whoever forgets everything, must not wait for this tab.
+      request.result.onversionchange = () => request.result.close();
+      resolve(request.result);
+    };
+    request.onerror = () => {
+      clearTimeout(timer);
+      reject(request.error ?? new Error('the database does not open'));
+    };
+  });
+}
+
+function done(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('a write failed'));
+  });
+}
