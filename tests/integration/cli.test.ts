@@ -85,7 +85,8 @@ describe('commands about runs', () => {
   });
 
   it('[CLI-40] sets and unsets attributes of a run that has ended, and brings back what the script said', async () => {
-    const shown = async (): Promise<any> => (await fieldbook(home, ['show', first, '--json'])).json;
+    const shown = async (): Promise<Awaited<ReturnType<typeof fieldbook>>['json']> =>
+      (await fieldbook(home, ['show', first, '--json'])).json;
     const before = await shown();
     const lr = before.attributes['params/lr'];
     expect([before.status, typeof lr]).toEqual(['finished', 'number']);
