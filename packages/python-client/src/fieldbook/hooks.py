@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
+from . import environment, preemption
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -42,6 +44,7 @@ def watch(run: Run) -> None:
             os.register_at_fork(after_in_child=_in_child)
     _watch_worker()
     _handle_sigterm()
+    preemption.watch(lambda: list(_runs.values()))
 
 
 def _is_worker() -> bool:
@@ -149,8 +152,9 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _terminate() -> None:
+    status = "preempted" if environment.preempts(signal.SIGTERM) else "failed"
     for run in list(_runs.values()):
-        run._close("failed", None, error="terminated by SIGTERM", signal=int(signal.SIGTERM))
+        run._close(status, None, error="terminated by SIGTERM", signal=int(signal.SIGTERM))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -159,6 +163,7 @@ def _in_child() -> None:
     """After a fork: the child lets go of the parent's lock, and dies of SIGTERM as if we were not there."""
     if signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    preemption.unwatch()
     for run in list(_runs.values()):
         run._writer.abandon()
     _runs.clear()

@@ -151,6 +151,7 @@ def entry() -> None:
 
 
 def _plan(options: Mapping[str, Any], command: list[str]) -> Any:
+    from .capture import switches
     from .launch_params import log_folders, params_of
     from .launch_record import Plan
 
@@ -166,7 +167,7 @@ def _plan(options: Mapping[str, Any], command: list[str]) -> Any:
     if run_id is None and os.environ.get(environment.RUN_ID) and (parent is None or parent[2] == project_id):
         inherited = environment.check_run_id(os.environ[environment.RUN_ID], environment.RUN_ID)
     attributes: dict[str, Any] = {}
-    if os.environ.get(environment.CAPTURE) != "0":
+    if "command" in switches.resolve(home=home):
         attributes.update((f"params/{name}", value) for name, value in params_of(command).items())
     attributes.update(_sets(options["set"]))
     return Plan(

@@ -26,7 +26,7 @@ import sys
 import termios
 from collections.abc import Mapping, Sequence
 
-from .launch_terminal import restore, set_size, size_of
+from .launch_terminal import in_foreground, restore, set_size, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,16 @@ class Child:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
+
+    def exists(self) -> bool:
+        """Whether the command's process is still there."""
+        try:
+            os.kill(self.pid, 0)
+            return True
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
 
     def tell(self, word: bytes) -> None:
         """Says a control byte to the keeper."""
@@ -355,7 +365,8 @@ def copy_terminal(streams: Streams, like: int, *, raw_output: bool) -> None:
     if streams.slave is None:
         return
     try:
-        settings = termios.tcgetattr(like)
+        # While we are in the background the shell is editing a line, with settings of its own: the fresh ones are saner.
+        settings = termios.tcgetattr(like if in_foreground(like) else streams.slave)
         if raw_output:
             settings[1] &= ~termios.OPOST
         termios.tcsetattr(streams.slave, termios.TCSANOW, settings)

@@ -38,6 +38,14 @@ _PYTHON_VALUES = ("-W", "-X", "--check-hash-based-pycs")
 _INTERPRETERS = frozenset(
     ["sh", "bash", "dash", "zsh", "ksh", "fish", "perl", "ruby", "node", "Rscript", "julia", "lua", "php"]
 )
+#: Programs whose arguments are another program.
+_STARTERS = re.compile(
+    r"torchrun|accelerate|deepspeed|horovodrun|mpirun|mpiexec|srun|env|nice|ionice|taskset|time|timeout|stdbuf|nohup|exec|sudo"
+    r"|xvfb-run|uv|pipenv|poetry|conda|docker|podman|singularity|apptainer"
+)
+_STARTER = re.compile(
+    r"torch\.distributed\.(?:run|launch)\Z|accelerate\.commands\.launch\Z|deepspeed(?:\.launcher)?|pdb\Z|cProfile\Z"
+)
 _LOG_FOLDER = re.compile(
     r"(?:tb|tensorboard|log(?:ging|s)?|summar(?:y|ies)|output|out|save|model|work|run|default_root)_?(?:log|root)?_?(?:dir|path)?\Z"
 )
@@ -99,7 +107,8 @@ def _own_arguments(command: Sequence[str]) -> list[str]:
         while index < len(words) and words[index].startswith("-"):
             if words[index] in ("-m", "-c"):
                 # The module may itself be a launcher: python -m torch.distributed.run train.py --lr 1
-                return _behind_script(words[index + 2 :])
+                starter = words[index] == "-m" and words[index + 1 : index + 2] and _STARTER.match(words[index + 1])
+                return _behind_script(words[index + 2 :]) if starter else words[index + 2 :]
             index += 2 if words[index] in _PYTHON_VALUES else 1
         return words[index + 1 :]
     if words and os.path.basename(words[0]) in _INTERPRETERS:
@@ -108,14 +117,17 @@ def _own_arguments(command: Sequence[str]) -> list[str]:
                 return words[index + 2 :]
             index += 1
         return words[index + 1 :]
-    return _behind_script(words[index:])
+    if words and _STARTERS.fullmatch(os.path.basename(words[0])):
+        return _behind_script(words[index:])
+    return words[index:]
 
 
 def _behind_script(words: list[str]) -> list[str]:
+    """For programs that start another: behind the first script, or all words when there is none."""
     for index, word in enumerate(words):
         if word == "--":
             break
-        if _SCRIPT.search(word) and "=" not in word and not (index and words[index - 1].startswith("--")):
+        if _SCRIPT.search(word) and "=" not in word:
             return words[index + 1 :]
     return words
 

@@ -18,7 +18,7 @@ from time import monotonic
 
 from . import journal
 from .launch_child import CLOSE_STDERR, CLOSE_STDOUT, EXITED, KILLED, STOPPED, Child, Streams
-from .launch_terminal import RawTerminal, in_foreground, is_terminal, set_size, size_of
+from .launch_terminal import RawTerminal, in_foreground, is_terminal, own_newlines, set_size, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ KEYS_LIMIT = 65536
 #: After the command's end its output is read until it was silent for so long, and at most as long as that.
 SILENT_S = 0.2
 LINGER_S = 2.0
-#: A job that a shell brings to the foreground while it runs is told nothing: how often it looks.
-BACKGROUND_S = 0.5
+#: How often is looked for what nobody tells: that a shell has brought the running job to the foreground.
+LOOK_S = 0.5
 #: The same signal from the terminal's group and through a wrapper within this time is one signal.
 SAME_S = 1.0
 
@@ -40,7 +40,7 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "S
 
 
 class Ended:
-    """How the command ended: by ``code``, or by a ``signal``."""
+    """How the command ended: by ``code``, or by a ``signal``; neither when nobody knows."""
 
     __slots__ = ("code", "signal")
 
@@ -50,8 +50,10 @@ class Ended:
 
     @property
     def status(self) -> int:
-        """As a shell says it."""
-        return self.code if self.code is not None else 128 + (self.signal or 0)
+        """As a shell says it; 1 when it is not known."""
+        if self.code is not None:
+            return self.code
+        return 128 + self.signal if self.signal is not None else 1
 
 
 class Signals:
@@ -174,6 +176,7 @@ class Pump:
         self._lent = False
         self._kill_at: float | None = None
         self._ended: Ended | None = None
+        self._lost = False
 
     def kill_after(self, seconds: float) -> None:
         """SIGKILL to the command's process group unless it has ended by then. The first call holds."""
@@ -215,8 +218,13 @@ class Pump:
             if self._terminal is not None and not self._terminal.active and self._ended is None:
                 self._terminal.enter()
                 self._read_keys(self._terminal.active)
-        ended = self._ended or Ended(1, None)
-        return ended, bool(self._routes)
+                if self._terminal.active and self._streams.master is not None:
+                    own_newlines(self._streams.master)
+            if self._lost and self._ended is None and not self._child.exists():
+                self._signals.detach()
+                self._ended = Ended(None, None)
+        assert self._ended is not None
+        return self._ended, bool(self._routes)
 
     def close(self) -> None:
         """Gives the user's terminal back as it was."""
@@ -231,8 +239,8 @@ class Pump:
         if self._ended is not None:
             return SILENT_S / 4
         waits = [] if self._kill_at is None else [max(0.0, self._kill_at - now)]
-        if self._terminal is not None and not self._terminal.active:
-            waits.append(BACKGROUND_S)
+        if self._lost or (self._terminal is not None and not self._terminal.active):
+            waits.append(LOOK_S)
         return min(waits) if waits else None
 
     def _event(self, fd: int) -> bool:
@@ -284,9 +292,8 @@ class Pump:
         report = self._child.read_report()
         if report is None:
             self._selector.unregister(self._child.report)
-            if self._ended is None:  # somebody killed the keeper: nobody can say how the command ended
-                self._signals.detach()
-                self._ended = Ended(1, None)
+            # Somebody killed the keeper: the command goes on, and nobody will say how it ended.
+            self._lost = self._ended is None
             return
         kind, number = report
         if kind == STOPPED:

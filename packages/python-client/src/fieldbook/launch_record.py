@@ -259,7 +259,7 @@ class Recorder:
             return "finished", None
         if ended.signal is not None:
             return "failed", f"killed by {environment.signal_name(ended.signal)}"
-        return "failed", f"exit code {ended.code}"
+        return "failed", f"exit code {ended.code}" if ended.code is not None else "how the command ended is not known"
 
 
 def _safely(work: Callable[[], None]) -> None:

@@ -40,6 +40,16 @@ def set_size(fd: int, size: bytes) -> None:
         pass
 
 
+def own_newlines(fd: int) -> None:
+    """Makes a command's terminal translate newlines itself, now that the user's no longer does."""
+    try:
+        settings = termios.tcgetattr(fd)
+        settings[1] |= termios.OPOST
+        termios.tcsetattr(fd, termios.TCSANOW, settings)
+    except (OSError, termios.error):
+        pass
+
+
 def in_foreground(fd: int) -> bool:
     """Whether this process may read the terminal: a background job must not."""
     try:
