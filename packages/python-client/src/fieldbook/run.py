@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 
-from . import environment, hooks, journal, values
+from . import environment, hooks, journal, preemption, values
 from .attribute import Attribute
 from .attributes import PARENT, STRINGIFIED, Echo, encoded, in_records
 from .console import warn_once
@@ -321,6 +321,7 @@ class Run:
                 self._capturing("end", status)
             if self._finished:
                 return
+        status = preemption.ending(self, status)
         self._finished = True
         if self._beating is not None:
             self._beating.set()
