@@ -7,7 +7,9 @@ import { canInstallPackages, installPackages } from './debian.mjs';
 import { ROOT } from './paths.mjs';
 
 export const CLIENT = join(ROOT, 'packages/python-client');
-const REQUIREMENTS = join(CLIENT, 'requirements-dev.txt');
+const REQUIREMENTS = 'packages/python-client/requirements-dev.txt';
+/** PyTorch is gigabytes where a GPU might be: a folder of its own, and only when it is wanted. */
+const TORCH_REQUIREMENTS = 'examples/torch/requirements.txt';
 const OLDEST = { major: 3, minor: 9 };
 
 /**
@@ -43,25 +45,47 @@ export function findPython() {
  *
  * @param {(line: string) => void} say
  * @param {string} log
+ */
+export function providePython(say, log) {
+  return provide('.venv', REQUIREMENTS, 10, say, log);
+}
+
+/**
+ * A virtual environment with PyTorch, for the tests that train with it.
+ *
+ * @param {(line: string) => void} say
+ * @param {string} log
+ */
+export function provideTorch(say, log) {
+  return provide('.venv-torch', TORCH_REQUIREMENTS, 60, say, log);
+}
+
+/**
+ * @param {string} name
+ * @param {string} requirements
+ * @param {number} minutes
+ * @param {(line: string) => void} say
+ * @param {string} log
  * @returns {Promise<{ python: string } | { advice: string }>}
  */
-export async function providePython(say, log) {
-  if (!existsSync(REQUIREMENTS)) return { advice: `${REQUIREMENTS} is missing.` };
+async function provide(name, requirements, minutes, say, log) {
+  const listed = join(ROOT, requirements);
+  if (!existsSync(listed)) return { advice: `${requirements} is missing.` };
   const found = findPython();
   if (found === null) {
     return {
       advice: `The Python checks need Python ${OLDEST.major}.${OLDEST.minor} or newer. Run: sudo apt-get install -y python3 python3-venv`,
     };
   }
-  const folder = join(ROOT, '.venv');
+  const folder = join(ROOT, name);
   const python = pythonOf(folder);
   const stamp = join(folder, '.fieldbook-requirements');
-  const wanted = createHash('sha256').update(`${found.version}\n`).update(readFileSync(REQUIREMENTS)).digest('hex');
+  const wanted = createHash('sha256').update(`${found.version}\n`).update(readFileSync(listed)).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && runs(python)) return { python };
 
-  const options = { cwd: ROOT, timeoutMs: 10 * 60_000, log };
+  const options = { cwd: ROOT, timeoutMs: minutes * 60_000, log };
   if (!runs(python)) {
-    say('making a Python environment (.venv) …');
+    say(`making a Python environment (${name}) …`);
     rmSync(folder, { recursive: true, force: true });
     const make = () => runCommand(found.command, ['-m', 'venv', folder], options);
     let made = await make();
@@ -76,8 +100,8 @@ export async function providePython(say, log) {
       return { advice: 'The Python checks need the venv module. Run: sudo apt-get install -y python3-venv' };
     }
   }
-  say('installing Python packages (pip install -r packages/python-client/requirements-dev.txt) …');
-  const pip = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--no-input', '-r', REQUIREMENTS];
+  say(`installing Python packages (pip install -r ${requirements}) …`);
+  const pip = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--no-input', '-r', listed];
   const installed = await runCommand(python, pip, options);
   if (!installed.ok) return { advice: `pip could not install the Python packages; see ${log}` };
   writeFileSync(stamp, wanted);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { provideChromium } from './chromium.mjs';
 import { runCommand } from './command.mjs';
 import { countPytest, countVitest } from './counts.mjs';
-import { CLIENT, providePython } from './python.mjs';
+import { CLIENT, providePython, provideTorch } from './python.mjs';
 import { ROOT } from './paths.mjs';
 import { logOf } from './report.mjs';
 import { listBenches } from '../../bench/list.mjs';
@@ -78,6 +78,16 @@ function vitest(name, minutes) {
         const chromium = await provideChromium(context.say, join(context.output, 'chromium.log'));
         if ('advice' in chromium) return { counts: FAILED, output: chromium.advice };
         env = { ...env, FIELDBOOK_CHROMIUM: chromium.path };
+      }
+      if (name === 'integration') {
+        // Its scripts run with what the examples need.
+        const provided = await providePython(context.say, join(context.output, 'python.log'));
+        if ('advice' in provided) return { counts: FAILED, output: provided.advice };
+        if (env['FIELDBOOK_LONG'] === '1' && env['FIELDBOOK_TORCH_PYTHON'] === undefined) {
+          const torch = await provideTorch(context.say, join(context.output, 'torch.log'));
+          if ('advice' in torch) return { counts: FAILED, output: torch.advice };
+          env = { ...env, FIELDBOOK_TORCH_PYTHON: torch.python };
+        }
       }
       const report = join(context.output, `${name}.json`);
       rmSync(report, { force: true });

@@ -121,7 +121,7 @@ function readArguments(argv) {
  * @returns {NodeJS.ProcessEnv}
  */
 export function testEnvironment(env, { long, home }) {
-  const own = new Set(['FIELDBOOK_CHROMIUM', 'FIELDBOOK_PYTHON']);
+  const own = new Set(['FIELDBOOK_CHROMIUM', 'FIELDBOOK_PYTHON', 'FIELDBOOK_TORCH_PYTHON']);
   const kept = Object.entries(env).filter(([name]) => !name.startsWith('FIELDBOOK_') || own.has(name));
   return {
     ...Object.fromEntries(kept),
