@@ -305,6 +305,23 @@ def test_what_only_a_text_is_kept_of_is_flagged_with_its_type(home: Home) -> Non
     ]
 
 
+class Nothing(pydantic.BaseModel):
+    pass
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_lists_cost_no_more_than_what_is_kept_of_them(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    with fieldbook.init("p") as run:
+        run["range"] = range(10**12)
+        run["ones"] = [1] * 3_000_000
+        run["none"] = {"inner": Nothing()}
+    found = home.only().attributes()
+    assert found["range"].startswith("[0, 1, 2, 3,")
+    assert len(found["range"]) == len(found["ones"]) == 4096
+    assert found["none/inner"] == "{}"
+    assert "'range'" in capfd.readouterr().err
+
+
 def test_assign_update_and_delete(home: Home) -> None:
     with fieldbook.init("p") as run:
         run["a"].assign(1)

@@ -146,7 +146,8 @@ def test_the_seams_write_what_the_journal_says(home: Home, tmp_path: Path) -> No
         None,
     )
     assert (second["name"], second["size"], second["mime"]) == ("code.patch", 12, "text/x-patch")
-    assert found.of(journal.CAPTURE)[0]["data"] == {"commit": "abc", "dirty": True}
+    sections = {row["section"]: row["data"] for row in found.of(journal.CAPTURE)}
+    assert sections["git"] == {"commit": "abc", "dirty": True}
     assert found.of(journal.CONSOLE)[0]["text"] == "a\nb"
     assert [(row["step"], row["text"]) for row in found.of(journal.OBJECT)] == [(0, "one"), (7, "two"), (8, "three")]
     assert points(found) == [("loss", 0, 1)]

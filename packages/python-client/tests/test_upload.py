@@ -132,6 +132,7 @@ def test_figures_pictures_frames_and_objects(home: Home) -> None:
     [
         ("no/such/file.pt", {}, ValueError, "source: there is no file 'no/such/file.pt'"),
         (Path("/"), {}, ValueError, "source is the folder '/'"),
+        (Path("/dev/null"), {}, ValueError, "source: '/dev/null' is a device, pipe or socket"),
         (None, {}, TypeError, "source must be"),
         (3, {}, TypeError, "source must be"),
         (lambda: 0, {}, TypeError, "source cannot be kept: function cannot be pickled"),

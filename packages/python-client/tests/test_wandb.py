@@ -279,6 +279,26 @@ def test_artifacts_models_and_saved_files(home: Home, tmp_path: Path, monkeypatc
     assert not os.path.exists(run.dir) or not os.listdir(run.dir)
 
 
+def test_files_of_a_script_that_forgets_to_finish(home: Home, tmp_path: Path) -> None:
+    """[CLT-18]"""
+    script = f"""
+import os, fieldbook.wandb as wandb
+os.chdir({str(tmp_path)!r})
+run = wandb.init(project="p")
+open(os.path.join(run.dir, "own.log"), "w").write("log")
+open("late.txt", "w").write("early")
+wandb.save("late.txt", policy="end")
+open("late.txt", "w").write("at the end")
+"""
+    code, _, err = run_script(script, home)
+    assert code == 0, err
+    found = home.only()
+    spool = home.files()[0].parent / f"{found.writer}.files"
+    files = {row["path"]: (spool / row["spool"]).read_text() for row in found.of(journal.FILE)}
+    assert files == {"files/late.txt": "at the end", "files/own.log": "log"}
+    assert (close(found) or {})["status"] == "finished"
+
+
 def test_artifacts_of_other_runs_are_told(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     run = wandb.init(project="p")
     artifact = run.use_artifact("team/p/set:v3", type="dataset")

@@ -354,6 +354,8 @@ def existing_file(path: Any, argument: str) -> str:
         raise ValueError(f"{argument} is the folder {place!r}; hand in a file, or use run.upload_files({place!r})")
     if not os.path.exists(place):
         raise ValueError(f"{argument}: there is no file {place!r} in {_where()}")
+    if not os.path.isfile(place):  # reading a pipe or a terminal would wait for somebody to write
+        raise ValueError(f"{argument}: {place!r} is a device, pipe or socket, not a file")
     return place
 
 

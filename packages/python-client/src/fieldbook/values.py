@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 
 from .console import warn_once
 from .journal import PATH_LIMIT
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 4096
 #: Texts of one attribute; what is longer is data.
 LIST_LIMIT = 1000
+#: Elements of a list that are looked at; the JSON of more is longer than a text may be.
+SCAN = 4096
 #: Elements of an array that an attribute holds as a list.
 ARRAY_LIMIT = 64
 NAME_LIMIT = 512
@@ -175,7 +178,7 @@ def _flatten(value: Any, prefix: str, argument: str, depth: int) -> Iterator[tup
         yield prefix, value
         return
     members = members_of(value)
-    if members is None and is_sequence(value) and any(members_of(item) is not None for item in value):
+    if members is None and is_sequence(value) and any(members_of(item) is not None for item in islice(value, SCAN)):
         members = dict(enumerate(value))
     if members is None or (not members and depth > 0):
         yield prefix, ({} if members is not None else value)
@@ -208,11 +211,9 @@ def members_of(value: Any) -> Mapping[Any, Any] | None:
     kind = type(value)
     if kind in _LEAVES or isinstance(value, (type, list, set, frozenset, Enum)):
         return None
-    fields = (
-        getattr(kind, "__dataclass_fields__", None)
-        or getattr(kind, "model_fields", None)  # pydantic 2
-        or getattr(kind, "__fields__", None)  # pydantic 1
-    )
+    # dataclasses, pydantic 2 and 1; the last name is asked for last because pydantic 2 warns of it
+    known = ("__dataclass_fields__", "model_fields", "__fields__")
+    fields = next((getattr(kind, name) for name in known if hasattr(kind, name)), None)
     if isinstance(fields, Mapping):
         return {name: getattr(value, name) for name in fields if hasattr(value, name)}
     names = getattr(kind, "__struct_fields__", None)  # msgspec
@@ -323,7 +324,7 @@ def _encode_collection(path: str, value: Any) -> Any:
         return "{}"
     if isinstance(value, (set, frozenset)):
         return _encode_list(path, sorted(value, key=str))
-    return _encode_list(path, list(value)) if is_sequence(value) else _NOT_MINE
+    return _encode_list(path, value) if is_sequence(value) else _NOT_MINE
 
 
 def _encode_scalar(path: str, value: Any) -> Any:
@@ -354,13 +355,15 @@ def _encode_scalar(path: str, value: Any) -> Any:
 _PRINTABLE = frozenset(("device", "dtype", "memory_format", "layout", "uuid", "fraction", "version", "period"))
 
 
-def _encode_list(path: str, items: list[Any]) -> Any:
+def _encode_list(path: str, given: Sequence[Any]) -> Any:
     """A list of texts as itself, any other as JSON text: ``[0.9, 0.99]``."""
+    # A million numbers, or range(10**9), are not made into a text of which a thousandth is kept.
+    items = list(islice(given, SCAN))
     if all(isinstance(item, str) for item in items):
-        if len(items) > LIST_LIMIT:
+        if len(given) > LIST_LIMIT:
             warn_once(
                 "long-list",
-                f"the list {path!r} has {len(items)} texts; an attribute keeps the first {LIST_LIMIT}. Longer lists are cut.",
+                f"the list {path!r} has {len(given)} texts; an attribute keeps the first {LIST_LIMIT}. Longer lists are cut.",
             )
         return [_clip(path, _redacted(path, item)) for item in items[:LIST_LIMIT]]
     try:

@@ -14,6 +14,7 @@ has and this has not says so once and does nothing.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -164,6 +165,8 @@ def init(
     result.config.update(found)
     if _current is None or reinit != "create_new":
         _current = result
+    # Before the run itself ends with the process, because what is registered last is called first.
+    atexit.register(result._last_files)
     return result
 
 
