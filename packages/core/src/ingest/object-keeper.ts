@@ -5,7 +5,7 @@ import { sealObjects } from '../objects/index.ts';
 import type { BlobStore } from '../ports.ts';
 import type { ObjectsEntry, ObjectTailEntry } from '../record/index.ts';
 import { objectTailKey } from '../record/index.ts';
-import { isDue, POLICY } from './policy.ts';
+import { isDue, POLICY, widened } from './policy.ts';
 import type { Spool, SpoolOwner } from './spool.ts';
 import type { WriterState } from './writer-state.ts';
 
@@ -48,6 +48,7 @@ export class ObjectKeeper {
   /** How many of the buffer's items are in tail entries. */
   #tailed = 0;
   #sealedAt: number;
+  #sealWait: number = POLICY.sealAge;
   #openSaid = '';
   /** Seal at the next change, whatever is due. */
   sealNext = false;
@@ -100,7 +101,7 @@ export class ObjectKeeper {
       state.status !== 'running' ||
       objects.rows >= POLICY.sealRows ||
       objects.characters >= POLICY.sealCharacters ||
-      isDue(this.#sealedAt, POLICY.sealAge, now)
+      isDue(this.#sealedAt, this.#sealWait, now)
     );
   }
 
@@ -186,7 +187,10 @@ export class ObjectKeeper {
         for (const entry of entries) document.putObjects(entry);
         for (let slot = 0; slot < slots; slot++) document.remove(objectTailKey(this.#writer, device, slot));
       },
-      committed: () => (this.#sealedAt = now),
+      committed: () => {
+        this.#sealedAt = now;
+        this.#sealWait = widened(this.#sealWait, POLICY.objectsGrowth, POLICY.objectsLast);
+      },
     };
   }
 

@@ -149,6 +149,25 @@ describe('taking in what is not a number', () => {
     expect(await sealed((writer) => writer.json('CLOSE', { time: T0, status: 'finished' }))).toEqual([1, 0]);
   });
 
+  it('[ING-25] a writer that says little is sealed at widening intervals', async () => {
+    const world = await ObjectWorld.open();
+    const intake = await WriterIntake.open(world.context, WRITER);
+    const writer = objectJournal();
+    const hours = 72;
+    for (let minute = 0; minute < hours * 60; minute++) {
+      writer.console(T0 + minute * 60_000, 1, 0, `minute ${minute}`);
+      await feedIntake(intake, writer);
+      await intake.commit();
+      world.clock.advance(60_000);
+    }
+    const segments = (await world.of('objects')).length;
+    expect(segments).toBeGreaterThan(30);
+    expect(segments).toBeLessThan(50);
+    const sealed = (await world.of('objects')).reduce((sum, { rows }) => sum + rows, 0);
+    const open = (await world.of('objecttail')).reduce((sum, { rows }) => sum + rows.length, 0);
+    expect(sealed + open).toBe(hours * 60);
+  });
+
   it('[ING-26] a backlog of a million lines is in few segments, and its memory is bounded', async () => {
     const world = await ObjectWorld.open();
     const intake = await WriterIntake.open(world.context, WRITER);

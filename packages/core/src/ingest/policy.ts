@@ -27,6 +27,9 @@ export const POLICY = {
   /** So many object rows, or so much text (UTF-16 units), are worth a segment. */
   sealRows: 5_000,
   sealCharacters: 1024 * 1024,
+  /** Fewer than that wait for `sealAge` at first, then longer: a line a minute for three days is 40 segments, not 430. */
+  objectsGrowth: 1.5,
+  objectsLast: 2 * 60 * 60_000,
   /** A backlog of object rows is sealed in pieces of this size: 8 M units are 16 MB in memory, as much again while they are sealed. */
   backlogRows: 100_000,
   backlogCharacters: 8 * 1024 * 1024,
