@@ -234,7 +234,7 @@ def _keep_lines(match: re.Match[str]) -> str:
 def _unassigned(match: re.Match[str], bare: bool) -> str:
     whole = match.group()
     name, value = match["name"], match["quoted"] or match["bare"]
-    if not is_secret_name(name) or REDACTED in value:
+    if not is_secret_name(name) or REDACTED[:-1] in value:
         return whole
     if match["quoted"] is None and (not bare and not _is_variable(name, match["between"])):
         return whole  # code: token = tokenizer.next()
@@ -258,7 +258,7 @@ def redact_value(path: str, text: str) -> str:
     """An attribute's text, by the parts of its path and by its look."""
     if text and is_secret_path(path):
         return REDACTED
-    return redact_text(text)
+    return redact_lines(text)
 
 
 def is_secret_path(path: str) -> bool:
@@ -299,7 +299,7 @@ def redact_argv(argv: Sequence[str]) -> list[str]:
             continue
         name, equals, value = argument.partition("=")
         if equals and value and is_secret_name(name):
-            result.append(f"{name}={REDACTED}")
+            result.append(f"{redact_lines(name)}={REDACTED}")  # the name may be a URL
             continue
         hide_next = argument.startswith("-") and not equals and is_secret_name(argument)
         result.append(redact_lines(argument))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -221,6 +222,8 @@ class Console:
 _consoles: list[Console] = []
 #: The stream objects whose methods are ours, with these.
 _patched: list[tuple[Any, dict[str, Callable[..., Any]]]] = []
+#: By stream, the threads that are in one of our methods.
+_inside: dict[int, set[int]] = {journal.STDOUT: set(), journal.STDERR: set()}
 
 
 def start(run: Run) -> Console:
@@ -258,6 +261,16 @@ def forked() -> None:
     _consoles.clear()
 
 
+def ensure() -> None:
+    """Puts our methods back where somebody took them off, as IPython does at the end of each cell."""
+    if _consoles:
+        for stream, number in ((sys.stdout, journal.STDOUT), (sys.stderr, journal.STDERR)):
+            ours = next((methods for known, methods in _patched if known is stream), None)
+            if ours is not None and getattr(stream, "__dict__", {}).get("write") is not ours["write"]:
+                _patched[:] = [pair for pair in _patched if pair[0] is not stream]
+            _patch(stream, number)
+
+
 def _patch(stream: Any, number: int) -> None:
     if stream is None or any(stream is known for known, _ in _patched):
         return
@@ -269,12 +282,26 @@ def _patch(stream: Any, number: int) -> None:
             _tell(number, text)
             return done
 
+        def write_outermost(text: str) -> Any:
+            # In IPython others put theirs on top of ours, and then we on top of theirs: only one of us records.
+            me = get_ident()
+            if me in _inside[number]:
+                return print_(text)
+            _inside[number].add(me)
+            try:
+                return write(text)
+            finally:
+                _inside[number].discard(me)
+
         def flush() -> Any:
             done = flush_()
             _tell(number, None)
             return done
 
-        methods: dict[str, Callable[..., Any]] = {"write": write, "flush": flush}
+        methods: dict[str, Callable[..., Any]] = {
+            "write": write_outermost if "IPython" in sys.modules else write,
+            "flush": flush,
+        }
         for name, ours in methods.items():
             setattr(stream, name, ours)
         _patched.append((stream, methods))

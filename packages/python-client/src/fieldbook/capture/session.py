@@ -153,7 +153,11 @@ class Session:
         shell = notebook.shell()
         if shell is not None:
             self.notebook = notebook.Notebook(self.run, shell)
+            shell.events.register("pre_run_cell", self._before_cell)
             shell.events.register("post_run_cell", self._after_cell)
+
+    def _before_cell(self, *_: Any) -> None:
+        console.ensure()
 
     def _after_cell(self, *_: Any) -> None:
         try:
@@ -170,6 +174,7 @@ class Session:
         from . import notebook
 
         try:
+            notebook.shell().events.unregister("pre_run_cell", self._before_cell)
             notebook.shell().events.unregister("post_run_cell", self._after_cell)
         except Exception:
             pass
