@@ -50,4 +50,6 @@ export function putObjects(document: RunDocument, device: DeviceId): void {
   } as const satisfies Partial<FileEntry>;
   document.putFile({ ...file, ordinal: 5, time: 1, spool: '1-m.pt' });
   document.putFile({ ...file, ordinal: 6, time: 2, spool: '2-m.pt' });
+  const stored = { ...file, path: 'stored' as AttributePath, digest: 'a'.repeat(64) as BlobDigest, spool: null };
+  document.putFile({ ...stored, ordinal: 7, time: 3, meta: '{"epochs":3}' });
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { MemoryLevel } from 'memory-level';
@@ -70,6 +71,10 @@ async function ask(
     json: isJson ? JSON.parse(new TextDecoder().decode(body)) : undefined,
   };
 }
+
+/** The SHA-256 of "abc" (FIPS 180-2, appendix B.1). */
+const ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+const BYTES = { 'content-type': 'application/octet-stream' };
 
 const path = (text: string): AttributePath => text as AttributePath;
 
@@ -191,6 +196,7 @@ describe('the OpenAPI document', () => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false });
     ajv.addSchema(document, 'fieldbook');
     const digest = 'a'.repeat(64);
+    const kept = (await ask('PUT', `/blobs/${ABC}`, { body: utf8('abc'), headers: BYTES })).json.digest as string;
     const samples: Record<string, () => Promise<Answer>> = {
       'get /projects': () => ask('GET', '/projects'),
       'get /projects/{project}/runs': () => ask('GET', '/projects/mnist/runs?limit=3&columns=params/lr,val/loss.min'),
@@ -204,6 +210,9 @@ describe('the OpenAPI document', () => {
       'get /runs/{run}/object': () => ask('GET', '/runs/run-3/object?path=samples'),
       'get /runs/{run}/series': () => ask('GET', '/runs/run-3/series?metric=val/loss&points=50'),
       'post /blobs/missing': () => ask('POST', '/blobs/missing', { body: { digests: [digest] } }),
+      'post /blobs/prove': () => ask('POST', '/blobs/prove', { body: { digest: kept, nonce: digest } }),
+      'get /runs/{run}/files': () => ask('GET', '/runs/run-3/files'),
+      'post /runs/{run}/files/request': () => ask('POST', '/runs/run-3/files/request', { body: { digest } }),
       'get /device': () => ask('GET', '/device'),
       'get /workspace': () => ask('GET', '/workspace'),
       'get /projects/{project}/digest': () => ask('GET', '/projects/mnist/digest'),
@@ -217,6 +226,13 @@ describe('the OpenAPI document', () => {
       'head /blobs/{digest}',
       'put /blobs/{digest}',
       'get /events',
+      // Bytes: tests/integration/files.test.ts and files-care.test.ts.
+      'get /runs/{run}/file',
+      'head /runs/{run}/file',
+      'post /evict',
+      'post /blobs/check',
+      'post /blobs/incomplete',
+      'post /blobs/repair',
       // An agent's own; tests/integration/agent.test.ts asks them of a real one.
       'post /join',
       'post /leave',
@@ -455,7 +471,7 @@ describe('objects', () => {
       { writer: WRITER, device, section: 'git', data: { commit: 'abc', dirty: null } },
       { writer: WRITER, device, section: 'gpus', data: {} },
     ]);
-    expect(run.files).toEqual({ count: 1, bytes: 7 });
+    expect(run.files).toEqual({ count: 2, bytes: 14 });
     expect(run.objects).toEqual({ segments: 0, bytes: 0, tails: 2 });
     expect((await ask('GET', '/runs/run-4')).json).toMatchObject({ captures: [], files: { count: 0, bytes: 0 } });
   });
@@ -601,6 +617,21 @@ describe('bytes', () => {
     expect(plain.headers['etag']).toBe(packed.headers['etag']);
     const again = await ask('GET', `/documents/${name}`, { headers: { 'if-none-match': plain.headers['etag']! } });
     expect([again.status, again.bytes.length]).toEqual([304, 0]);
+  });
+
+  it('[BLB-8] a proof is SHA-256(nonce ‖ bytes), and who does not have the blob has none', async () => {
+    await ask('PUT', `/blobs/${ABC}`, { body: utf8('abc'), headers: BYTES });
+    const nonce = '01'.repeat(32);
+    const proof = createHash('sha256')
+      .update(Buffer.from(`${nonce}616263`, 'hex'))
+      .digest('hex');
+    expect((await ask('POST', '/blobs/prove', { body: { digest: ABC, nonce } })).json).toEqual({ proof });
+    const other = (await ask('POST', '/blobs/prove', { body: { digest: ABC, nonce: '02'.repeat(32) } })).json.proof;
+    expect(other).not.toBe(proof);
+    const absent = await ask('POST', '/blobs/prove', { body: { digest: 'f'.repeat(64), nonce } });
+    expect([absent.status, absent.json.error.code]).toEqual([404, 'blob_missing']);
+    const short = await ask('POST', '/blobs/prove', { body: { digest: ABC, nonce: '01' } });
+    expect([short.status, short.json.error.code]).toEqual([400, 'invalid_argument']);
   });
 
   it('[API-12] takes a blob only under its own digest, and gives it back whole or by range', async () => {

@@ -177,6 +177,30 @@ describe('object rows, files and captures, once', () => {
     expect(kept).toEqual(stored);
   });
 
+  it('[ING-30] a journal that is taken in again hides nothing that was sealed before', async () => {
+    const world = await ObjectWorld.open();
+    let intake = await WriterIntake.open(world.context, WRITER);
+    const writer = objectJournal();
+    writer.console(T0, 1, 0, 'a');
+    const half = writer.length;
+    writer.console(T0, 1, 0, 'b\nc');
+    await feedIntake(intake, writer);
+    await intake.commit({ seal: true });
+    writer.console(T0, 1, 0, 'd');
+    await feedIntake(intake, writer);
+    await intake.commit({ force: true });
+    await world.replica.transact(NAME, (doc) => new RunDocument(doc).remove(`objecttail/${WRITER}/${DEVICE}/0`));
+    intake = await WriterIntake.open(world.context, WRITER);
+    const bytes = writer.bytes().subarray(0, half);
+    await intake.openFile(0, bytes);
+    intake.push(bytes);
+    await intake.commit({ seal: true });
+    expect(await world.texts('console/stdout')).toEqual(['a', 'b', 'c']);
+    await feedIntake(intake, writer);
+    await intake.commit({ force: true });
+    expect(await world.texts('console/stdout')).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('[ING-31] no object entry covers ordinals of damaged records', async () => {
     const world = await ObjectWorld.open();
     const intake = await WriterIntake.open(world.context, WRITER);
@@ -244,7 +268,32 @@ describe('object rows, files and captures, once', () => {
     const purged = new PurgedRuns(world.replica, world.blobs);
     const intake = await WriterIntake.open(world.context, WRITER);
     const shared = await world.blobs.write(new Uint8Array([1, 2, 3]));
+    const own = await world.blobs.write(new Uint8Array([4]));
+    await world.replica.transact('run/another' as DocumentName, (doc) =>
+      new RunDocument(doc).putObjects({
+        kind: 'objects',
+        writer: WRITER,
+        device: world.context.device,
+        first: 0,
+        last: 0,
+        digest: shared,
+        size: 1,
+        rows: 1,
+        startTime: 1,
+        endTime: 1,
+        paths: [],
+        files: [shared],
+        extra: {},
+      }),
+    );
     const writer = objectJournal();
+    writer.json('OBJECT', {
+      time: T0,
+      path: 'b',
+      step: 0,
+      kind: 'image',
+      file: { ...imageFile('b.png'), sha256: own },
+    });
     writer.json('OBJECT', {
       time: T0,
       path: 'a',
@@ -258,7 +307,7 @@ describe('object rows, files and captures, once', () => {
     const [sealed] = await world.of('objects');
     const other = { ...sealed!, digest: DIGEST, files: [shared] };
     await world.replica.transact('run/run-2' as DocumentName, (doc) => new RunDocument(doc).putObjects(other));
-    expect(sealed!.files).toEqual([shared]);
+    expect(sealed!.files).toEqual([own, shared].sort());
     expect(await world.blobs.stat(sealed!.digest)).toBeDefined();
     await world.replica.transact('book/mnist/2026-03' as DocumentName, (doc) =>
       new Book(doc).addEdit(makeTestEdit({ run: RUN, field: 'purge', value: true })),
@@ -268,6 +317,7 @@ describe('object rows, files and captures, once', () => {
     expect(await world.entries()).toEqual([]);
     expect(await world.blobs.stat(sealed!.digest)).toBeUndefined();
     expect(await world.blobs.stat(shared)).toBeDefined();
+    expect(await world.blobs.stat(own)).toBeUndefined();
     await purged.close();
   });
 });

@@ -1,9 +1,10 @@
 import { Book, RunDocument } from '../documents/index.ts';
 import { isFieldbookError } from '../errors.ts';
+import { blobsOf, namedElsewhere, pointBlobs, storedFiles } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
-import { parseDocumentName, runDocumentName } from '../ids.ts';
+import { parseDocumentName, runDocumentName, utf8 } from '../ids.ts';
 import type { BlobDigest, BlobStore, Log } from '../ports.ts';
-import { decodeEdit } from '../record/index.ts';
+import { decodeEdit, packDigests, unpackDigests } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 
 interface ProjectPurges {
@@ -14,14 +15,17 @@ interface ProjectPurges {
   scanning: Promise<void> | undefined;
 }
 
+/** Blobs of an emptied document that are being removed. */
+const PURGING_PREFIX = 'purging/';
+
 /**
  * Which runs people have purged, and the sweeping up: when a purge arrives, or data of a purged run does, the run's
- * document is emptied and the blobs of its segments are removed. Segments carry their writer's id, so no other run shares them;
- * files and images may be those of other runs too, and stay.
+ * document is emptied and its blobs are removed. Segments carry their writer's id, so no other run shares them; files, images and
+ * chunks may be those of other runs too, and then stay.
  */
 export class PurgedRuns {
   readonly #replica: Replica;
-  readonly #blobs: Pick<BlobStore, 'remove'>;
+  readonly #blobs: Pick<BlobStore, 'read' | 'remove'>;
   readonly #log: Log | undefined;
   readonly #projects = new Map<ProjectId, ProjectPurges>();
   readonly #runs = new Set<RunId>();
@@ -29,7 +33,7 @@ export class PurgedRuns {
   #sweeping: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(replica: Replica, blobs: Pick<BlobStore, 'remove'>, log?: Log) {
+  constructor(replica: Replica, blobs: Pick<BlobStore, 'read' | 'remove'>, log?: Log) {
     this.#replica = replica;
     this.#blobs = blobs;
     this.#log = log;
@@ -47,6 +51,24 @@ export class PurgedRuns {
   async settled(): Promise<void> {
     for (const purges of this.#projects.values()) await purges.scanning;
     await this.#sweeping;
+  }
+
+  /** Finishes removals that the end of an earlier process cut short. */
+  resume(): void {
+    const finish = async (): Promise<void> => {
+      const left: [string, Uint8Array][] = [];
+      for await (const entry of this.#replica.listPrivate(PURGING_PREFIX)) left.push(entry);
+      for (const [mark, bytes] of left) {
+        const digests = new Set(unpackDigests(bytes));
+        // A run that was made since may have the same file.
+        const run = runDocumentName(mark.slice(PURGING_PREFIX.length) as RunId);
+        for (const digest of await namedElsewhere(this.#replica, this.#blobs, digests, run)) digests.delete(digest);
+        await this.#remove(mark, digests);
+      }
+    };
+    this.#sweeping = this.#sweeping
+      .then(finish)
+      .catch((error: unknown) => this.#log?.warn('purge_unfinished', { error: String(error) }));
   }
 
   async close(): Promise<void> {
@@ -118,15 +140,37 @@ export class PurgedRuns {
   async #empty(run: RunId): Promise<void> {
     const name = runDocumentName(run);
     if ((await this.#replica.info(name)) === undefined) return;
-    const digests = await this.#replica.read(name, (doc) => {
+    const { own, files } = await this.#replica.read(name, (doc) => {
       const document = new RunDocument(doc);
-      const found: BlobDigest[] = [];
-      for (const { digest, levels } of document.segments()) found.push(digest, ...levels.map((level) => level.digest));
-      for (const { digest } of document.objects()) found.push(digest);
-      return found;
+      const segments: BlobDigest[] = [];
+      for (const { digest, levels } of document.segments())
+        segments.push(digest, ...levels.map((level) => level.digest));
+      for (const { digest } of document.objects()) segments.push(digest);
+      return { own: new Set(segments), files: storedFiles(doc) };
     });
-    await this.#replica.transact(name, (doc) => new RunDocument(doc).clear());
+    const digests = new Set([...own, ...(await this.#replica.read(name, pointBlobs))]);
+    for (const file of files) {
+      const blobs = await blobsOf(this.#blobs, file).catch((error: unknown) => {
+        if (isFieldbookError(error, 'blob_corrupt')) return undefined;
+        throw error;
+      });
+      for (const digest of blobs ?? []) digests.add(digest);
+    }
+    if (digests.size > own.size) {
+      const named = await namedElsewhere(this.#replica, this.#blobs, digests, name);
+      for (const digest of named) digests.delete(digest);
+    }
+    // The list is durable with the emptying: whatever ends us now, the next one removes what nobody names any more.
+    const mark = `${PURGING_PREFIX}${run}`;
+    await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(), [
+      { type: 'put', key: utf8(`x/${mark}`), value: packDigests([...digests]) },
+    ]);
+    await this.#remove(mark, digests);
+  }
+
+  async #remove(mark: string, digests: Iterable<BlobDigest>): Promise<void> {
     for (const digest of digests) await this.#blobs.remove(digest);
+    await this.#replica.putPrivate([[mark, null]]);
   }
 }
 

@@ -136,6 +136,7 @@ class RunningIngest implements Ingest {
     this.#compactor = compactor;
     this.#tree = new JournalTree([home.journals, ...directories], () => clock.now());
     this.#purged = new PurgedRuns(replica, blobs, log);
+    this.#purged.resume();
     this.#context = {
       replica,
       blobs,

@@ -1,0 +1,113 @@
+import { expect, it } from 'vitest';
+import { Book, RunDocument } from '../documents/index.ts';
+import { CHUNK_BYTES, encodeChunkList } from '../files/index.ts';
+import type { AttributePath, DeviceId, DocumentName, ProjectId, RunId, WriterId } from '../ids.ts';
+import type { BlobDigest } from '../ports.ts';
+import type { FileEntry } from '../record/index.ts';
+import type { Replica } from '../replica/index.ts';
+import { makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
+import { openTestReplica } from '../testing/replicas.ts';
+import { PurgedRuns } from './purged-runs.ts';
+
+const random = new SeededRandom(51);
+const project = 'mnist' as ProjectId;
+const BOOK = 'book/mnist/2026-03' as DocumentName;
+let ordinal = 0;
+
+async function put(
+  replica: Replica,
+  run: string,
+  digest: BlobDigest,
+  size: number,
+  chunks: BlobDigest | null,
+): Promise<void> {
+  const entry: FileEntry = {
+    kind: 'file',
+    writer: '01kf000000000000000000000a' as WriterId,
+    device: 'd000000000000000000000001' as DeviceId,
+    ordinal: ordinal++,
+    place: null,
+    path: 'model' as AttributePath,
+    name: 'model',
+    size,
+    time: 1,
+    modified: null,
+    fileKind: 'file',
+    mime: null,
+    meta: null,
+    travel: null,
+    digest,
+    chunks,
+    spool: null,
+    expected: null,
+    source: null,
+    failure: null,
+    extra: {},
+  };
+  await replica.transact(`run/${run}` as DocumentName, (doc) => new RunDocument(doc).putFile(entry));
+}
+
+const purge = async (replica: Replica, run: string): Promise<void> => {
+  await replica.transact(BOOK, (doc) =>
+    new Book(doc).addEdit(makeTestEdit({ run: run as RunId, field: 'purge', value: true })),
+  );
+};
+
+it('[FIL-14] the files of a purged run go, but for blobs and chunks that another run names', async () => {
+  const blobs = new MemoryBlobStore();
+  const replica = await openTestReplica(new MemoryStorage());
+  const [shared, own, alsoOwn, theirs] = await Promise.all(
+    [CHUNK_BYTES, 5, 6, 7].map((size, index) => blobs.write(new Uint8Array(size).fill(index + 1))),
+  );
+  const list = async (tail: BlobDigest, size: number): Promise<BlobDigest> =>
+    blobs.write(encodeChunkList({ size: CHUNK_BYTES + size, chunks: [shared!, tail] }));
+  const mine = await list(own!, 5);
+  const other = await list(theirs!, 7);
+  await put(replica, 'gone', 'a'.repeat(64) as BlobDigest, CHUNK_BYTES + 5, mine);
+  await put(replica, 'gone', alsoOwn!, 6, null);
+  const both = await blobs.write(random.bytes(20));
+  await put(replica, 'gone', both, 20, null);
+  await put(replica, 'stays', both, 20, null);
+  await put(replica, 'stays', 'b'.repeat(64) as BlobDigest, CHUNK_BYTES + 7, other);
+  const purged = new PurgedRuns(replica, blobs);
+  await purge(replica, 'gone');
+  await purged.has('gone' as RunId, project);
+  await purged.settled();
+  const left: string[] = [];
+  for await (const { digest } of blobs.list()) left.push(digest);
+  expect(left).toEqual([shared!, theirs!, other, both].sort());
+  await purged.close();
+  await replica.close();
+});
+
+it('[FIL-14] a process that ends while it removes them leaves the rest to the next one', async () => {
+  const blobs = new MemoryBlobStore();
+  const replica = await openTestReplica(new MemoryStorage());
+  const digests = await Promise.all([1, 2, 3].map((size) => blobs.write(random.bytes(size))));
+  for (const digest of digests) await put(replica, 'gone', digest, 1, null);
+  let removed = 0;
+  const dying = {
+    read: blobs.read.bind(blobs),
+    remove: async (digest: BlobDigest) => {
+      if (removed++ > 0) throw new Error('killed');
+      await blobs.remove(digest);
+    },
+  };
+  const first = new PurgedRuns(replica, dying);
+  await purge(replica, 'gone');
+  await first.has('gone' as RunId, project);
+  await first.close();
+  // Meanwhile another run has come by one of the files.
+  const kept = (await Promise.all(digests.map((digest) => blobs.stat(digest)))).find((stat) => stat !== undefined)!;
+  await put(replica, 'new', kept.digest, kept.size, null);
+  const next = new PurgedRuns(replica, blobs);
+  next.resume();
+  await next.close();
+  const left: string[] = [];
+  for await (const { digest } of blobs.list()) left.push(digest);
+  expect(left).toEqual([kept.digest]);
+  const marks: string[] = [];
+  for await (const [key] of replica.listPrivate('purging/')) marks.push(key);
+  expect(marks).toEqual([]);
+  await replica.close();
+});
