@@ -12,6 +12,7 @@ import { PointBuffer, sealSegment, SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { ClassicLevel } from 'classic-level';
 import { startIngest } from '../packages/node-agent/src/ingest/index.ts';
+import { gunzip, pageCompressor } from '../packages/node-agent/src/machine/ports.ts';
 import { fitExponent, interleave, medianOf, medianRow, repeatsFor, row } from './harness.ts';
 import type { Bench, Row } from './harness.ts';
 
@@ -22,9 +23,14 @@ const ROTATE = 16 * 1024 * 1024;
 const random = { bytes: (length: number) => randomFillSync(new Uint8Array(length)) };
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
+/** Run `number` of its kind. */
+const runOf = (points: number, metrics: number, number: number): string =>
+  `run-${points}-${metrics}${number === 0 ? '' : `-${number}`}`;
+
 /** A journal of so many points, in rotated files as the client writes them; its folder. */
-function makeJournal(root: string, points: number, metrics: number): string {
-  const folder = join(root, 'bench', `run-${points}-${metrics}`);
+function makeJournal(root: string, points: number, metrics: number, run = 0): string {
+  const WRITER = `01kf${String(run + 1).padStart(22, '0')}` as WriterId;
+  const folder = join(root, 'bench', runOf(points, metrics, run));
   mkdirSync(folder, { recursive: true });
   const numbers = Array.from({ length: metrics }, (_, index) => index);
   const values = new Float64Array(metrics);
@@ -32,7 +38,7 @@ function makeJournal(root: string, points: number, metrics: number): string {
     const journal = new JournalWriter({ writer: WRITER, nonce: random.bytes(16), number, first });
     journal.json('META', {
       project: 'bench',
-      run: `run-${points}-${metrics}`,
+      run: runOf(points, metrics, run),
       writer: WRITER,
       created: T0,
       host: 'bench',
@@ -66,6 +72,7 @@ async function ingestOnce(
   journals: string,
   points: number,
   metrics: number,
+  writers = 1,
 ): Promise<{ ms: number; bytes: number }> {
   const home = mkdtempSync(join(root, 'home-'));
   const db = new ClassicLevel<Uint8Array, Uint8Array>(join(home, 'store'), {
@@ -90,12 +97,16 @@ async function ingestOnce(
     watch: false,
   });
   await ingest.drain();
-  const name = `run/run-${points}-${metrics}` as DocumentName;
-  const entries = await replica.read(name, (doc) => [...new RunDocument(doc).entries()].map(([, entry]) => entry));
-  const series = await new SeriesReader(blobs).read({ entries, metric: 'train/metric-0', maxPoints: 2000 });
+  const reader = new SeriesReader(blobs, { gunzip });
+  let bytes = 0;
+  for (let run = 0; run < writers; run++) {
+    const name = `run/${runOf(points, metrics, run)}` as DocumentName;
+    const entries = await replica.read(name, (doc) => [...new RunDocument(doc).entries()].map(([, entry]) => entry));
+    const series = await reader.read({ entries, metric: 'train/metric-0', maxPoints: 2000 });
+    if (series.total !== Math.ceil(points / metrics)) throw new Error(`${series.total} points arrived`);
+    bytes += entries.reduce((sum, entry) => sum + (entry.kind === 'segment' ? entry.size : 0), 0);
+  }
   const ms = performance.now() - began;
-  if (series.total !== Math.ceil(points / metrics)) throw new Error(`${series.total} points arrived`);
-  const bytes = entries.reduce((sum, entry) => sum + (entry.kind === 'segment' ? entry.size : 0), 0);
   await ingest.close();
   await replica.close();
   rmSync(home, { recursive: true });
@@ -131,7 +142,7 @@ async function sealOnly(folder: string, metrics: number): Promise<number> {
   const names = Array.from({ length: metrics }, (_, index) => `train/metric-${index}`);
   const header = { run: 'r' as RunId, writer: WRITER, first: 0, last: buffer.ordinal[buffer.length - 1]! };
   const began = performance.now();
-  await sealSegment(header, buffer.from(0), names);
+  await sealSegment(header, buffer.from(0), names, { compressor: pageCompressor, effort: 'fast' });
   return performance.now() - began;
 }
 
@@ -185,6 +196,29 @@ const bench: Bench = {
             value: files(folder).reduce((sum, path) => sum + statSync(path).size, 0) / most,
           }),
         );
+      }
+      // Sustained: several writers at once, as many points as keep it busy for seconds.
+      const each = smoke ? 2_000 : 1_000_000;
+      const counts = smoke ? [1, 2] : [1, 4, 16];
+      for (const writers of counts) {
+        const journals = join(root, `writers-${writers}`);
+        for (let run = 0; run < writers; run++) makeJournal(journals, each, 10, run);
+        const { ingest } = await interleave(
+          { ingest: async () => (await ingestOnce(root, journals, each, 10, writers)).ms },
+          repeatsFor(smoke),
+        );
+        rows.push(
+          medianRow(
+            ingest.map((ms) => ((each * writers) / ms) * 1000),
+            {
+              system: 'fieldbook',
+              case: `${writers} writer${writers === 1 ? '' : 's'} at once, ${each} points each, 10 metrics a record`,
+              figure: 'points_per_s',
+              durability: 'fsync',
+            },
+          ),
+        );
+        rmSync(journals, { recursive: true });
       }
       const growth: [number, number][] = [];
       for (const points of sizes) {

@@ -87,30 +87,30 @@ class World {
     for await (const { digest } of this.blobs.list()) held.add(digest);
     return held;
   }
+}
 
-  /** Every point is there, once and as it was. */
-  async check(entries?: readonly Entry[], note?: string): Promise<void> {
-    const reader = new SeriesReader(this.blobs);
-    for (const [metric, name] of NAMES.entries()) {
-      const series = await reader.read({
-        entries: entries ?? (await this.segments()),
-        metric: name,
-        identities: true,
-      });
-      const points = series.points!;
-      const read = Array.from(points.ordinals!, (ordinal, row) => [ordinal, points.steps[row], points.values[row]]);
-      const expected = Array.from({ length: this.next }, (_, ordinal) => [
-        ordinal,
-        ordinal ^ 3,
-        valueOf(metric, ordinal),
-      ]);
-      expect(series.missing, note).toEqual([]);
-      expect(
-        read.sort((a, b) => a[0]! - b[0]!),
-        note,
-      ).toEqual(expected);
-      expect([...points.steps], note).toEqual([...points.steps].sort((a, b) => a - b));
-    }
+/** Every point is there, once and as it was. */
+async function check(world: World, entries?: readonly Entry[], note?: string): Promise<void> {
+  const reader = new SeriesReader(world.blobs);
+  for (const [metric, name] of NAMES.entries()) {
+    const series = await reader.read({
+      entries: entries ?? (await world.segments()),
+      metric: name,
+      identities: true,
+    });
+    const points = series.points!;
+    const read = Array.from(points.ordinals!, (ordinal, row) => [ordinal, points.steps[row], points.values[row]]);
+    const expected = Array.from({ length: world.next }, (_, ordinal) => [
+      ordinal,
+      ordinal ^ 3,
+      valueOf(metric, ordinal),
+    ]);
+    expect(series.missing, note).toEqual([]);
+    expect(
+      read.sort((a, b) => a[0]! - b[0]!),
+      note,
+    ).toEqual(expected);
+    expect([...points.steps], note).toEqual([...points.steps].sort((a, b) => a - b));
   }
 }
 
@@ -131,12 +131,12 @@ describe('compaction', () => {
     expect(segments.length).toBeLessThan(12);
     expect(segments[0]!.first).toBe(0);
     segments.forEach((segment, index) => index > 0 && expect(segment.first).toBe(segments[index - 1]!.last + 1));
-    await world.check();
+    await check(world);
     await world.seal(10, true);
     compactor.note(RUN, WRITER, true);
     await compactor.settled();
     expect(await world.segments()).toMatchObject([{ first: 0, last: world.next - 1, points: world.next * 2 }]);
-    await world.check();
+    await check(world);
     await compactor.close();
   });
 
@@ -174,7 +174,7 @@ describe('compaction', () => {
         await world.seal(40, round === 11);
         compactor.note(RUN, WRITER, round === 11);
         await compactor.settled();
-        await world.check(undefined, `write ${failAt}, round ${round}`);
+        await check(world, undefined, `write ${failAt}, round ${round}`);
         if (writes > failAt) {
           // What was in memory is gone.
           await compactor.close();
@@ -190,7 +190,7 @@ describe('compaction', () => {
       world.clock.advance(REPLACED_GRACE);
       await compactor.sweep();
       await compactor.close();
-      await world.check(undefined, `write ${failAt}`);
+      await check(world, undefined, `write ${failAt}`);
       const segments = await world.segments();
       expect(segments, `write ${failAt}`).toHaveLength(1);
       // Nothing is left but what is named; a crash between the bytes and their entry may leave bytes that nothing names.
@@ -209,7 +209,7 @@ describe('compaction', () => {
     await compactor.settled();
     const [merged] = await world.segments();
     // A peer that still has the old manifest reads what it always read.
-    await world.check(before);
+    await check(world, before);
     world.clock.advance(REPLACED_GRACE - 1);
     await compactor.sweep();
     for (const { digest } of before) expect((await world.held()).has(digest)).toBe(true);
@@ -221,7 +221,7 @@ describe('compaction', () => {
     world.clock.advance(1);
     await compactor.sweep();
     expect(await world.held()).toEqual(new Set([merged!.digest, other.digest]));
-    await world.check();
+    await check(world);
     expect(
       createHash('sha256')
         .update((await world.blobs.read(merged!.digest))!)
@@ -240,9 +240,9 @@ describe('compaction', () => {
     await compactor.close();
     const after = await world.segments();
     // Entries of both states at once, as while a manifest is under way: each point once.
-    await world.check([...before, ...after]);
+    await check(world, [...before, ...after]);
     await world.blobs.remove(after[0]!.digest);
-    await world.check([...before, ...after]);
+    await check(world, [...before, ...after]);
     const { missing, total } = await new SeriesReader(world.blobs).read({ entries: after, metric: 'loss' });
     expect(total).toBe(0);
     expect(missing).toMatchObject([{ first: 0, last: world.next - 1 }]);

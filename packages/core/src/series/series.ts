@@ -1,7 +1,7 @@
 import { FieldbookError } from '../errors.ts';
 import type { DeviceId, WriterId } from '../ids.ts';
 import type { BlobDigest, BlobStore } from '../ports.ts';
-import type { Entry, SegmentEntry, TailEntry } from '../record/index.ts';
+import type { Entry, SegmentEntry } from '../record/index.ts';
 import type { Buckets } from './buckets.ts';
 import { BucketGrid } from './buckets.ts';
 import { ByteCache } from './cache.ts';
