@@ -11,6 +11,7 @@ import { editCommands } from './commands/edit.ts';
 import { evictCommand } from './commands/evict.ts';
 import { fileCommands } from './commands/files.ts';
 import { listCommand } from './commands/list.ts';
+import { reproduceCommand } from './commands/reproduce.ts';
 import { launchCommand, runCommand } from './commands/run.ts';
 import { attributeCommands } from './commands/set.ts';
 import { shareCommands } from './commands/share.ts';
@@ -47,6 +48,7 @@ export function buildProgram(cli: Cli): Command {
   doctorCommand(program, cli);
   demoCommand(program, cli);
   runCommand(program, cli);
+  reproduceCommand(program, cli);
   completionCommand(program, cli);
   return program;
 }

@@ -48,14 +48,19 @@ export async function launchCommand(cli: Cli, words: readonly string[]): Promise
   }
 }
 
-/** Runs the launcher with our streams; resolves with its exit code, which is the command's. */
-async function launch(cli: Cli, args: readonly string[]): Promise<number> {
+/** Runs the launcher with our streams, in a folder and environment of its own if given; resolves with the command's exit code. */
+export async function launch(
+  cli: Cli,
+  args: readonly string[],
+  { cwd, env = cli.env }: { cwd?: string; env?: Cli['env'] } = {},
+): Promise<number> {
   const python = await findPython(cli.env);
   const bundled = existsSync(SOURCE);
   const child = spawn(python, ['-I', '-c', BOOTSTRAP, bundled ? SOURCE : '', ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    cwd,
     env: {
-      ...cli.env,
+      ...env,
       FIELDBOOK_SIGNAL_FD: String(SIGNAL_FD),
       // Node forgets at its start that `nohup` made it ignore SIGHUP. Without a terminal nobody else sends one.
       ...([0, 1, 2].some((fd) => isatty(fd)) ? {} : { FIELDBOOK_IGNORE_HUP: '1' }),
