@@ -347,7 +347,7 @@ export class WriterIntake {
       levels: [],
       extra: {},
     };
-    const ended = state.closed || state.status === 'crashed';
+    const ended = state.closed || state.status === 'crashed' || state.status === 'preempted';
     const change = (document: RunDocument): void => {
       const known = document.get(segmentKey(entry));
       // When a journal is taken in again, what was merged since covers more: it stays.

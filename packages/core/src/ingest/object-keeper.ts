@@ -4,7 +4,7 @@ import type { ObjectFile } from '../journal/index.ts';
 import { sealObjects } from '../objects/index.ts';
 import type { BlobStore } from '../ports.ts';
 import type { ObjectsEntry, ObjectTailEntry } from '../record/index.ts';
-import { objectTailKey } from '../record/index.ts';
+import { objectsKey, objectTailKey } from '../record/index.ts';
 import { isDue, POLICY, widened } from './policy.ts';
 import type { Spool, SpoolOwner } from './spool.ts';
 import type { WriterState } from './writer-state.ts';
@@ -184,7 +184,11 @@ export class ObjectKeeper {
     return {
       mark: { slots: 0, rows: 0, open: this.#mark.open },
       apply: (document) => {
-        for (const entry of entries) document.putObjects(entry);
+        for (const entry of entries) {
+          const known = document.get(objectsKey(entry));
+          // When a journal is taken in again, what was sealed before may cover more: it stays.
+          if (known?.kind !== 'objects' || known.last <= entry.last) document.putObjects(entry);
+        }
         for (let slot = 0; slot < slots; slot++) document.remove(objectTailKey(this.#writer, device, slot));
       },
       committed: () => {
