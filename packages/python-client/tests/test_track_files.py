@@ -66,9 +66,9 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = data_hash._Hashing._hash
 
-    def spy(self: Any, path: str, buffer: bytearray) -> Any:
+    def spy(self: Any, path: str, *rest: Any) -> Any:
         names.append(os.path.basename(path))
-        return real(self, path, buffer)
+        return real(self, path, *rest)
 
     monkeypatch.setattr(data_hash._Hashing, "_hash", spy)
     return names
@@ -304,7 +304,8 @@ def test_a_row_that_says_it_was_hashed_too_early_is_not_believed(home: Home, tmp
     cache.keep([(stamp, late, "ab" * 32)])
     assert cache.look([stamp]) == {stamp: "ab" * 32}
     with sqlite3.connect(cache.path) as database:
-        database.execute("UPDATE hashes SET began = ?", (max(stamp[3:]),))
+        early = data_cache._entry(stamp, max(stamp[3:]), bytes.fromhex("ab" * 32))
+        database.execute("UPDATE hashes SET entry = ?", (early,))
     database.close()
     assert cache.look([stamp]) == {}
 
@@ -326,7 +327,7 @@ def test_a_damaged_cache_is_in_nobodys_way(
     else:
         with sqlite3.connect(cache) as database:
             if damage == "row":
-                database.execute("UPDATE hashes SET digest = zeroblob(32)")
+                database.execute("UPDATE hashes SET entry = substr(entry, 1, 40) || zeroblob(28)")
             else:
                 database.execute("DROP TABLE hashes")
                 database.execute("CREATE TABLE hashes (other INTEGER)")

@@ -257,19 +257,14 @@ function plain(state: RunState): unknown {
     if (typeof value !== 'number' || (Number.isFinite(value) && !Object.is(value, -0))) return value;
     return { float: Object.is(value, -0) ? '-0' : String(value) };
   };
-  const { id, project, name, unnamed, group, notes, tags, star, archived, trashed, status } = state;
-  const { created, updated, ended, user, host, attributes, metrics } = state;
-  return JSON.parse(
-    JSON.stringify(
-      {
-        ...{ id, project, name, unnamed, group, notes, tags, star, archived, trashed, status, created, updated, ended },
-        ...{ user, host, attributes, metrics },
-        conflicts: state.conflicts.map(({ field }) => field),
-        writers: state.writers.map(({ writer }) => writer),
-      },
-      replace,
-    ),
-  );
+  const names = [
+    ...(['id', 'project', 'name', 'unnamed', 'group', 'notes', 'tags', 'star', 'archived', 'trashed'] as const),
+    ...(['status', 'created', 'updated', 'ended', 'user', 'host', 'attributes', 'metrics'] as const),
+  ];
+  const shown = Object.fromEntries(names.map((name) => [name, state[name]]));
+  const conflicts = state.conflicts.map(({ field }) => field);
+  const writers = state.writers.map(({ writer }) => writer);
+  return JSON.parse(JSON.stringify({ ...shown, conflicts, writers }, replace));
 }
 
 describe('golden queries', () => {

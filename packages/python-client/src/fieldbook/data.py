@@ -254,8 +254,10 @@ class _Progress:
     """A line on stderr once a pass takes longer than a second; on a terminal it counts."""
 
     def __init__(self, total: int, what: str) -> None:
+        import threading
         import time
 
+        self._turn = threading.Lock()
         self._clock = time.monotonic
         self._total = total
         self._what = what
@@ -269,10 +271,13 @@ class _Progress:
     def add(self, count: int) -> None:
         # Threads may lose each other's counts here: it is a picture, not a sum.
         self._done += count
-        if self._clock() < self._next:
+        if self._clock() < self._next or not self._turn.acquire(blocking=False):
             return
+        due = self._clock() >= self._next
         self._next = self._clock() + (0.5 if self._live else 60.0)
-        self._say(f"fieldbook: hashing {self._what}: {_size(self._done)} of {_size(self._total)}")
+        self._turn.release()
+        if due:
+            self._say(f"fieldbook: hashing {self._what}: {_size(self._done)} of {_size(self._total)}")
 
     def _say(self, line: str) -> None:
         self._said = True

@@ -37,12 +37,16 @@ _QUESTION = 900
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS hashes (
-  dev TEXT NOT NULL, ino TEXT NOT NULL, algorithm TEXT NOT NULL,
-  size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
-  began INTEGER NOT NULL, digest BLOB NOT NULL, crc INTEGER NOT NULL,
+  dev INTEGER NOT NULL, ino INTEGER NOT NULL, algorithm TEXT NOT NULL, began INTEGER NOT NULL, entry BLOB NOT NULL,
   PRIMARY KEY (dev, ino, algorithm)
 ) WITHOUT ROWID
 """
+#: Of an entry: size, mtime, ctime, when hashing began, the digest, and a CRC-32 over device and inode and all of these.
+_STAMP = struct.Struct("<QQqqq")
+_BEGAN = struct.Struct("<q")
+_CRC = struct.Struct("<I")
+_PLACE = 16
+_MASK = (1 << 64) - 1
 
 
 def stamp_of(about: os.stat_result) -> Stamp:
@@ -81,7 +85,7 @@ class HashCache:
     def keep(self, hashed: Iterable[tuple[Stamp, int, str]], algorithm: str = "sha256") -> None:
         """Remembers ``(stamp, when its hashing began in ns, digest)`` of files."""
         rows = [
-            (*map(str, stamp[:2]), algorithm, *stamp[2:], began, bytes.fromhex(digest), _check(stamp, began, digest))
+            (_signed(stamp[0]), _signed(stamp[1]), algorithm, began, _entry(stamp, began, bytes.fromhex(digest)))
             for stamp, began, digest in hashed
             # A digest of a file that may have changed since without a trace would never be believed.
             if max(stamp[3], stamp[4]) + RACY_NS <= began
@@ -96,7 +100,7 @@ class HashCache:
             try:
                 with database:
                     database.execute(_TABLE)
-                    database.executemany("INSERT OR REPLACE INTO hashes VALUES (?,?,?,?,?,?,?,?,?)", rows)
+                    database.executemany("INSERT OR REPLACE INTO hashes VALUES (?,?,?,?,?)", rows)
                     count = database.execute("SELECT count(*) FROM hashes").fetchone()[0] if len(rows) > 1000 else 0
                     if count > ROWS:
                         _thin(database)
@@ -133,28 +137,36 @@ class HashCache:
 def _read(database: sqlite3.Connection, stamps: Sequence[Stamp], algorithm: str) -> Iterable[dict[Stamp, str]]:
     if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'hashes'").fetchone() is None:
         return
-    by_device: dict[int, dict[str, Stamp]] = {}
+    by_device: dict[int, dict[int, Stamp]] = {}
     for stamp in stamps:
-        by_device.setdefault(stamp[0], {})[str(stamp[1])] = stamp
+        by_device.setdefault(stamp[0], {})[_signed(stamp[1])] = stamp
     for device, wanted in by_device.items():
-        names = list(wanted)
-        for start in range(0, len(names), _QUESTION):
-            part = names[start : start + _QUESTION]
+        inodes = list(wanted)
+        for start in range(0, len(inodes), _QUESTION):
+            part = inodes[start : start + _QUESTION]
             marks = ",".join("?" * len(part))
             rows = database.execute(
-                f"SELECT ino, size, mtime, ctime, began, digest, crc FROM hashes WHERE dev = ? AND algorithm = ? AND ino IN ({marks})",
-                (str(device), algorithm, *part),
+                f"SELECT ino, entry FROM hashes WHERE dev = ? AND algorithm = ? AND ino IN ({marks})",
+                (_signed(device), algorithm, *part),
             )
-            yield dict(_believed(rows, device, wanted))
+            yield {wanted[ino]: digest for ino, entry in rows for digest in _believed(wanted[ino], entry)}
 
 
-def _believed(rows: Iterable[tuple[Any, ...]], device: int, wanted: dict[str, Stamp]) -> Iterable[tuple[Stamp, str]]:
-    for ino, size, mtime, ctime, began, digest, crc in rows:
-        stamp = wanted.get(ino)
-        if stamp is None or stamp[2:] != (size, mtime, ctime) or max(mtime, ctime) + RACY_NS > began:
-            continue
-        if isinstance(digest, bytes) and crc == _check(stamp, began, digest.hex()):
-            yield stamp, digest.hex()
+def _entry(stamp: Stamp, began: int, digest: bytes) -> bytes:
+    packed = _STAMP.pack(stamp[0] & _MASK, stamp[1] & _MASK, *stamp[2:]) + _BEGAN.pack(began) + digest
+    return packed[_PLACE:] + _CRC.pack(zlib.crc32(packed))
+
+
+def _believed(stamp: Stamp, entry: Any) -> tuple[str, ...]:
+    """The digest of an entry, if it is of the file as it is and whole."""
+    packed = _STAMP.pack(stamp[0] & _MASK, stamp[1] & _MASK, *stamp[2:])
+    if not isinstance(entry, bytes) or len(entry) < 36 or entry[:24] != packed[_PLACE:]:
+        return ()
+    if _CRC.unpack(entry[-4:])[0] != zlib.crc32(entry[24:-4], zlib.crc32(packed)):
+        return ()
+    if max(stamp[3], stamp[4]) + RACY_NS > _BEGAN.unpack_from(entry, 24)[0]:
+        return ()
+    return (entry[32:-4].hex(),)
 
 
 def _thin(database: sqlite3.Connection) -> None:
@@ -166,11 +178,7 @@ def _thin(database: sqlite3.Connection) -> None:
         database.execute("DELETE FROM hashes WHERE began < ?", limit)
 
 
-def _check(stamp: Stamp, began: int, digest: str) -> int:
-    values = struct.pack("<5q", *(_signed(value) for value in (*stamp[:2], *stamp[2:])))
-    return zlib.crc32(bytes.fromhex(digest), zlib.crc32(values + struct.pack("<q", _signed(began))))
-
-
 def _signed(value: int) -> int:
-    """Any integer as 64 bits: devices and inodes of some systems have 64 without a sign."""
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+    """64 bits as SQLite keeps them: devices and inodes of some systems use the highest."""
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value

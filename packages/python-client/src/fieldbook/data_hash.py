@@ -127,7 +127,7 @@ class _Hashing:
     def _one(self, index: int, buffer: bytearray) -> None:
         path, stamp = self._files[index]
         try:
-            result, entry = self._hash(path, buffer)
+            result, entry = self._hash(path, stamp, buffer)
         except OSError as error:
             reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
             self._results[index] = Hashed(None, stamp[2], stamp[3], reason, False)
@@ -142,34 +142,35 @@ class _Hashing:
         if due:
             self._remember()
 
-    def _hash(self, path: str, buffer: bytearray) -> tuple[Hashed, tuple[Stamp, int, str] | None]:
+    def _hash(self, path: str, expected: Stamp, buffer: bytearray) -> tuple[Hashed, tuple[Stamp, int, str] | None]:
         import hashlib
         import time
 
+        new = getattr(hashlib, self._algorithm)
         changed = False
+        # O_NONBLOCK: a file may have become a pipe since it was looked at, and opening one waits for its other end.
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         for attempt in range(TRIES):
             began = time.time_ns()
-            found = hashlib.new(self._algorithm, usedforsecurity=False)
-            # O_NONBLOCK: a file may have become a pipe since it was looked at, and opening one waits for its other end.
-            flags = (
-                os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-            )
+            found = new(usedforsecurity=False)
             fd = os.open(path, flags)
             try:
-                before = stamp_of(os.fstat(fd))
-                _will_need_in_order(fd)
-                read = self._feed(fd, found, buffer)
+                if expected[2] > BUFFER:
+                    _will_need_in_order(fd)
+                read = self._feed(fd, found, buffer, expected[2])
                 after = stamp_of(os.fstat(fd))
             finally:
                 os.close(fd)
-            changed = before != after or read != after[2]
+            # Also when it changed between the look at it and now.
+            changed = expected != after or read != after[2]
             if not changed or attempt == TRIES - 1 or self._stop:
                 break
+            expected = after
         digest = found.hexdigest()
         result = Hashed(digest, read, after[3], None, changed)
         return result, None if changed else (after, began, digest)
 
-    def _feed(self, fd: int, found: Any, buffer: bytearray) -> int:
+    def _feed(self, fd: int, found: Any, buffer: bytearray, size: int) -> int:
         view = memoryview(buffer)
         total = 0
         while not self._stop:
@@ -180,6 +181,9 @@ class _Hashing:
             total += count
             if self._progress is not None:
                 self._progress(count)
+            if count < BUFFER and total >= size:
+                # Spares the read that finds nothing; a short one before the end is none.
+                break
         return total
 
     def _remember(self) -> None:

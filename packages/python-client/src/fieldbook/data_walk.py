@@ -156,9 +156,10 @@ class _Rules:
         for only_folders in (False, True) if folder else (False,):
             if name in self._exact[only_folders]:
                 return True
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in self._names[only_folders]):
+            names, paths = self._names[only_folders], self._paths[only_folders]
+            if names and any(fnmatch.fnmatchcase(name, pattern) for pattern in names):
                 return True
-            if any(fnmatch.fnmatchcase(path, pattern) for pattern in self._paths[only_folders]):
+            if paths and any(fnmatch.fnmatchcase(path, pattern) for pattern in paths):
                 return True
         return False
 
