@@ -216,7 +216,8 @@ async function checkStore(client: Client, { ok, warn, bad }: Say): Promise<void>
       'What could be read of it is taken in; keep the file until you know what happened to it.',
     );
   }
-  checkSpool(health.files, { ok, warn, bad });
+  // Only an agent looks after the spool; without one nobody knows what waits there.
+  if (client.kind === 'agent') checkSpool(health.files, { ok, warn, bad });
   if (clockAheadMs > CLOCK_MOST_MS)
     warn(
       'clock',
