@@ -5,7 +5,7 @@ import type { BlobDigest } from '../ports.ts';
 import type { SegmentEntry } from '../record/index.ts';
 import { SeededRandom } from '../testing/random.ts';
 import type { PageCompressor } from './compression.ts';
-import { bucketise } from './buckets.ts';
+import { BucketGrid, bucketise } from './buckets.ts';
 import { PointBuffer } from './points.ts';
 import { sealSegment } from './segment.ts';
 import type { Series } from './series.ts';
@@ -158,6 +158,30 @@ function hold(series: Series, logs: readonly Log[], x: 'step' | 'time', from: nu
 }
 
 describe('zooming', () => {
+  it('[SER-13] a block across a border leaves points on both sides, however little of it lies on one', () => {
+    // Two points just below 10 and one at 10, where a bucket begins; then nearly all of a block beyond the border.
+    for (const [from, to, inLeft] of [
+      [9.999, 10, 2],
+      [9.999, 19, 1],
+      [1, 10, 2],
+    ] as const) {
+      const grid = new BucketGrid(0, 100, 10);
+      const one = (value: number): Float64Array => Float64Array.of(value);
+      grid.addBlock(
+        {
+          ...{ factor: 64, count: one(3), nonFinite: one(1), from: one(from), to: one(to), mean: one(2) },
+          ...{ min: one(1), minX: one(from), max: one(3), maxX: one(to), first: one(1), last: one(3) },
+        },
+        0,
+      );
+      const { index, count, min, max, maxX, nonFinite } = grid.buckets();
+      expect([...index]).toEqual([0, 1]);
+      expect([...count]).toEqual([inLeft, 3 - inLeft]);
+      expect([min[0], max[1], maxX[1]]).toEqual([1, 3, to]);
+      expect(nonFinite[0]! + nonFinite[1]!).toBe(1);
+    }
+  });
+
   it('[SER-13] a wide request is answered from the levels, without the points, and keeps every extreme', async () => {
     const log = curve(1, 300_000);
     const blobs = new Blobs();
