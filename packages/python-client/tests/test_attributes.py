@@ -235,6 +235,8 @@ class Level(enum.IntEnum):
         (numpy.datetime64("2026-05-03T10:00:00.250"), {"t": 1777802400250.0}),
         (numpy.datetime64("NaT"), None),
         (numpy.timedelta64(1500, "ms"), 1.5),
+        (numpy.timedelta64(1_500_000_000, "ns"), 1.5),
+        (numpy.datetime64("2026-05-03T10:00:00.250", "ns"), {"t": 1777802400250.0}),
         (decimal.Decimal("0.1"), 0.1),
         (decimal.Decimal("0.1000000000000000000001"), "0.1000000000000000000001"),
         (decimal.Decimal("NaN"), math.nan),
