@@ -43,6 +43,8 @@ export class BlobSync {
   readonly #waiters = new Set<() => void>();
   #stopFollowing: (() => void) | undefined;
   #stopped = false;
+  /** What was asked for before this program began is known, and looked at. */
+  #knowsRequests = false;
 
   constructor(options: BlobSyncOptions) {
     this.#options = options;
@@ -64,10 +66,14 @@ export class BlobSync {
     this.#points.start();
     this.#files.start();
     // What was asked for before the last end of this program may not have been sent whole.
-    requested.runs().then(
-      (runs) => this.#files.recheck([...runs].map(runDocumentName)),
-      (error: unknown) => log.warn('requests_unread', { error: String(error) }),
-    );
+    requested
+      .runs()
+      .then((runs) => this.#files.recheck([...runs].map(runDocumentName)))
+      .catch((error: unknown) => log.warn('requests_unread', { error: String(error) }))
+      .finally(() => {
+        this.#knowsRequests = true;
+        this.#changed();
+      });
   }
 
   async stop(): Promise<void> {
@@ -88,7 +94,7 @@ export class BlobSync {
     return {
       pending: points.pending + files.pending,
       pendingBytes: points.pendingBytes + files.pendingBytes,
-      settled: points.settled && files.settled,
+      settled: this.#knowsRequests && points.settled && files.settled,
       problem: points.problem ?? files.problem,
     };
   }
