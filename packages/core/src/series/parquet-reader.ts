@@ -165,9 +165,13 @@ export class ParquetFile {
   }
 }
 
-/** Reads a file's footer. Throws `segment_corrupt`, and what `file.read` throws. */
-export async function openParquet(file: SegmentFile, gunzip: Gunzip = portableGunzip): Promise<ParquetFile> {
-  const guess = Math.min(file.size, FOOTER_GUESS);
+/** Reads a file's footer, with the `most` bytes before its end. Throws `segment_corrupt`, and what `file.read` throws. */
+export async function openParquet(
+  file: SegmentFile,
+  gunzip: Gunzip = portableGunzip,
+  most: number = FOOTER_GUESS,
+): Promise<ParquetFile> {
+  const guess = Math.min(file.size, most);
   if (guess < 12) throw broken('is too short');
   let tail = await file.read(file.size - guess, file.size);
   return await guarded(async () => {

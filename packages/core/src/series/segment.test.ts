@@ -45,7 +45,7 @@ describe('a segment', () => {
   it('[SER-1] holds any mix of metrics over many row groups', async () => {
     const random = new SeededRandom(7);
     const points = new PointBuffer();
-    const sizes = [3, 40_000, 200_000, 1, 17_000, 500];
+    const sizes = [3, 20_000, 70_000, 1, 17_000, 500];
     const expected: number[][] = sizes.map(() => []);
     const left = sizes.slice();
     for (let ordinal = 0; left.some((count) => count > 0); ordinal++) {

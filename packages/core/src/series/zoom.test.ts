@@ -169,7 +169,8 @@ describe('zooming', () => {
       const one = (value: number): Float64Array => Float64Array.of(value);
       grid.addBlock(
         {
-          ...{ factor: 64, count: one(3), nonFinite: one(1), from: one(from), to: one(to), mean: one(2) },
+          ...{ factor: 64, least: from, most: to, from: one(from), to: one(to), mean: one(2) },
+          ...{ count: Uint16Array.of(3), nonFinite: Uint16Array.of(1) },
           ...{ min: one(1), minX: one(from), max: one(3), maxX: one(to), first: one(1), last: one(3) },
         },
         0,
@@ -192,6 +193,8 @@ describe('zooming', () => {
       expect(series).toMatchObject({ factor: 64, points: null, missing: [] });
       hold(series, [log], x, -Infinity, Infinity);
       expect(blobs.bytesRead).toBeLessThan(entry.size / 4);
+      // One request for both footers, one for the level.
+      expect(blobs.reads).toHaveLength(2);
     }
     const coarse = await reader(blobs).read({ entries: [entry], metric: 'loss', maxPoints: 30 });
     expect(coarse.factor).toBe(4096);
@@ -247,6 +250,11 @@ describe('zooming', () => {
       expect(series.factor).toBe(64);
       hold(series, logs, x, -Infinity, Infinity);
     }
+    blobs.reads = [];
+    await reader(blobs).read({ entries: entries.slice(0, 5), metric: 'loss', from: 0, to: 30_000, maxPoints: 100 });
+    // Of the segments beside the range the footer is read and nothing else.
+    const rest = new Set(entries.slice(2, 5).map(({ digest }) => digest));
+    expect(blobs.reads.filter(([digest]) => rest.has(digest))).toHaveLength(3);
     blobs.held.delete(entries[2]!.digest);
     const less = await reader(blobs).read({ entries, metric: 'loss', maxPoints: 200 });
     expect(less.missing).toMatchObject([{ first: 60_000, last: 89_999 }]);
@@ -293,7 +301,8 @@ describe('zooming', () => {
       for (let from = 0; from < 40_000; from += 8_000)
         await one.read({ entries: [entry], metric: 'loss', from, to: from + 100, maxPoints: 20 });
       const { columns, levels, footers } = one.bytes;
-      expect(Math.max(columns, levels)).toBeLessThanOrEqual(cacheBytes / 2);
+      expect(columns).toBeLessThanOrEqual(cacheBytes * 0.2 + 1);
+      expect(levels).toBeLessThanOrEqual(cacheBytes * 0.8);
       expect(columns + levels).toBeGreaterThan(0);
       expect(footers).toBeLessThan(64 * 1024 * 1024);
     }
