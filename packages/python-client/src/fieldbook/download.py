@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import journal, journal_reader, media, spool
+from . import journal, journal_reader, media_source, spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def download(run: Run, path: str, destination: str | os.PathLike[str]) -> str:
             raise FileNotFoundError(f"no file lies under {path!r} of run {run.id} on this machine") from None
     place, name = found
     if os.path.isdir(target) or target.endswith(("/", os.sep)):
-        target = os.path.join(target, media.check_name(name))
+        target = os.path.join(target, media_source.check_name(name))
     os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
     spool.copy(place, target)
     return target

@@ -6,8 +6,8 @@ import io
 import zlib
 from collections.abc import Callable
 
-from .media import FILE_LIMIT, mime_of, source_of
 from .media_array import is_array, is_tensor, to_numpy
+from .media_source import FILE_LIMIT, mime_of, source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

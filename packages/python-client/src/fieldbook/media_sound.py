@@ -6,8 +6,8 @@ import array
 import io
 import sys
 
-from .media import mime_of, source_of
 from .media_array import is_array, to_numpy
+from .media_source import mime_of, source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

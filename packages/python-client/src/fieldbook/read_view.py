@@ -262,7 +262,7 @@ class ReadAttribute:
 
         Raises ``KeyError`` where the run has no such file, ``FileNotFoundError`` where its bytes are not on this machine.
         """
-        from . import media
+        from . import media_source
 
         target = os.fsdecode(os.fspath(destination))
         if not target:
@@ -272,7 +272,7 @@ class ReadAttribute:
         if version is None:
             raise KeyError(self._path)
         if os.path.isdir(target) or target.endswith(("/", os.sep)):
-            target = os.path.join(target, media.check_name(version["name"]))
+            target = os.path.join(target, media_source.check_name(version["name"]))
         os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
         run._source.copy_file(run._state, version, target)
         return target

@@ -16,6 +16,7 @@ from . import environment, hooks, journal, preemption, values
 from .attribute import Attribute
 from .attributes import PARENT, STRINGIFIED, Echo, encoded, in_records
 from .console import warn_once
+from .recording import Recording
 from .tags import Tags
 from .version import VERSION
 from .writer import Writer
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .attributes import Encoded
-    from .spool import Source
 
 
 #: The end of a traceback says most; a journal is not a place for megabytes of recursion.
@@ -34,7 +34,7 @@ TRACEBACK_LIMIT = 64 * 1024
 UNIT_LIMIT = 64
 
 
-class Run:
+class Run(Recording):
     """One execution. Made by :func:`init`; ends with :meth:`finish`, its ``with`` block, or the process."""
 
     def __init__(
@@ -354,72 +354,6 @@ class Run:
             return
         self._record(kind, value)
 
-    # -- seams for what is captured: these record on every rank -------------------------------------------------------
-
-    def _live(self) -> bool:
-        """Whether records can be written, in this process's own journal."""
-        if self._finished or self._disabled:
-            return False
-        if self._pid != os.getpid():
-            self._after_fork()
-        return True
-
-    def _record(self, kind: int, value: Mapping[str, Any]) -> None:
-        if self._live():
-            self._writer.put(kind, value)
-
-    def _spool(self) -> str:
-        """The spool folder of this process's writer."""
-        return os.path.join(self._folder, f"{self._writer.id}.files")
-
-    def _attach(
-        self,
-        path: str,
-        source: Source,
-        *,
-        name: str | None = None,
-        kind: str = "file",
-        mime: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        travel: str | None = None,
-        link: bool = False,
-    ) -> dict[str, Any] | None:
-        """Keeps a file in the spool and names it under an attribute path.
-
-        ``source`` and ``link`` as in :func:`fieldbook.spool.keep`, ``kind`` as FILE of docs/formats/journal.md has it. Returns what the spool
-        returned; None when nothing is recorded.
-        """
-        if not self._live():
-            return None
-        from . import spool
-
-        if name is None:
-            of_path = isinstance(source, (str, os.PathLike))
-            name = os.path.basename(source) if of_path else path.rpartition("/")[2]  # type: ignore[arg-type]
-        kept = spool.keep(self._spool(), source, name or "file", link=link)
-        body = {"path": path, **kept, "mime": mime, "kind": kind, "meta": meta, "travel": travel}
-        self._record(journal.FILE, body)
-        return kept
-
-    def _capture(self, section: str, data: Mapping[str, Any]) -> None:
-        """One section of what was captured; a later one of its name replaces it."""
-        self._record(journal.CAPTURE, {"section": section, "data": data})
-
-    def _console(self, stream: int, text: str, flags: int = 0) -> None:
-        """Whole lines of the console, separated by newlines. ``stream`` and ``flags`` as in :mod:`fieldbook.journal`."""
-        if not self._live():
-            return
-        import time
-
-        now = time.time() * 1000.0
-        for piece in _console_pieces(text):
-            self._writer.put_bytes(journal.CONSOLE, journal.console(now, stream, flags, piece))
-
-    def _object(self, path: str, step: float | None, body: Mapping[str, Any]) -> None:
-        """One point of a series of objects; ``body`` has ``kind`` and what belongs to it (OBJECT of journal.md)."""
-        if self._live():
-            self._writer.put_object(path, step, body)
-
     def _ignore(self, values: Mapping[str, Any] | None = None, step: Any = None) -> None:
         """Nothing is recorded, but mistakes are still told."""
         if self._finished:
@@ -441,16 +375,6 @@ def capturing() -> Any:
         return import_module("fieldbook.capture")
     except ImportError:
         return None
-
-
-def _console_pieces(text: str) -> Iterable[str]:
-    """The text in pieces of one record each, cut at the ends of lines where there are any. A character has up to four bytes."""
-    limit = journal.CONSOLE_LIMIT // 4
-    while len(text) > limit:
-        cut = text.rfind("\n", 1, limit)
-        yield text[:cut] if cut > 0 else text[:limit]
-        text = text[cut + 1 :] if cut > 0 else text[limit:]
-    yield text
 
 
 _values = values

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from . import media, spool, values
+from . import media, media_source, spool, values
 from .media_recognition import recognise
 
 TYPE_CHECKING = False
@@ -132,9 +132,9 @@ def _checked(path: str, content: media.Content) -> media.Content:
             size = os.path.getsize(content.file) if content.file is not None else 0
         except OSError:
             size = 0  # gone since: the spool says so
-    if size > media.FILE_LIMIT:
+    if size > media_source.FILE_LIMIT:
         raise ValueError(
-            f"{path!r}: {content.name} has {size} bytes; a series holds files of at most {media.FILE_LIMIT}. Larger ones are "
+            f"{path!r}: {content.name} has {size} bytes; a series holds files of at most {media_source.FILE_LIMIT}. Larger ones are "
             f"files: run[{path!r}].upload(…)"
         )
     return content

@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Mapping
 
-from . import media, model, values
+from . import media, media_source, model, values
 from .console import warn, warn_once
 from .media_figure import is_figure
 from .media_image import is_pil
@@ -41,7 +41,7 @@ def upload(
 ) -> None:
     """:meth:`fieldbook.Attribute.upload`."""
     if name is not None:
-        media.check_name(name)
+        media_source.check_name(name)
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if mime is not None:
@@ -115,7 +115,7 @@ class _Found:
         elif isinstance(source, (bytes, bytearray, memoryview)):
             self._source = bytes(source)
         elif isinstance(source, (str, os.PathLike)):
-            self._source = media.existing_file(source, "source")
+            self._source = media_source.existing_file(source, "source")
             self._name = os.path.basename(self._source)
         elif hasattr(source, "read") and not isinstance(source, type):
             self._source = source
@@ -132,7 +132,7 @@ class _Found:
         if self._model is not None:
             return _Content(self._model.write, self._model.name, self._model.kind, None, self._model.meta)
         name = self._name or self._last
-        return _Content(self._source, name, "file", media.mime_of(name), {})
+        return _Content(self._source, name, "file", media_source.mime_of(name), {})
 
     def _of_media(self, content: media.Content) -> _Content:
         if content.file is not None:
@@ -163,7 +163,7 @@ def upload_files(run: Run, files: Any, to: str, *, travel: str | None, link: boo
     if not _records(run):
         return []
     for path, place in below.items():
-        run._attach(path, place, mime=media.mime_of(place), travel=travel, link=link)
+        run._attach(path, place, mime=media_source.mime_of(place), travel=travel, link=link)
     return list(below)
 
 

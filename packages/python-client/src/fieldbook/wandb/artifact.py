@@ -8,7 +8,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 
-from ..media import Media, existing_file
+from ..media import Media
+from ..media_source import existing_file
 from .missing import Error, unsupported
 from .values import usable
 
