@@ -1,6 +1,8 @@
 export * from './card.ts';
 export * from './compaction.ts';
+export type * from './intake-context.ts';
 export * from './intake.ts';
+export * from './live.ts';
 export * from './merge-plan.ts';
 export * from './metric-table.ts';
 export * from './policy.ts';

@@ -12,7 +12,7 @@ import { openReplica } from '../replica/index.ts';
 import { SeriesReader } from '../series/index.ts';
 import { levelStorage } from '../store/index.ts';
 import { FakeClock, makeTestEdit, MemoryBlobStore, SeededRandom } from '../testing/index.ts';
-import type { IntakeContext } from './intake.ts';
+import type { IntakeContext } from './intake-context.ts';
 import { WriterIntake } from './intake.ts';
 import { POLICY } from './policy.ts';
 import { PurgedRuns } from './purged-runs.ts';

@@ -1,52 +1,27 @@
 import { RunDocument } from '../documents/index.ts';
 import { FieldbookError } from '../errors.ts';
-import type { DeviceId, ProjectId, RunId, WriterId } from '../ids.ts';
+import type { RunId, WriterId } from '../ids.ts';
 import { runDocumentName, utf8 } from '../ids.ts';
 import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
 import { decodeHeader, JournalReader } from '../journal/index.ts';
-import type { BatchOperation, BlobStore, Clock } from '../ports.ts';
+import type { BatchOperation } from '../ports.ts';
 import type { SegmentEntry } from '../record/index.ts';
 import { segmentKey, tailKey } from '../record/index.ts';
-import type { Replica } from '../replica/replica.ts';
-import type { PageCompressor } from '../series/compression.ts';
 import { sealSegment } from '../series/segment.ts';
 import { CardKeeper } from './card-keeper.ts';
 import { writerEntryOf } from './card.ts';
-import type { Compactor } from './compaction.ts';
 import { endedMark } from './compaction.ts';
+import type { IntakeContext } from './intake-context.ts';
+import type { LiveValue } from './live.ts';
+import { newestValues } from './live.ts';
 import { ObjectKeeper } from './object-keeper.ts';
 import { isDue, POLICY, widened } from './policy.ts';
 import type { SavedWriter } from './saved.ts';
 import { cardMarkKey, decodeSaved, encodeProgress, encodeSaved, progressKey, putPrivate, stateKey } from './saved.ts';
-import type { Spool, SpoolOwner } from './spool.ts';
-import { tailOf } from './tail.ts';
+import type { SpoolOwner } from './spool.ts';
+import { pushTail, tailOf } from './tail.ts';
 import type { FilePosition } from './writer-state.ts';
 import { WriterState } from './writer-state.ts';
-
-export interface IntakeContext {
-  replica: Pick<Replica, 'transact' | 'read' | 'getPrivate'>;
-  blobs: Pick<BlobStore, 'write'>;
-  device: DeviceId;
-  clock: Clock;
-  /** True when people have purged the run. */
-  isPurged(run: RunId, project: ProjectId): Promise<boolean>;
-  /** Awaited between pieces of long computations. */
-  pause?: (() => Promise<void>) | undefined;
-  /** Makes segments a third smaller where the platform has it. */
-  compressor?: PageCompressor | undefined;
-  /** Told of each segment: it merges small ones. */
-  compactor?: Pick<Compactor, 'note'> | undefined;
-  /** Stores the files that journals name; without it their entries stay pending. */
-  spool?: Spool | undefined;
-  /** Books that the workspace is known to list; shared by all intakes of a replica. */
-  listed: Set<string>;
-}
-
-/** The newest value of a metric. */
-export interface LiveValue {
-  value: number;
-  step: number;
-}
 
 /**
  * Takes one writer's journal into the replica. The caller brings bytes; this decides what is written when, and writes
@@ -255,12 +230,7 @@ export class WriterIntake {
   live(): Map<string, LiveValue> | undefined {
     const { state } = this;
     if (state.status !== 'running' || state.next === this.#liveNext) return undefined;
-    const { points, metrics } = state;
-    const values = new Map<string, LiveValue>();
-    for (let index = points.length - 1; index >= 0 && points.ordinal[index]! >= this.#liveNext; index--) {
-      const path = metrics.names[points.metric[index]!]!;
-      if (!values.has(path)) values.set(path, { value: points.value[index]!, step: points.step[index]! });
-    }
+    const values = newestValues(state, this.#liveNext);
     this.#liveNext = state.next;
     return values.size === 0 ? undefined : values;
   }
@@ -450,16 +420,7 @@ export class WriterIntake {
       for (let slot = 0; slot < this.#tailSlots; slot++) {
         const tail = document.get(tailKey(this.writer, device, slot));
         if (tail?.kind !== 'tail' || tail.first < state.coverFrom) continue;
-        const slots = tail.names.map((name) => state.metrics.slot(name as never));
-        for (let row = 0; row < tail.metric.length; row++) {
-          state.points.push(
-            slots[tail.metric[row]!]!,
-            tail.step[row]!,
-            tail.value[row]!,
-            tail.time[row]!,
-            tail.ordinal[row]!,
-          );
-        }
+        pushTail(state, tail);
       }
     });
     this.#tailed = state.points.length;

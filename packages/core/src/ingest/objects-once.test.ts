@@ -20,7 +20,7 @@ import {
   T0,
   WRITER,
 } from '../testing/object-intake.ts';
-import type { IntakeContext } from './intake.ts';
+import type { IntakeContext } from './intake-context.ts';
 import { WriterIntake } from './intake.ts';
 import { POLICY } from './policy.ts';
 import { PurgedRuns } from './purged-runs.ts';

@@ -1,9 +1,10 @@
 import { LIMITS } from '../limits.ts';
-import type { DeviceId, WriterId } from '../ids.ts';
+import type { AttributePath, DeviceId, WriterId } from '../ids.ts';
 import { utf8Length } from '../ids.ts';
 import type { TailEntry } from '../record/index.ts';
 import type { PointColumns } from '../series/points.ts';
 import { POLICY } from './policy.ts';
+import type { WriterState } from './writer-state.ts';
 
 /**
  * A tail entry of points with ordinals in `[first, last]`, or undefined when they are too many for one: then they are
@@ -41,6 +42,14 @@ export function tailOf(
     ordinal: points.ordinal.slice(),
     extra: {},
   };
+}
+
+/** Takes the points of a tail entry back into the state of its writer. */
+export function pushTail({ points, metrics }: Pick<WriterState, 'points' | 'metrics'>, tail: TailEntry): void {
+  const slots = tail.names.map((name) => metrics.slot(name as AttributePath));
+  for (let row = 0; row < tail.metric.length; row++) {
+    points.push(slots[tail.metric[row]!]!, tail.step[row]!, tail.value[row]!, tail.time[row]!, tail.ordinal[row]!);
+  }
 }
 
 /** So that a change of one constant cannot make entries that no replica accepts. */

@@ -230,6 +230,27 @@ describe('reading objects', () => {
     }
   }, 60_000);
 
+  it('[OBJ-3] an answer has no more text than was asked for, but always a row', async () => {
+    const manifest = new Manifest();
+    const rows = Array.from({ length: 7 }, (_, ordinal) =>
+      row({ ordinal, text: (ordinal === 3 ? 'x'.repeat(50) : 'x'.repeat(10)) + String(ordinal) }),
+    );
+    await manifest.seal(rows, 0, 9);
+    const reader = new ObjectReader(manifest.blobs);
+    const pages = async (end: 'first' | 'last'): Promise<number[][]> => {
+      const found: number[][] = [];
+      for (let after: RowPlace | undefined; ;) {
+        const ask = { entries: manifest.entries, path: 'samples', end, limit: 4, characters: 40 };
+        const answer = await reader.read({ ...ask, ...(after === undefined ? {} : { after }) });
+        found.push(answer.rows.map(({ ordinal }) => ordinal));
+        if (answer.next === null) return found;
+        after = answer.next;
+      }
+    };
+    expect(await pages('first')).toEqual([[0, 1, 2], [3], [4, 5, 6]]);
+    expect(await pages('last')).toEqual([[4, 5, 6], [3], [0, 1, 2]]);
+  });
+
   it('[OBJ-4] what is not here or broken is said, and another copy speaks for it where there is one', async () => {
     const manifest = new Manifest();
     const rows = Array.from({ length: 30 }, (_, ordinal) => row({ ordinal }));
