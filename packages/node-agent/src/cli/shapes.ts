@@ -63,13 +63,60 @@ export interface RunDetailShape extends RunShape {
     created: number;
     ended: number | null;
     host: string | null;
+    user: string | null;
+    /** `system` for a companion that captures for another writer. */
+    role: string | null;
+    environment: Record<string, unknown>;
     exitCode: number | null;
     traceback: string | null;
     dropped: number;
     damage: string | null;
   }[];
   segments: { count: number; bytes: number };
+  files: { count: number; bytes: number };
+  objects: { segments: number; bytes: number; tails: number };
+  /** What was captured of each writer, by section. */
+  captures: { writer: string; device: string; section: string; data: Record<string, unknown> }[];
   holders: string[];
+}
+
+export interface EditShape {
+  id: string;
+  field: string;
+  op: string;
+  path: string | null;
+  value: unknown;
+  by: string;
+  device: string;
+  at: number;
+}
+
+/** One series whose values are not numbers. */
+export interface ObjectPathShape {
+  path: string;
+  kinds: Record<string, number>;
+  rows: number;
+  firstStep: Float;
+  lastStep: Float;
+}
+
+export interface ObjectRowShape {
+  writer: string;
+  ordinal: number;
+  part: number;
+  time: number;
+  text: string | null;
+  /** A line that is still being written. */
+  open: boolean;
+  /** Not what was printed, but a notice of what was left out. */
+  gap: boolean;
+}
+
+export interface ObjectRowsShape {
+  rows: ObjectRowShape[];
+  next: string | null;
+  missing: { rows: number }[];
+  corrupt: unknown[];
 }
 
 export interface PageShape {
