@@ -128,11 +128,14 @@ async function saveFiles(cli: Cli, client: Client, recipe: Recipe, folder: strin
       saved.push(placed);
     } catch (error) {
       if (!isFieldbookError(error, 'blob_missing') && !isFieldbookError(error, 'blob_corrupt')) throw error;
-      recipe.warnings.push(`${placed.target} is missing: ${error.message}`);
+      if (placed.file.state === 'here') recipe.warnings.push(`${placed.target} is missing: ${error.message}`);
     }
   }
   recipe.files = saved;
-  if (recipe.patch !== null && !saved.includes(recipe.patch)) recipe.patch = null;
+  if (recipe.patch !== null && !saved.includes(recipe.patch)) {
+    recipe.patch = null;
+    recipe.warnings.unshift('source.patch could not be had: without it the code is what was committed, not what ran.');
+  }
 }
 
 /** Lists and digests of the run's data versions, in `data/`. */

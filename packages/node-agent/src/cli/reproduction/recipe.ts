@@ -217,7 +217,8 @@ function codeWarnings(run: CapturedRun, patch: Placed | null, placed: readonly P
   for (const [reason, count] of Object.entries(leftOut as Record<string, unknown>))
     if (typeof count === 'number') warnings.push(`${count} source files were not recorded (${reason}).`);
   for (const { file, target } of placed)
-    if (file.state !== 'here') warnings.push(`The bytes of ${target} are not on this machine (${file.state}).`);
+    if (file.state !== 'here')
+      warnings.push(`The bytes of ${target} are not on this machine (${file.state}); it is left out.`);
   const commands = run.captures.filter(
     ({ section: name, data: { launcher } }) => name === 'command' && launcher !== undefined,
   );
