@@ -283,6 +283,7 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
         firstX: floats,
         last: floats,
         lastX: floats,
+        mean: floats,
         nonFinite: counts,
       }),
     ),
