@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 import shutil
+import socket
 import sys
 import time
 from pathlib import Path
@@ -124,7 +125,8 @@ def test_mistakes(home: Home) -> None:
 
 def test_another_home_and_folders_of_its_config(home: Home, tmp_path: Path) -> None:
     """[RDB-3] `home=` reads another field book; journals that its agent also takes in are read, a copy of one once."""
-    make("a").finish()
+    with make("a") as run:
+        run["loss"].extend([1.0, 2.0])
     make("b").finish()
     other = tmp_path / "other"
     (other / "journals").mkdir(parents=True)
@@ -133,7 +135,9 @@ def test_another_home_and_folders_of_its_config(home: Home, tmp_path: Path) -> N
         fieldbook.runs("digits", home=other)
     (other / "config.json").write_text(json.dumps({"journals": [str(home.path / "journals")]}))
     shutil.copytree(home.path / "journals" / "digits" / "a", other / "journals" / "digits" / "a")
-    assert [run.id for run in fieldbook.runs("digits", home=other)] == ["b", "a"]
+    found = fieldbook.runs("digits", home=other)
+    assert [run.id for run in found] == ["b", "a"]
+    assert (found[1].metrics["loss"]["count"], found[1]["loss"].values()) == (2, [1.0, 2.0])
 
 
 def test_status_of_writers_without_a_last_word(home: Home) -> None:
@@ -185,10 +189,14 @@ def test_what_only_the_agent_knows_is_said(home: Home, capsys: pytest.CaptureFix
         '{"pid": 1, "url": "http://127.0.0.1:1"}',
     ],
 )
-def test_an_agent_that_is_gone_is_none(home: Home, presence: str) -> None:
+def test_an_agent_that_is_gone_is_none(home: Home, presence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """[RDB-5] Whatever agent.json says: what does not answer, or is elsewhere, is not asked, and the journals are read."""
     make("a").finish()
     (home.path / "agent.json").write_text(presence)
     (home.path / "agent.token").write_text("secret")
+    asked = []
+    real = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda place, *rest: asked.append(place) or real(place, *rest))
     assert read_agent.connect(str(home.path)) is None
+    assert {host for host, _ in asked} <= {"127.0.0.1"}
     assert fieldbook.runs("digits").source == "disk"

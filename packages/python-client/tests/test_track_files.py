@@ -327,7 +327,7 @@ def test_a_damaged_cache_is_in_nobodys_way(
     else:
         with sqlite3.connect(cache) as database:
             if damage == "row":
-                database.execute("UPDATE hashes SET entry = substr(entry, 1, 40) || zeroblob(28)")
+                database.execute("UPDATE hashes SET entry = CAST(substr(entry, 1, 40) || zeroblob(28) AS BLOB)")
             else:
                 database.execute("DROP TABLE hashes")
                 database.execute("CREATE TABLE hashes (other INTEGER)")
@@ -420,6 +420,18 @@ def test_dvc_files_are_the_content_they_stand_for(tmp_path: Path) -> None:
             ("sha256", hashlib.sha256(changed).hexdigest())
         ]
         assert "is not as its .dvc file says" in other.notes[0]
+
+
+def test_dvc_before_3_names_texts_by_another_digest(tmp_path: Path) -> None:
+    """[DAT-6] Its MD5 is not of the bytes, so content of the pointer's size is believed, and of another size is not."""
+    pointer = b"outs:\n- md5: 00000000000000000000000000000000\n  size: 4\n  path: a.csv\ndeps:\n- path: b.csv\n  md5: 11111111111111111111111111111111\n"
+    folder = fill(tmp_path / "d", {"a.csv.dvc": pointer})
+    bare = version(folder)
+    assert [(line.path, line.digest) for line in bare.lines] == [("a.csv", "0" * 32)]
+    fill(folder, {"a.csv": b"1\r\n2"})
+    assert version(folder).digest == bare.digest
+    fill(folder, {"a.csv": b"12345"})
+    assert version(folder).lines[0].algorithm == "sha256"
 
 
 LOCK = """\

@@ -98,6 +98,7 @@ const QUERIES = [
   'params/lr in (-1d, 2026-01-16, today)',
   'params/lr > 2026-01-16',
   `${'('.repeat(64)}lr exists${')'.repeat(64)}`,
+  `${'not lr exists or '.repeat(70)}lr exists`,
   'lr <1e400 lr>-1e-400',
   'lr = .5 or lr = 5. or lr = +1',
 ];
