@@ -52,9 +52,9 @@ export class RunDocument {
     for (const [, entry] of this.#withPrefix('writer/')) if (entry.kind === 'writer') yield entry;
   }
 
-  /** Every version of every file, pending ones and removals included; in no order. */
-  *files(): Generator<FileEntry> {
-    for (const [, entry] of this.#withPrefix('file/')) if (entry.kind === 'file') yield entry;
+  /** Every version of every file, pending ones and removals included; in no order. `except` names keys that need not be decoded again. */
+  *files(except?: ReadonlySet<string>): Generator<FileEntry> {
+    for (const [, entry] of this.#withPrefix('file/', except)) if (entry.kind === 'file') yield entry;
   }
 
   *objects(): Generator<ObjectsEntry> {
@@ -113,9 +113,9 @@ export class RunDocument {
     this.#entries.clear();
   }
 
-  *#withPrefix(prefix: string): Generator<[string, Entry]> {
+  *#withPrefix(prefix: string, except?: ReadonlySet<string>): Generator<[string, Entry]> {
     for (const [key, bytes] of this.#entries.entries()) {
-      if (!key.startsWith(prefix)) continue;
+      if (!key.startsWith(prefix) || except?.has(key) === true) continue;
       const entry = read(bytes);
       if (entry !== undefined) yield [key, entry];
     }

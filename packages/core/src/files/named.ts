@@ -18,10 +18,10 @@ export function pointBlobs(doc: Doc): BlobDigest[] {
   return digests;
 }
 
-/** Entries of files whose bytes somebody has stored; removed versions are history and among them. */
-export function storedFiles(doc: Doc): (FileEntry & { digest: BlobDigest })[] {
+/** Entries of files whose bytes somebody has stored; removed versions are history and among them. `except`: keys of no interest. */
+export function storedFiles(doc: Doc, except?: ReadonlySet<string>): (FileEntry & { digest: BlobDigest })[] {
   const stored = [];
-  for (const entry of new RunDocument(doc).files())
+  for (const entry of new RunDocument(doc).files(except))
     if (entry.digest !== null) stored.push({ ...entry, digest: entry.digest });
   return stored;
 }

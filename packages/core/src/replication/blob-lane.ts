@@ -93,6 +93,11 @@ export class BlobLane {
     this.#changed();
   }
 
+  /** The replica that was last reached. */
+  get peer(): string | undefined {
+    return this.#peer;
+  }
+
   /** True when the peer has the blob, as far as this lane has seen. */
   isThere(digest: BlobDigest): boolean {
     return this.#present.has(digest);

@@ -4,6 +4,8 @@ import { blobsOf, pointBlobs, storedFiles, travelOf } from '../files/index.ts';
 import type { DocumentName } from '../ids.ts';
 import { runDocumentName } from '../ids.ts';
 import type { BlobDigest, BlobStore, Log, Random, Timers } from '../ports.ts';
+import type { FileEntry } from '../record/index.ts';
+import { fileKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { BlobPeer } from './blob-peer.ts';
 import { BlobLane, ifCorrupt } from './blob-lane.ts';
@@ -31,6 +33,9 @@ export interface BlobSyncStatus {
   problem: { code: string; message: string } | null;
 }
 
+/** Keys of 100 bytes. */
+const SETTLED_MAX = 200_000;
+
 /**
  * Sends the blobs that manifests name and the peer lacks, beside the document frames and never in their way. Points have a lane of
  * their own, so that a checkpoint of 100 GB holds no curve up; files go by the rules of `docs/formats/files.md`.
@@ -43,6 +48,9 @@ export class BlobSync {
   readonly #waiters = new Set<() => void>();
   #stopFollowing: (() => void) | undefined;
   #stopped = false;
+  readonly #settled = new Map<DocumentName, Set<string>>();
+  #settledCount = 0;
+  #settledAt: string | undefined;
   /** What was asked for before this program began is known, and looked at. */
   #knowsRequests = false;
 
@@ -138,14 +146,36 @@ export class BlobSync {
   /** Blobs of the files that travel: of each its chunks and last their list, so that who has the list has them. */
   async #filesOf(name: DocumentName): Promise<BlobDigest[]> {
     const { replica, blobs, requested, travel } = this.#options;
+    const settled = this.#settledOf(name);
     const digests: BlobDigest[] = [];
-    for (const file of await replica.read(name, storedFiles)) {
+    for (const file of await replica.read(name, (doc) => storedFiles(doc, settled))) {
       const how = travelOf(file, travel);
+      if (how === 'never') this.#settle(settled, file);
       if (how === 'never' || (how === 'request' && !(await requested.has(file.digest)))) continue;
       const [list, ...chunks] = (await blobsOf(blobs, file).catch(ifCorrupt)) ?? [];
-      if (list !== undefined) digests.push(...chunks, list);
+      if (list === undefined) continue;
+      const needed = [...chunks, list].filter((digest) => !this.#files.isThere(digest));
+      if (needed.length === 0) this.#settle(settled, file);
+      digests.push(...needed);
     }
     return digests;
+  }
+
+  /** Keys of files of a document that need no more looks while the same peer answers: a run of 20,000 files changes every second. */
+  #settledOf(name: DocumentName): Set<string> {
+    if (this.#settledAt !== this.#files.peer || this.#settledCount > SETTLED_MAX) {
+      this.#settled.clear();
+      this.#settledCount = 0;
+      this.#settledAt = this.#files.peer;
+    }
+    const settled = this.#settled.get(name) ?? new Set();
+    this.#settled.set(name, settled);
+    return settled;
+  }
+
+  #settle(settled: Set<string>, file: FileEntry): void {
+    settled.add(fileKey(file));
+    this.#settledCount++;
   }
 
   async #download(digest: BlobDigest): Promise<Uint8Array | undefined> {

@@ -82,6 +82,8 @@ export class FileKeeper implements Spool {
   readonly #dirty = new Set<RunId>();
   readonly #pending = new Map<string, { bytes: number; run: RunId }>();
   readonly #failures = new Map<string, Failure>();
+  /** Keys of entries that are not pending: 20,000 of a run are not decoded for each file that comes. */
+  readonly #settled = new Map<RunId, Set<string>>();
   readonly #queue = new Map<string, Job>();
   readonly #working = new Map<string, Promise<void>>();
   /** The large file that is being stored. */
@@ -190,6 +192,8 @@ export class FileKeeper implements Spool {
     const sweep = everything || now - this.#sweptAt >= SWEEP_EVERY;
     if (sweep) {
       this.#sweptAt = now;
+      // A document that was emptied and filled again has pending entries where stored ones were.
+      this.#settled.clear();
       await this.#removeStored();
       for await (const { run } of spools.all()) runs.add(run);
     }
@@ -247,11 +251,14 @@ export class FileKeeper implements Spool {
 
   async #pendingOf(run: RunId): Promise<Map<string, FileEntry>> {
     const { replica, device } = this.#options;
+    const settled = this.#settled.get(run) ?? new Set();
+    this.#settled.set(run, settled);
     return replica.read(runDocumentName(run), (doc) => {
       const pending = new Map<string, FileEntry>();
-      for (const entry of new RunDocument(doc).files()) {
+      for (const entry of new RunDocument(doc).files(settled)) {
         if (entry.digest === null && entry.spool !== null && entry.device === device)
           pending.set(`${run}/${fileKey(entry)}`, entry);
+        else settled.add(fileKey(entry));
       }
       return pending;
     });
