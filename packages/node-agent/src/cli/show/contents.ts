@@ -12,6 +12,8 @@ const LINES = 40;
 /** What Fieldbook itself records, besides what the script does. */
 const OWN = 'sys/';
 const CONSOLE = 'console/';
+/** Told among parent and children. */
+const PARENT = 'sys/parent';
 
 /** The first lines of a list, and what shows the others. */
 function some<T>(all: readonly T[], { whole }: Shown): readonly T[] {
@@ -66,7 +68,7 @@ export const configSection = attributesOf('config', 'Configuration files', isCon
 export const attributesSection = attributesOf(
   'attributes',
   'Attributes',
-  (path, value) => !isParameter(path) && !isConfig(path) && !isData(path, value) && !path.startsWith(OWN),
+  (path, value) => !isParameter(path) && !isConfig(path) && !isData(path, value) && path !== PARENT,
 );
 export const dataSection: Section = {
   ...attributesOf('data', 'Data versions', isData),
