@@ -422,6 +422,19 @@ def test_dvc_files_are_the_content_they_stand_for(tmp_path: Path) -> None:
         assert "is not as its .dvc file says" in other.notes[0]
 
 
+def test_dvc_files_of_another_folder(tmp_path: Path) -> None:
+    """[DAT-6] A pointer whose `wdir` is not its own folder stands for what lies there."""
+    md5 = hashlib.md5(b"1,2").hexdigest()
+    pointer = f"wdir: ../data\nouts:\n- md5: {md5}\n  size: 3\n  hash: md5\n  path: a.csv\n".encode()
+    fill(tmp_path, {"pointers/a.dvc": pointer, "data/b.csv": b"x"})
+    bare = version(tmp_path / "pointers" / "a.dvc")
+    assert [(line.path, line.digest) for line in bare.lines] == [("a.csv", md5)]
+    fill(tmp_path, {"data/a.csv": b"1,2"})
+    assert version(tmp_path / "pointers" / "a.dvc").digest == bare.digest
+    fill(tmp_path, {"data/a.csv": b"1,3"})
+    assert version(tmp_path / "pointers" / "a.dvc").digest != bare.digest
+
+
 def test_dvc_before_3_names_texts_by_another_digest(tmp_path: Path) -> None:
     """[DAT-6] Its MD5 is not of the bytes, so content of the pointer's size is believed, and of another size is not."""
     pointer = b"outs:\n- md5: 00000000000000000000000000000000\n  size: 4\n  path: a.csv\ndeps:\n- path: b.csv\n  md5: 11111111111111111111111111111111\n"
@@ -630,6 +643,9 @@ def test_nothing_is_hashed_when_nothing_is_recorded(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with fieldbook.init("p") as run:
         assert run["data"].track_files(folder) is None
+    with fieldbook.init("p", all_ranks=True) as run:
+        pass
+    assert run["data"].track_files(folder) is None
     assert hashed == []
 
 

@@ -14,7 +14,7 @@ from .console import warn_once
 from .data_cache import HashCache
 from .data_hash import hash_files
 from .data_list import Line, encode, in_order, tree_digest
-from .data_walk import Found, Tree, walk
+from .data_walk import FILES, Found, Tree, walk
 from .redaction import redact_value
 
 TYPE_CHECKING = False
@@ -73,13 +73,14 @@ def track(run: Run, path: str, files: Any, ignore: Any = ()) -> DataVersion | st
     sources = check_sources(files)
     patterns = _check_ignore(ignore)
     if run._muted or not run._live():
+        run._ignore()
         return None
     remote = [source for source in sources if is_remote(source)]
     if remote:
         if len(sources) > 1:
             raise ValueError("files: a URL is tracked alone, under a path of its own")
         return _track_remote(run, path, remote[0])
-    version = version_of(sources, ignore=patterns, home=_home(run))
+    version = version_of(sources, ignore=patterns, home=run._home)
     _record(run, path, version)
     return version
 
@@ -206,6 +207,8 @@ def s3_version(url: str, listing: Lister) -> DataVersion:
     objects = data_s3.list_objects(listing, bucket, prefix)
     if not objects:
         raise ValueError(f"files: there is nothing at {url!r}")
+    if len(objects) > FILES:
+        raise ValueError(f"files: there are more than {FILES} objects at {url!r}; track the prefixes below one by one")
     lines = in_order(
         Line(name, size, "etag", etag, written, {"version": version} if version else None)
         for name, (_, size, etag, written, version) in objects
@@ -243,11 +246,6 @@ def _record(run: Run, path: str, version: DataVersion) -> None:
     )
     # Past the redaction of values: under a path such as "data/tokens" a digest would look like a secret.
     run._set([(path, text, text, None)])
-
-
-def _home(run: Run) -> str:
-    # <home>/journals/<project>/<run>
-    return os.path.dirname(os.path.dirname(os.path.dirname(run._folder)))
 
 
 class _Progress:

@@ -52,9 +52,13 @@ def read_dvc(path: str) -> list[Out]:
     with open(path, "rb") as file:
         text = file.read(_YAML_BYTES).decode("utf-8", "replace")
     found = []
+    # Where the paths of a `.dvc` file begin, when that is not its own folder.
+    folder = re.search(r"^wdir:[ \t]+(.+)$", text, re.MULTILINE)
     for item in _outs(text.splitlines()):
         md5, name = item.get("md5"), item.get("path")
         if name and md5 and _MD5.match(md5):
+            if folder is not None:
+                name = os.path.normpath(os.path.join(_scalar(folder[1]), name))
             size, files = _count(item.get("size")), _count(item.get("nfiles"))
             found.append(Out(name, md5, size, files, item.get("hash") == "md5"))
     return found

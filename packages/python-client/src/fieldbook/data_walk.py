@@ -97,7 +97,9 @@ def _expand(source: str) -> list[tuple[str, str, Out | None]]:
                 f"files: {source} names no outs with an MD5, so it stands for no data; run 'dvc commit' first"
             )
         folder = os.path.dirname(source) or "."
-        return [(os.path.join(folder, out.path), folder, out) for out in outs]
+        places = [(os.path.normpath(os.path.join(folder, out.path)), out) for out in outs]
+        outside = any(os.path.normpath(out.path).startswith("..") for out in outs)
+        return [(place, os.path.dirname(place) or "." if outside else folder, out) for place, out in places]
     plain = source.rstrip("/" + os.sep) or source
     if os.path.lexists(source):
         out = None if _is_root(plain) else outs_beside(plain)
