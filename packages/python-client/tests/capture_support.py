@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fieldbook import journal
+from fieldbook import journal, journal_reader
 from fieldbook.journal_reader import Journal
 from support import SOURCE, Home, meta
 
@@ -61,6 +61,21 @@ def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
         time.sleep(0.02)
 
 
+def readable(home: Home) -> list[Journal]:
+    """Journals that have begun; one that is just being created is not there yet."""
+    found = []
+    for file in home.files():
+        try:
+            one = journal_reader.read(file.read_bytes())
+        except journal_reader.JournalCorrupt:
+            if file.stat().st_size >= journal.HEADER_SIZE:
+                raise
+            continue
+        if one.records:
+            found.append(one)
+    return found
+
+
 class Captured:
     """What a home's only run carries, by its training and its companion."""
 
@@ -68,7 +83,7 @@ class Captured:
         self._home = home
 
     def journals(self, role: str | None) -> list[Journal]:
-        return [one for one in self._home.journals() if one.records and meta(one).get("role") == role]
+        return [one for one in readable(self._home) if meta(one).get("role") == role]
 
     @property
     def training(self) -> Journal:
@@ -142,13 +157,15 @@ def run_in(folder: Path, home: Home, *arguments: str, **more: str) -> subprocess
 def processes_of(home: Home) -> list[int]:
     """Pids of companions that write below a home."""
     found = []
-    for one in home.journals():
-        if one.records and meta(one).get("role") == "system":
+    for one in readable(home):
+        if meta(one).get("role") == "system":
             pid, start = meta(one)["pid"], meta(one)["pid_start"]
             try:
                 words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                threads = len(os.listdir(f"/proc/{pid}/task"))
             except OSError:
                 continue
-            if int(words[19]) == start and words[0] not in "ZX":
+            # Of a process that was killed one thread may still be ending, and holds its files.
+            if int(words[19]) == start and (words[0] not in "ZX" or threads > 1):
                 found.append(pid)
     return found

@@ -160,6 +160,38 @@ def test_the_limit_keeps_the_beginning_some_a_minute_and_the_end() -> None:
     assert places[0] > 1
 
 
+def test_a_minute_is_one_piece() -> None:
+    """[CAP-12]"""
+    seen = Recorder(keep=10, minute=100, tail=20)
+    for line in ("x" * 50, "y" * 60, "short", "z" * 5):
+        seen.stream.write(line + "\n")
+    assert seen.lines() == ["x" * 50]
+    seen.now += console.MINUTE_S
+    seen.stream.write("next minute\n")
+    seen.stream.close()
+    assert seen.lines() == ["x" * 50, "next minute"]
+    assert [notice.split(":")[0] for notice in seen.lines(journal.CONSOLE_GAP)] == [
+        "3 lines (73 bytes) were left out here"
+    ]
+
+
+def test_printing_while_printing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[CAP-11] Our own warning, or a signal handler's print, comes after the line that it interrupted."""
+    rows: list[str] = []
+    asked: list[int] = []
+
+    class Run:
+        def _console(self, number: int, text: str, flags: int) -> None:
+            if not asked:
+                asked.append(number)
+                both.write(journal.STDERR, "nested\n")
+            rows.append(text)
+
+    both = console.Console(Run())  # type: ignore[arg-type]
+    both.write(journal.STDERR, "first\n")
+    assert rows == ["first", "nested"]
+
+
 def test_what_is_large_becomes_several_records() -> None:
     seen = Recorder()
     seen.stream.write("".join(f"{number}\n" for number in range(100_000)))
@@ -379,16 +411,15 @@ def test_a_signal_handler_prints_inside_a_print(home: Home, tmp_path: Path) -> N
     script = """
 import signal, sys, time, fieldbook
 run = fieldbook.init("p")
-count = 0
+calls = []
 def handler(*_):
-    global count
-    count += 1
+    calls.append(1)
     sys.stderr.write("signal\\n")
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 for number in range(20000): sys.stdout.write(f"{number}\\n")
 signal.setitimer(signal.ITIMER_REAL, 0)
-run["signals"] = count
+run["signals"] = len(calls)
 """
     done = run_in(tmp_path, home, "-c", script, **CONSOLE)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -212,6 +212,13 @@ def test_the_servers_of_this_machine_are_asked(tmp_path: Path, server: str, monk
     (runtime / "jpserver-2.json").write_text(
         json.dumps({"url": "http://example.org:1/", "token": "x", "root_dir": str(tmp_path)})
     )
+    try:
+        foreign = http.server.ThreadingHTTPServer(("127.0.0.2", 0), Server)
+        threading.Thread(target=foreign.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.2:{foreign.server_address[1]}/foreign/"
+        (runtime / "jpserver-5.json").write_text(json.dumps({"url": url, "token": "t0ken", "root_dir": str(tmp_path)}))
+    except OSError:
+        pass  # a system with one loopback address
     (runtime / "jpserver-3.json").write_text(json.dumps({"url": server, "token": "wrong", "root_dir": str(tmp_path)}))
     assert jupyter.find({"kernel": "k-1"}) is None
     (runtime / "jpserver-4.json").write_text(json.dumps({"url": server, "token": "t0ken", "root_dir": str(tmp_path)}))

@@ -23,7 +23,41 @@ PRIVATE_KEY = f"-----BEGIN RSA PRIVATE KEY-----\n{KEY_BODY}\n{KEY_BODY[::-1]}\n-
 #: Secrets by name or place only: nothing in their look gives them away. Each is used once, so that a leak tells its place.
 PLAIN = {
     name: f"pl4in-{name}-s3cret"
-    for name in ["argv-flag", "argv-equals", "argv-word", "argv-sshpass", "argv-option", "remote-password", "remote-query", "config-nested", "config-list", "config-file", "yaml-file", "toml-file", "json-file", "env-token", "env-listed", "url-argument", "patch-literal", "patch-yaml", "patch-removed", "untracked-literal", "untracked-sh", "printed-assignment", "printed-env", "printed-header", "printed-value", "attribute-path", "module-literal", "environment-file", "hydra", "dotenv", "keyfile", "argparse-odd", "message"]
+    for name in [
+        "argv-flag",
+        "argv-equals",
+        "argv-word",
+        "argv-sshpass",
+        "argv-option",
+        "remote-password",
+        "remote-query",
+        "config-nested",
+        "config-list",
+        "config-file",
+        "yaml-file",
+        "toml-file",
+        "json-file",
+        "env-token",
+        "env-listed",
+        "url-argument",
+        "patch-literal",
+        "patch-yaml",
+        "patch-removed",
+        "untracked-literal",
+        "untracked-sh",
+        "printed-assignment",
+        "printed-env",
+        "printed-header",
+        "printed-value",
+        "attribute-path",
+        "module-literal",
+        "environment-file",
+        "hydra",
+        "dotenv",
+        "keyfile",
+        "argparse-odd",
+        "message",
+    ]
 }
 
 TRAIN = f"""
@@ -82,6 +116,7 @@ def test_no_secret_reaches_the_disk(home: Home, tmp_path: Path) -> None:
             "c.toml": f'lr = 1\n[db]\npassword = "{PLAIN["toml-file"]}"\n',
             ".env": f"SOMETHING={PLAIN['dotenv']}\n",
             "server.key": f"{PLAIN['keyfile']}\n",
+            "credentials.json": json.dumps({"x": PLAIN["keyfile"]}),
             "helper.py": f'B = dict(password="{PLAIN["module-literal"]}")\n',
         },
     )
@@ -200,9 +235,7 @@ def test_code_is_not_taken_for_secrets() -> None:
 
 def test_binary_patches_stay_whole() -> None:
     """[CAP-14]"""
-    body = (
-        "".join(f"z{base64.b85encode((GITHUB + str(n)).encode()).decode()}\n" for n in range(20)) + f"zAAA{HUGGING}\n"
-    )
+    body = "".join(f"z{base64.b85encode((GITHUB + str(n)).encode()).decode()}\n" for n in range(20)) + f"z+{HUGGING}\n"
     patch = f"diff --git a/x.bin b/x.bin\nindex 1..2\nGIT binary patch\nliteral 9\n{body}\ndiff --git a/y.py b/y.py\n@@ -1 +1 @@\n-x\n+{HUGGING}\n"
     redacted, places = redact_source(patch.encode())
     assert places == 1
