@@ -239,7 +239,7 @@ def _of_tensor(plugin: str, tag: str, step: int, time_ms: float, tensor: _Tensor
         return _numbered([Point("audio", tag, step, time_ms, clip) for clip in clips if clip])
     if plugin == "histograms":
         return _bins(tag, step, time_ms, tensor.numbers())
-    if plugin in ("scalars", "") and tensor.dtype != 7:
+    if plugin in ("scalars", "tensor", "") and tensor.dtype != 7:
         numbers = tensor.numbers()
         if len(numbers) == 1:
             return [Point("scalar", tag, step, time_ms, numbers[0])]

@@ -23,6 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: Head and time of the first event: there as soon as anything is.
+ID_BYTES = 21
+
 USAGE = """\
 usage: python -m fieldbook import-tensorboard DIR [-p PROJECT] [-t TAG ...] [--home DIR]
 
@@ -164,8 +167,8 @@ def _writer(run_id: str, project: str, name: str, tags: list[str], home: str, cr
 
 
 def _id_of(root: str, paths: list[str]) -> str:
-    """The run's id: of the folder's name and the first bytes of its oldest file, which hold the moment it was made."""
+    """The run's id: of the folder's name and the oldest file's name and first event, which holds the moment it was made."""
     with open(paths[0], "rb") as file:
-        key = os.path.basename(root).encode("utf-8", "surrogateescape") + b"\0" + file.read(64)
+        key = os.path.basename(root).encode("utf-8", "surrogateescape") + b"\0" + file.read(ID_BYTES)
     key += b"\0" + os.path.basename(paths[0]).encode("utf-8", "surrogateescape")
     return f"tensorboard-{hashlib.sha256(key).hexdigest()[:20]}"
