@@ -1,0 +1,46 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isFieldbookError } from '@fieldbook/core';
+import { expect, it, onTestFinished } from 'vitest';
+import { changeConfig, readConfig } from './config.ts';
+import { homeOf } from './home.ts';
+
+it('[FIL-5] rules for what travels are read from config.json, and what is none is refused with its place', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'fieldbook-config-'));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  const home = homeOf({ FIELDBOOK_HOME: root });
+  expect((await readConfig(home)).files).toEqual([]);
+  const write = (files: unknown): void => writeFileSync(home.config, JSON.stringify({ files, later: 1 }));
+  write([
+    { pattern: 'checkpoints/**', over: 10, travel: 'request' },
+    { pattern: '**', travel: 'now' },
+  ]);
+  const rules = [
+    { pattern: 'checkpoints/**', over: 10, travel: 'request' },
+    { pattern: '**', over: 0, travel: 'now' },
+  ];
+  expect((await readConfig(home)).files).toEqual(rules);
+  await changeConfig(home, { person: 'Ada' });
+  expect(await readConfig(home)).toMatchObject({ person: 'Ada', files: rules });
+  for (const [files, place] of [
+    ['x', '"files"'],
+    [[1], '"files[0]"'],
+    [
+      [
+        { pattern: '**', travel: 'now' },
+        { pattern: '', travel: 'now' },
+      ],
+      '"files[1]"',
+    ],
+    [[{ pattern: '**', travel: 'soon' }], '"files[0]"'],
+    [[{ pattern: '**', travel: 'now', over: -1 }], '"files[0]"'],
+    [[{ pattern: '*'.repeat(600), travel: 'now' }], '"files[0]"'],
+  ] as const) {
+    write(files);
+    const error: unknown = await readConfig(home).catch((reason: unknown) => reason);
+    expect(isFieldbookError(error, 'config_invalid') && error.message, JSON.stringify(files).slice(0, 80)).toContain(
+      place,
+    );
+  }
+});
