@@ -189,9 +189,7 @@ class Writer:
         payload = journal.scalars(time_ms, step, shape.numbers, tuple(values.values()))
         self._put_soon(Item(journal.SCALARS, payload, time_ms, shape.numbers, len(keys)))
 
-    def put_object(
-        self, path: str, step: float | None, body: Mapping[str, Any], time_ms: float | None = None
-    ) -> float:
+    def put_object(self, path: str, step: float | None, body: Mapping[str, Any], time_ms: float | None = None) -> float:
         """One point of a series of objects; returns its step: one more than the last of this series, when none is given.
         ``time_ms`` is now unless said."""
         self.check_objects(path)
