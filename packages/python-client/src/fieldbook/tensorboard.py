@@ -211,15 +211,20 @@ class _Tensor:
         if 6 in lists:
             return numbers_of(lists[6], "d", 8)
         if 13 in lists:
-            form = "<f" if self.dtype == 14 else "<e"
-            return [
-                float(struct.unpack(form, b"\0\0" + bits if self.dtype == 14 else bits)[0])
-                for bits in ((item & 0xFFFF).to_bytes(2, "little") for item in varints_of(lists[13]))
-            ]
+            return [_half(item, self.dtype) for item in varints_of(lists[13])]
         for number in (7, 10, 11, 16, 17):
             if number in lists:
                 return [float(item) for item in varints_of(lists[number])]
         return []
+
+
+def _half(bits: int, dtype: int) -> float:
+    """An element of ``half_val``: 16 bits of a half or bfloat16. torch puts the 32 bits of a float there, which need more."""
+    if not 0 <= bits <= 0xFFFF:
+        return float(struct.unpack("<f", (bits & 0xFFFFFFFF).to_bytes(4, "little"))[0])
+    if dtype == 14:
+        return float(struct.unpack("<f", (bits << 16).to_bytes(4, "little"))[0])
+    return float(struct.unpack("<e", bits.to_bytes(2, "little"))[0])
 
 
 def _of_tensor(plugin: str, tag: str, step: int, time_ms: float, tensor: _Tensor) -> list[Point]:
