@@ -12,7 +12,11 @@ import { PointBuffer, sealSegment, SeriesReader } from '../series/index.ts';
 import { levelStorage } from '../store/index.ts';
 import { FakeClock, MemoryBlobStore, SeededRandom } from '../testing/index.ts';
 import type { CompactionContext } from './compaction.ts';
+import { JournalWriter } from '../journal/index.ts';
 import { Compactor, endedMark, REPLACED_GRACE } from './compaction.ts';
+import type { IntakeContext } from './intake-context.ts';
+import { WriterIntake } from './intake.ts';
+import { POLICY } from './policy.ts';
 
 const T0 = 1_768_478_400_000;
 const WRITER = '01kf0000000000000000000001' as WriterId;
@@ -271,5 +275,53 @@ describe('compaction', () => {
     expect(emptied).toBe(true);
     expect(await world.segments()).toEqual([]);
     await compactor.close();
+  });
+
+  it('[ING-37] a run that was sealed piece by piece is one segment when it has ended, also after a restart', async () => {
+    for (const restart of [false, true]) {
+      const world = await World.open();
+      let compactor = await Compactor.open(world.context);
+      const context = (): IntakeContext => ({
+        ...world.context,
+        replica: world.replica,
+        isPurged: () => Promise.resolve(false),
+        listed: new Set(),
+        compactor,
+      });
+      let intake = await WriterIntake.open(context(), WRITER);
+      const journal = new JournalWriter({ writer: WRITER, nonce: new Uint8Array(16).fill(7) });
+      journal.json('META', { project: 'p', run: RUN, writer: WRITER, created: T0, host: 'x' });
+      journal.declare([...NAMES.entries()]);
+      await intake.openFile(0, journal.bytes());
+      const take = async (): Promise<void> => {
+        intake.push(journal.bytes().subarray(intake.place.offset));
+        await intake.commit();
+        await compactor.settled();
+      };
+      for (let step = 0; step < 20; step++) {
+        journal.scalars(T0 + step, step, [0, 1], [step, -step]);
+        world.clock.advance(POLICY.sealAge);
+        await take();
+      }
+      expect((await world.segments()).length).toBeGreaterThan(1);
+      if (restart) {
+        await compactor.close();
+        compactor = await Compactor.open(world.context);
+        intake = await WriterIntake.open(context(), WRITER);
+        await intake.openFile(0, journal.bytes());
+      }
+      // Its last word comes when all its points are sealed.
+      journal.json('CLOSE', { time: T0 + 20, status: 'finished' });
+      await take();
+      expect(await world.segments(), `restart ${restart}`).toMatchObject([{ first: 0, points: 40 }]);
+      const { points } = await new SeriesReader(world.blobs).read({ entries: await world.segments(), metric: 'acc' });
+      expect([...points!.values]).toEqual(Array.from({ length: 20 }, (_, step) => -step));
+      // Nothing is left to do for whoever comes next.
+      await compactor.close();
+      const next = await Compactor.open(world.context);
+      await next.settled();
+      expect(next.written).toBe(0);
+      await next.close();
+    }
   });
 });

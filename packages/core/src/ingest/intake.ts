@@ -54,6 +54,8 @@ export class WriterIntake {
   #tailAt = 0;
   #tailWait: number = POLICY.tailFirst;
   #sealedAt: number;
+  /** There is more than one segment, as far as is known: worth merging. */
+  #merges: boolean;
   readonly #card: CardKeeper;
   readonly #objects: ObjectKeeper;
   #liveNext = 0;
@@ -73,6 +75,7 @@ export class WriterIntake {
     const mark = saved?.objects ?? { slots: 0, rows: 0, open: false };
     this.#objects = new ObjectKeeper(context, writer, mark, context.clock.now());
     this.#sealedAt = context.clock.now();
+    this.#merges = this.state.coverFrom > 0;
     this.#liveNext = this.state.next;
   }
 
@@ -245,6 +248,11 @@ export class WriterIntake {
     await this.#seal();
   }
 
+  /** Nothing more is to be expected of the writer. */
+  get #hasEnded(): boolean {
+    return this.state.closed || this.state.status === 'crashed';
+  }
+
   #isDirty(): boolean {
     const { state } = this;
     return (
@@ -325,24 +333,20 @@ export class WriterIntake {
       for (let slot = 0; slot < slots; slot++) document.remove(tailKey(this.writer, device, slot));
     };
     // The only segment has no neighbours.
-    const merge = compactor !== undefined && cover.first > 0;
-    const also = ended && merge ? [endedMark(state.run!, this.writer)] : [];
-    await this.#commitRun(change, 0, also);
+    this.#merges ||= cover.first > 0;
+    await this.#commitRun(change, 0);
     this.#sealedAt = clock.now();
-    if (merge) compactor.note(state.run!, this.writer, ended);
+    if (this.#merges) compactor?.note(state.run!, this.writer, this.#hasEnded);
   }
 
   /** One transaction of the run document, and with it the state that belongs to it. */
-  async #commitRun(
-    change: (document: RunDocument) => void,
-    tailSlots: number,
-    also: readonly BatchOperation[] = [],
-  ): Promise<void> {
+  async #commitRun(change: (document: RunDocument) => void, tailSlots: number): Promise<void> {
     const { state } = this;
-    const { device, clock, spool } = this.#context;
+    const { device, clock, spool, compactor } = this.#context;
     const owner: SpoolOwner = { project: state.project!, run: state.run!, writer: this.writer };
     const objects = await this.#objects.change(state, owner, clock.now());
     const attachments = state.attachments.take(device);
+    const ends = compactor !== undefined && this.#merges && this.#hasEnded && state.status !== this.#committedStatus;
     const position = this.#currentPosition();
     const { file, offset } = position;
     const entry = state.entryChanges === this.#committedEntry ? undefined : writerEntryOf(state, device);
@@ -360,7 +364,7 @@ export class WriterIntake {
       [
         putPrivate(stateKey(this.writer), saved),
         putPrivate(progressKey(this.writer), encodeProgress({ file, offset, done: false, purged: false })),
-        ...also,
+        ...(ends ? [endedMark(owner.run, this.writer)] : []),
       ],
     );
     this.#position = position;
@@ -368,6 +372,7 @@ export class WriterIntake {
     this.#committedNext = state.next;
     this.#committedStatus = state.status;
     this.#committedEntry = state.entryChanges;
+    if (ends) compactor.note(owner.run, this.writer, true);
     objects.committed();
     if (attachments.hasPending) spool?.filesPending(owner);
   }
