@@ -13,7 +13,7 @@ import fieldbook
 from capture_support import Captured, project, run_in
 from fieldbook import journal
 from fieldbook.capture.switches import SWITCHES, resolve
-from support import Home
+from support import Home, meta
 
 EVERYTHING = set(SWITCHES)
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "capture.md"
@@ -107,6 +107,19 @@ def test_everything_off_is_nothing_but_what_was_said(home: Home, tmp_path: Path,
         journal.SCALARS,
         journal.CLOSE,
     }
+
+
+@pytest.mark.parametrize("switches", ["{'command': False, 'code': False}", "False", "['system']"])
+def test_the_first_record_says_no_more_than_is_wanted(home: Home, tmp_path: Path, switches: str) -> None:
+    """[CAP-1]"""
+    folder = project(tmp_path / "x", {"t.py": f"import fieldbook\nfieldbook.init('p', capture={switches})\n"})
+    assert run_in(folder, home, "t.py", "--a-word-of-the-command-line").returncode == 0
+    found = Captured(home)
+    journals = [found.training, *([found.companion] if switches != "False" else [])]
+    for one in journals:
+        assert not {"argv", "cwd", "git"} & set(meta(one))
+        assert meta(one)["pid"]
+    assert all(b"--a-word-of" not in path.read_bytes() for path in home.path.rglob("*") if path.is_file())
 
 
 #: What each switch leaves in a run, as (kind of trace, its beginning).

@@ -60,6 +60,8 @@ class Run(Recording):
         self._folder = os.path.join(home, "journals", project_id, run_id)
         self._parent = parent
         self._forked = False
+        #: Facts of META that the switches of captures leave out.
+        self._hidden: frozenset[str] = frozenset()
         self._created = 0.0
         self._echo = Echo()
         self._children = 0
@@ -192,6 +194,7 @@ class Run(Recording):
         import traceback  # noqa: F401
 
         if not self._disabled:
+            self._capturing("hide", options)
             self._writer.open()
             environment.announce(self.id, self._writer.id, self.project)
             self._start_heartbeat()
@@ -241,7 +244,11 @@ class Run(Recording):
             "client": VERSION,
             **facts,
         }
-        return Writer(self._folder, writer, lambda lock: {**fixed, "lock": lock})
+
+        def meta(lock: str | None) -> dict[str, Any]:
+            return {**{key: value for key, value in fixed.items() if key not in self._hidden}, "lock": lock}
+
+        return Writer(self._folder, writer, meta)
 
     def _after_fork(self) -> None:
         """The first call in a forked child: it gets a journal of its own, marked with its parent."""

@@ -32,6 +32,13 @@ def check(options: Any) -> None:
     resolve(options, None, {})
 
 
+def hide(run: Run, options: Any = None) -> None:
+    """Before a run's journal is opened: what its first record does not say, because it is switched off."""
+    from . import session
+
+    session.hide(run, options)
+
+
 def begin(run: Run, options: Any = None) -> None:
     """A run of this process has begun."""
     from . import session

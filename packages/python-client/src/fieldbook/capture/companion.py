@@ -116,6 +116,9 @@ class Companion:
             all_ranks=True,
         )
 
+        # Its own command line says nothing, and the folder may not be wanted.
+        self.journal._hidden = frozenset(("argv", "cwd", "git"))
+
     def run(self) -> None:
         """Captures in a thread, samples in this one, and closes the journal when the training has ended."""
         from .collect import Collector

@@ -98,12 +98,11 @@ class Session:
         if run._muted or rank:
             # Other machines than the first rank's: one line of a chart for each.
             prefix = f"sys/{(environment.host() or f'rank-{rank}')[:100]}"
-        home = os.path.dirname(os.path.dirname(os.path.dirname(run._folder)))
         return {
             "project": run._typed_project,
             "project_id": run.project,
             "run": run.id,
-            "home": home,
+            "home": _home(run),
             "writer": run._writer.id,
             "created": run._created,
             "pid": os.getpid(),
@@ -180,10 +179,22 @@ class Session:
             pass
 
 
+def hide(run: Run, options: Any) -> None:
+    """Leaves the command line and the commit out of META where they are not to be captured."""
+    switches = resolve(options, _home(run))
+    hidden = set() if "command" in switches else {"argv", "cwd"}
+    if "code" not in switches:
+        hidden.add("git")
+    run._hidden = frozenset(hidden)
+
+
+def _home(run: Run) -> str:
+    return os.path.dirname(os.path.dirname(os.path.dirname(run._folder)))
+
+
 def begin(run: Run, options: Any) -> None:
     """Starts what the switches ask for."""
-    home = os.path.dirname(os.path.dirname(os.path.dirname(run._folder)))
-    switches = resolve(options, home)
+    switches = resolve(options, _home(run))
     recorded = environment.recorded(run.id)
     if recorded:
         switches = Switches(switches.on - recorded, switches.interval)
