@@ -277,6 +277,63 @@ describe('the web UI without a server', () => {
   });
 });
 
+describe('attributes on the run page', () => {
+  it('[WEB-15] are edited, taken off and brought back by anybody, and conflicts of them are settled', async () => {
+    const { home, port, agent, url } = await examples();
+    const { json: before } = await ask(agent, 'GET', '/runs/too%20fast');
+    const lr = before.attributes['params/lr'];
+    const context = await profile(browser);
+    const page = await visit(context, `${url}/p/digits`);
+    await rowOf(page, 'too fast').getByRole('link').click();
+    await page.getByRole('tab', { name: 'Attributes' }).click();
+    const shown = async (): Promise<Awaited<ReturnType<typeof ask>>['json']> =>
+      (await ask(agent, 'GET', '/runs/too%20fast')).json;
+    await page.getByRole('button', { name: 'Edit params/lr' }).click();
+    const field = page.getByRole('textbox', { name: 'Value of params/lr' });
+    expect(await field.inputValue()).toBe(String(lr));
+    await field.fill('0.25');
+    await field.press('Enter');
+    await page.getByText(`the script said ${lr}`).waitFor();
+    await page.getByRole('textbox', { name: 'Path of another attribute' }).fill('eval/verdict');
+    await page.getByRole('textbox', { name: 'Value of another attribute' }).fill('true');
+    await page.getByRole('button', { name: 'Set', exact: true }).click();
+    await page.getByRole('button', { name: 'Edit eval/verdict' }).waitFor();
+    await saved(page);
+    expect((await shown()).attributes).toMatchObject({ 'params/lr': 0.25, 'eval/verdict': true });
+    await page.getByRole('button', { name: 'Take params/lr off' }).click();
+    await page.getByText('taken off').first().waitFor();
+    await page.getByRole('button', { name: 'Back to what the script said of params/lr' }).click();
+    await page.getByText(`the script said ${lr}`).waitFor({ state: 'detached' });
+    await saved(page);
+    expect((await shown()).attributes['params/lr']).toBe(lr);
+
+    await installed(page);
+    await agent.program.stop('SIGKILL');
+    await says(syncMark(page), 'Offline');
+    await page.getByRole('button', { name: 'Edit eval/verdict' }).click();
+    await page.getByRole('textbox', { name: 'Value of eval/verdict' }).fill('"nan"');
+    await page.keyboard.press('Enter');
+    await page.getByText('edits not yet on').or(page.getByText('One edit not yet on')).first().waitFor();
+    const others = await fieldbook(home, ['set', 'too fast', 'eval/verdict=nan'], { env: { FIELDBOOK_USER: 'Grace' } });
+    expect(others.code).toBe(0);
+    const back = await agentAt(home, port);
+    const conflict = page.getByRole('group', { name: 'Differing edits of eval/verdict' });
+    await says(conflict, '"nan"');
+    await says(conflict, 'Grace');
+    await conflict
+      .getByRole('listitem')
+      .filter({ hasText: 'Grace' })
+      .getByRole('button', { name: 'Keep this' })
+      .click();
+    await conflict.waitFor({ state: 'detached' });
+    await saved(page);
+    const { json: after } = await ask(back, 'GET', '/runs/too%20fast');
+    expect([after.conflicts, after.edited['eval/verdict'].op]).toEqual([[], 'set']);
+    const found = await ask(back, 'GET', `/projects/digits/runs?q=${encodeURIComponent('a:eval/verdict = nan')}`);
+    expect(found.json.runs.map(({ id }: { id: string }) => id)).toEqual([before.id]);
+  });
+});
+
 describe('the web UI on a relay', () => {
   it('[WEB-9] takes a token from the address once, keeps it, and asks for one when it has none', async () => {
     const relay = await new Relay().up();

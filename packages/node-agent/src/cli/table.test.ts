@@ -47,6 +47,26 @@ describe('tables', () => {
     expect(table(terminal(), COLUMNS, ROWS)).toContain(ROWS[0]!.name);
   });
 
+  it('[CLI-6] lets a long fact go on below itself on a terminal, and leaves it in one line elsewhere', () => {
+    const long =
+      'the script said nothing of it, 全角文字全角文字全角文字全角文字全角文字 and a commit 22fbfb47da8067d97534b21f51a91b8965e58008 🙂';
+    const lines: [string, string][] = [
+      ['a', long],
+      ['label', 'short'],
+    ];
+    expect(facts(terminal(), lines)).toBe(`a      ${long}\nlabel  short\n`);
+    const shown = facts(terminal({ interactive: true }), lines)
+      .trimEnd()
+      .split('\n');
+    for (const line of shown) expect(displayWidth(line), line).toBeLessThanOrEqual(40);
+    expect(shown.slice(1, -1).every((line) => line.startsWith('       '))).toBe(true);
+    const said = shown.slice(0, -1).map((line) => line.slice(7));
+    expect(said.join('').replaceAll(' ', '')).toBe(long.replaceAll(' ', ''));
+    expect(said[0]).toBe('the script said nothing of it,');
+    // Where a column would be too narrow to read, the terminal breaks lines as it likes.
+    expect(facts(terminal({ interactive: true, columns: 20 }), lines).split('\n')).toHaveLength(3);
+  });
+
   it('leaves facts out that are not known', () => {
     expect(
       facts(terminal(), [

@@ -52,9 +52,39 @@ function shrink<Row>(widths: number[], columns: readonly Column<Row>[], availabl
   }
 }
 
-/** `label  value` lines with the labels aligned. */
+/** `label  value` lines with the labels aligned. On a terminal a long value goes on below itself, at a space where there is one. */
 export function facts(terminal: Terminal, lines: readonly (readonly [label: string, value: string | null])[]): string {
   const shown = lines.flatMap(([label, value]) => (value === null ? [] : [[oneLine(label), oneLine(value)] as const]));
   const width = shown.reduce((most, [label]) => Math.max(most, displayWidth(label)), 0);
-  return shown.map(([label, value]) => `${paint(terminal, 'dim', padWidth(label, width, false))}  ${value}\n`).join('');
+  const room = terminal.columns - width - GAP.length;
+  return shown
+    .map(([label, value]) => {
+      const [first, ...rest] = terminal.interactive && room >= LEAST_VALUE ? wrap(value, room) : [value];
+      const below = rest.map((line) => `${' '.repeat(width)}${GAP}${line}\n`).join('');
+      return `${paint(terminal, 'dim', padWidth(label, width, false))}${GAP}${first}\n${below}`;
+    })
+    .join('');
+}
+
+/** Narrower than this, lines are left to the terminal. */
+const LEAST_VALUE = 24;
+
+/** Text in lines of at most so many columns. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (let word of text.split(/(?<= )(?=[^ ])/)) {
+    if (line !== '' && displayWidth(line) + displayWidth(word.trimEnd()) > columns) {
+      lines.push(line.trimEnd());
+      line = '';
+    }
+    while (displayWidth(word.trimEnd()) > columns) {
+      // Without the ellipsis, and so without cutting a character.
+      const part = fitWidth(word, columns).slice(0, -1);
+      lines.push(part);
+      word = word.slice(part.length);
+    }
+    line += word;
+  }
+  return [...lines, line.trimEnd()];
 }
