@@ -185,6 +185,16 @@ sys.stdin.readline()
     until(lambda: tree.sample(1.0).get("processes", 0) <= 1)
 
 
+def test_a_kernel_that_lists_no_children(tmp_path: Path) -> None:
+    """[CAP-9]"""
+    for pid, parent in ((10, 1), (11, 10), (12, 11), (13, 1), (14, 13)):
+        stat = f"{pid} (x) S {parent} 0 0 0 -1 0 0 0 0 0 100 0 0 0 20 0 2 0 {pid} 0 50 0"
+        write(tmp_path, {f"{pid}/stat": stat, f"{pid}/task/{pid}/stat": stat})
+    found = Tree([10], proc=str(tmp_path), without=[12]).sample(1.0)
+    assert (found["processes"], found["threads"]) == (2, 4)
+    assert Tree([10], proc=str(tmp_path)).sample(1.0)["processes"] == 3
+
+
 @only_linux
 def test_written_bytes(tmp_path: Path) -> None:
     """[CAP-9]"""

@@ -36,6 +36,7 @@ class Tree:
         #: By (pid, start), so that a pid that was given again is not taken for the one before: ticks, read, written.
         self._last: dict[tuple[int, int], tuple[int, int, int]] = {}
         self._fresh = True
+        self._parents: dict[int, int] | None = None
 
     def sample(self, seconds: float) -> dict[str, float]:
         """Values since the last call, which was ``seconds`` ago."""
@@ -65,6 +66,7 @@ class Tree:
 
     def _processes(self) -> list[tuple[int, procfs.ProcessStat]]:
         seen: dict[int, procfs.ProcessStat] = {}
+        self._parents = None
         waiting = [*self._roots, *(pid for pid, _ in self._last)]
         while waiting and len(seen) < PROCESSES:
             pid = waiting.pop()
@@ -88,11 +90,24 @@ class Tree:
             tasks = os.listdir(f"{self._proc}/{pid}/task")
         except OSError:
             return found
+        if tasks and not os.path.exists(f"{self._proc}/{pid}/task/{tasks[0]}/children"):
+            return [child for child, parent in self._all_parents().items() if parent == pid]
         for task in tasks:
             found += [
                 int(word) for word in procfs.read(f"{self._proc}/{pid}/task/{task}/children").split() if word.isdigit()
             ]
         return found
+
+    def _all_parents(self) -> dict[int, int]:
+        """Every process's parent, where a kernel lists no children; read once a sample."""
+        if self._parents is None:
+            stats = {
+                int(name): procfs.process(procfs.read(f"{self._proc}/{name}/stat", 4096))
+                for name in os.listdir(self._proc)
+                if name.isdigit()
+            }
+            self._parents = {pid: stat.parent for pid, stat in stats.items() if stat is not None}
+        return self._parents
 
 
 class SystemSampler:
