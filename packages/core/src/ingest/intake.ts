@@ -4,7 +4,6 @@ import type { RunId, WriterId } from '../ids.ts';
 import { runDocumentName, utf8 } from '../ids.ts';
 import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
 import { decodeHeader, JournalReader } from '../journal/index.ts';
-import type { BatchOperation } from '../ports.ts';
 import type { SegmentEntry } from '../record/index.ts';
 import { segmentKey, tailKey } from '../record/index.ts';
 import { sealSegment } from '../series/segment.ts';
@@ -250,7 +249,7 @@ export class WriterIntake {
 
   /** Nothing more is to be expected of the writer. */
   get #hasEnded(): boolean {
-    return this.state.closed || this.state.status === 'crashed';
+    return this.state.closed || this.state.status === 'crashed' || this.state.status === 'preempted';
   }
 
   #isDirty(): boolean {
@@ -325,7 +324,6 @@ export class WriterIntake {
       levels: [],
       extra: {},
     };
-    const ended = state.closed || state.status === 'crashed' || state.status === 'preempted';
     const change = (document: RunDocument): void => {
       const known = document.get(segmentKey(entry));
       // When a journal is taken in again, what was merged since covers more: it stays.

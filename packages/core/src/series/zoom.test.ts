@@ -167,14 +167,15 @@ describe('zooming', () => {
     ] as const) {
       const grid = new BucketGrid(0, 100, 10);
       const one = (value: number): Float64Array => Float64Array.of(value);
-      grid.addBlock(
-        {
-          ...{ factor: 64, least: from, most: to, from: one(from), to: one(to), mean: one(2) },
-          ...{ count: Uint16Array.of(3), nonFinite: Uint16Array.of(1) },
-          ...{ min: one(1), minX: one(from), max: one(3), maxX: one(to), first: one(1), last: one(3) },
-        },
-        0,
-      );
+      const block = {
+        factor: 64,
+        least: from,
+        most: to,
+        count: Uint16Array.of(3),
+        nonFinite: Uint16Array.of(1),
+      } as const;
+      const ends = { from: one(from), to: one(to), first: one(1), last: one(3), mean: one(2) };
+      grid.addBlock({ ...block, ...ends, min: one(1), minX: one(from), max: one(3), maxX: one(to) }, 0);
       const { index, count, min, max, maxX, nonFinite } = grid.buckets();
       expect([...index]).toEqual([0, 1]);
       expect([...count]).toEqual([inLeft, 3 - inLeft]);
