@@ -354,6 +354,17 @@ def test_a_run_within_a_recorded_command_leaves_it_to_that(home: Home, tmp_path:
     assert home.only().of(journal.CONSOLE) == []
 
 
+def test_a_command_line_beyond_all_measure(home: Home, tmp_path: Path) -> None:
+    """[CAP-2]"""
+    words = ["ü\x01" * 400 for _ in range(100)]
+    done = run_in(tmp_path, home, "-c", "import fieldbook\nfieldbook.init('p')", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = Captured(home)
+    assert found.sections()["command"]["argv"][-1] == "…"
+    assert found.sections()["python"]
+    assert all(not record.malformed for one in home.journals() for record in one.records)
+
+
 def test_what_it_says_waits_at_the_exit_of_a_container(home: Home, tmp_path: Path) -> None:
     """[CAP-2] Where everything dies with the training, the exit waits until the captures are complete."""
     folder = project(tmp_path / "x", {"t.py": "import fieldbook\nfieldbook.init('p').finish()\n"})

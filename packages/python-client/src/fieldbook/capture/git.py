@@ -257,7 +257,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _shown(path: str) -> str:
-    return path.encode("utf-8", "replace").decode()
+    return path.encode("utf-8", "replace").decode()[:400]
 
 
 def _why(said: Output | None) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: JSON of one ATTRS record stays far below the record limit: so many values of at most 16 kB as text.
 CHUNK = 50
 NAMES = 1000
+#: Characters of a command line: a section has at most 512 KiB, and a character up to six bytes of JSON.
+ARGV = 48 * 1024
 
 
 class Parsed:
@@ -80,7 +82,14 @@ def end(run: Run) -> None:
 def command(entry: str | None = None) -> dict[str, Any]:
     """Section ``command``: ``argv``, ``module`` (of ``python -m``), ``entry``, ``cwd``, and ``parsed``: by parser what was given and what
     is a default."""
-    argv = [str(word)[:4096] for word in getattr(sys, "argv", [])[:1000]]
+    argv: list[str] = []
+    left = ARGV
+    for word in getattr(sys, "argv", []):
+        argv.append(str(word)[:4096])
+        left -= len(argv[-1]) + 8
+        if left < 0:
+            argv[-1] = "…"
+            break
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     name = getattr(spec, "name", None)
     try:

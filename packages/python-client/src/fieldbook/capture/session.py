@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -111,13 +112,13 @@ class Session:
             "metrics": prefix,
             "cwd": _cwd(),
             "entry": self.entry,
-            "argv": [str(word)[:1000] for word in getattr(sys, "argv", [])[:200]],
-            "sys_path": [os.path.abspath(path) for path in sys.path if isinstance(path, str)][:100],
+            "argv": _within([str(word)[:1000] for word in getattr(sys, "argv", [])], 12_000),
+            "sys_path": _within([os.path.abspath(path) for path in sys.path if isinstance(path, str)], 12_000),
             "python": packages.interpreter(),
-            "modules": self._modules()[:100],
+            "modules": _within(self._modules(), 12_000),
             "notebook": self.notebook.hints() if self.notebook is not None else None,
             "notices": self._notices(),
-            "secrets": redaction.known_secrets()[:50],
+            "secrets": _within(redaction.known_secrets(), 8_000),
             "nvml": os.environ.get(environment.NVML) or None,
         }
 
@@ -232,6 +233,17 @@ def tell_command(run: Run) -> None:
     session = _sessions.get(id(run))
     if session is not None and "command" in session.switches and not run._muted:
         run._capture("command", parameters.command(session.entry))
+
+
+def _within(words: list[str], limit: int) -> list[str]:
+    """As many of the words as fit into so many bytes of JSON: one message must fit into a pipe."""
+    found: list[str] = []
+    for word in words:
+        limit -= len(json.dumps(word)) + 1
+        if limit < 0:
+            break
+        found.append(word)
+    return found
 
 
 def _guarded(what: str, work: Callable[[], None]) -> None:
