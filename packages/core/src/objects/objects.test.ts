@@ -114,7 +114,11 @@ describe('object segments', () => {
     const expected = rows.filter(({ path }) => path === 'b').sort(compareRows);
     expect(await segment.rows('b', 0, 9_999)).toEqual(expected);
     expect(await segment.rows('b', 4_000, 4_010)).toEqual(expected.slice(4_000, 4_010));
-    expect([...(await segment.keys('b')).ordinal]).toEqual(expected.map(({ ordinal }) => ordinal));
+    expect([...(await segment.steps('b'))]).toEqual(expected.map(({ step }) => step));
+    const found = await segment.rowsWith('b', 100, 6_000, (text) => text.endsWith('7'));
+    expect(found).toEqual(expected.slice(100, 6_000).filter(({ text }) => text.endsWith('7')));
+    expect(await segment.rowsWith('b', 0, 9_999, (text) => text === 'row 7')).toMatchObject([{ ordinal: 7 }]);
+    expect(await segment.rowsWith('b', 0, 9_999, () => false)).toEqual([]);
     expect(await segment.rows('c', 0, 9)).toEqual([]);
   });
 
@@ -128,7 +132,7 @@ describe('object segments', () => {
         broken[random.int(broken.length)] = random.int(256);
       try {
         const segment = new ObjectSegment(broken);
-        for (const path of segment.paths.keys()) await segment.keys(path);
+        for (const path of segment.paths.keys()) await segment.steps(path);
         await segment.all();
       } catch (error) {
         codes.add(isFieldbookError(error) ? error.code : String(error));
@@ -330,6 +334,15 @@ describe('reading objects', () => {
     expect(await cost({ from: 5_000 })).toEqual([0, 0]);
     expect(await cost({ path: 'other' })).toEqual([0, 0]);
     expect(await cost({ writer: writerOf(2) })).toEqual([1, 1]);
+    // A search that finds nothing stops on its way, and says where.
+    opened.length = 0;
+    const searcher = new ObjectReader(blobs, { searchRows: 100 });
+    const search = { entries, path: 'samples', limit: 10, contains: 'nowhere', writer: WRITER };
+    const stopped = await searcher.read(search);
+    expect([stopped.rows, opened.length, stopped.next?.key]).toEqual([[], 2, 100]);
+    expect((await searcher.read({ ...search, contains: 'ROW 120' })).rows).toEqual([]);
+    const went = await searcher.read({ ...search, contains: 'ROW 120', after: stopped.next! });
+    expect(went.rows.map(({ ordinal }) => ordinal)).toEqual([120]);
     const reader = new ObjectReader(blobs);
     for (const ask of [{ limit: 0 }, { limit: 10_001 }, { from: 2, to: 1 }, { from: Number.NaN }]) {
       const asked = reader.read({ entries, path: 'samples', limit: 5, ...ask });

@@ -81,7 +81,10 @@ export class ObjectReader {
 
   constructor(blobs: Pick<BlobStore, 'read'>, options: { cacheBytes?: number; searchRows?: number } = {}) {
     this.#blobs = blobs;
-    this.#segments = new ByteCache(options.cacheBytes ?? CACHE_BYTES, (segment) => segment.size + 4_096);
+    this.#segments = new ByteCache(
+      options.cacheBytes ?? CACHE_BYTES,
+      (segment) => segment.size + 4_096 + segment.paths.size * 96,
+    );
     this.#searchRows = options.searchRows ?? SEARCH_ROWS;
   }
 
@@ -177,6 +180,7 @@ export class ObjectReader {
         sign,
         after,
         limit: wanted === undefined ? limit + 1 : null,
+        wanted,
       });
       if (typeof found === 'string') {
         const { source } = piece;
@@ -191,8 +195,8 @@ export class ObjectReader {
         list.push({ writer, device, first: piece.from, last: piece.to, digest, size, rows: count });
         continue;
       }
-      searched += found.length;
-      rows = [...rows, ...found.filter(fits)].sort(inOrder).slice(0, limit + 1);
+      searched += found.examined;
+      rows = [...rows, ...found.rows.filter(fits)].sort(inOrder).slice(0, limit + 1);
     }
     const room = Math.min(limit, roomFor(rows, request.characters ?? Infinity));
     if (rows.length > room) {
@@ -214,36 +218,42 @@ export class ObjectReader {
       sign: number;
       after: RowPlace | undefined;
       limit: number | null;
+      wanted: string | undefined;
     },
-  ): Promise<PlacedRow[] | 'missing' | 'corrupt'> {
+  ): Promise<{ rows: PlacedRow[]; examined: number } | 'missing' | 'corrupt'> {
     const { source, from, to, whole } = piece;
     const { writer } = source;
     const inside = (ordinal: number): boolean => ordinal >= from && ordinal <= to;
     if (source.kind === 'objecttail') {
-      return source.rows.filter((row) => row.path === path && inside(row.ordinal)).map((row) => ({ ...row, writer }));
+      const own = source.rows.filter((row) => row.path === path && inside(row.ordinal));
+      return { rows: own.map((row) => ({ ...row, writer })), examined: own.length };
     }
     const segment = await this.#open(source);
     if (typeof segment === 'string') return segment;
     try {
-      const keys = await segment.keys(path);
-      const count = keys.step.length;
-      let [start, stop] = [0, count];
+      const { wanted } = ask;
+      let [start, stop] = [0, segment.paths.get(path)?.count ?? 0];
       // Rows lie in order of step, so a range of them is a range of rows; times need not.
       if (ask.x === 'step') {
+        const steps = await segment.steps(path);
         const low = ask.sign > 0 && ask.after !== undefined ? Math.max(ask.from, ask.after.key) : ask.from;
         const high = ask.sign < 0 && ask.after !== undefined ? Math.min(ask.to, ask.after.key) : ask.to;
-        start = lowerBound(keys.step, (step) => step >= low);
-        stop = lowerBound(keys.step, (step) => step > high);
+        start = lowerBound(steps, (step) => step >= low);
+        stop = lowerBound(steps, (step) => step > high);
         if (whole && ask.limit !== null) {
           // Rows at the key of `after` may all lie before it.
           const key = ask.after?.key;
-          const same = key === undefined ? 0 : keys.step.reduce((sum, step) => sum + (step === key ? 1 : 0), 0);
+          const same = key === undefined ? 0 : steps.reduce((sum, step) => sum + (step === key ? 1 : 0), 0);
           if (ask.sign > 0) stop = Math.min(stop, start + same + ask.limit);
           else start = Math.max(start, stop - same - ask.limit);
         }
       }
-      const rows = await segment.rows(path, start, stop);
-      return rows.filter((row) => whole || inside(row.ordinal)).map((row) => ({ ...row, writer }));
+      const rows =
+        wanted === undefined
+          ? await segment.rows(path, start, stop)
+          : await segment.rowsWith(path, start, stop, (text) => text.toLowerCase().includes(wanted));
+      const own = rows.filter((row) => whole || inside(row.ordinal));
+      return { rows: own.map((row) => ({ ...row, writer })), examined: Math.max(0, stop - start) };
     } catch (error) {
       if (error instanceof FieldbookError && error.code === 'segment_corrupt') return 'corrupt';
       throw error;

@@ -146,13 +146,6 @@ function integer(name: 'size' | 'ordinal', rows: readonly ObjectRow[]): Column {
   return { name, data, type: 'INT64', encoding: 'DELTA_BINARY_PACKED', nullable: false };
 }
 
-/** What rows are chosen by, in file order. */
-export interface RowKeys {
-  step: Float64Array;
-  time: Float64Array;
-  ordinal: Float64Array;
-}
-
 /** An object segment whose bytes are in memory: its footer is read, its columns are not. */
 export class ObjectSegment {
   /** Path → first row and number of rows. */
@@ -161,6 +154,7 @@ export class ObjectSegment {
   readonly size: number;
   readonly #bytes: ArrayBuffer;
   readonly #metadata: FileMetaData;
+  readonly #steps = new Map<string, Float64Array>();
 
   /** Throws `segment_corrupt`. */
   constructor(bytes: Uint8Array) {
@@ -178,12 +172,34 @@ export class ObjectSegment {
     }
   }
 
-  /** Steps, times and ordinals of a path's rows. Throws `segment_corrupt`. */
-  async keys(path: string): Promise<RowKeys> {
+  /** Steps of a path's rows, ascending; kept for the next time. Throws `segment_corrupt`. */
+  async steps(path: string): Promise<Float64Array> {
+    const known = this.#steps.get(path);
+    if (known !== undefined) return known;
     const { start, count } = this.paths.get(path) ?? { start: 0, count: 0 };
-    const columns = await this.#columns(['step', 'time', 'ordinal'], start, start + count);
-    const numbers = (name: string): Float64Array => Float64Array.from(columns.get(name)!, Number);
-    return { step: numbers('step'), time: numbers('time'), ordinal: numbers('ordinal') };
+    const columns = await this.#columns(['step'], start, start + count);
+    const steps = Float64Array.from(columns.get('step')!, Number);
+    this.#steps.set(path, steps);
+    return steps;
+  }
+
+  /** Of the rows `[from, to)` of a path's, those whose text is accepted: of the others nothing but the text is decoded. Throws `segment_corrupt`. */
+  async rowsWith(path: string, from: number, to: number, accept: (text: string) => boolean): Promise<ObjectRow[]> {
+    const place = this.paths.get(path);
+    if (place === undefined) return [];
+    const [start, end] = [place.start + from, place.start + Math.min(to, place.count)];
+    const found: ObjectRow[] = [];
+    // Row group by row group: no part of one is decoded by itself.
+    for (let at = start; at < end; at += GROUP_ROWS - (at % GROUP_ROWS)) {
+      const stop = Math.min(end, at + GROUP_ROWS - (at % GROUP_ROWS));
+      const texts = (await this.#columns(['text'], at, stop)).get('text')!;
+      const fits = Array.from(texts, (text) => accept(String(text)));
+      const [first, last] = [fits.indexOf(true), fits.lastIndexOf(true)];
+      if (first === -1) continue;
+      const rows = await this.#rows(at + first, at + last + 1);
+      for (const [index, row] of rows.entries()) if (fits[first + index] === true) found.push(row);
+    }
+    return found;
   }
 
   /** The rows `[from, to)` of a path's. Throws `segment_corrupt`. */
