@@ -153,7 +153,7 @@ def test_a_home_that_cannot_be_written(home: Home, tmp_path: Path, place: str) -
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder should be")
     target = blocked if place == "file" else Path("/proc/nobody/home")
-    said = launch(Home(target), "-p", "x", "--", "sh", "-c", "echo out; exit 5")
+    said = launch(Home(target), "-p", "x", "--", "sh", "-c", "echo out; exit 5", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (5, "out\n")
     assert said.stderr.count("cannot write to") == 1
 
