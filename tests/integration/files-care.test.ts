@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Agent, Finished } from '../fixtures/agent.ts';
 import { ask, fieldbook, startAgent } from '../fixtures/agent.ts';
@@ -290,6 +291,44 @@ describe('fieldbook doctor', () => {
     await relay.down();
     expect((await fieldbook(agent.home, ['download', 'run-a', 'model', '-o', out])).code).toBe(0);
     expect(readFileSync(out).equals(model)).toBe(true);
+  });
+});
+
+describe('what only an owner may ask', () => {
+  it('[API-1] is answered in the shapes that the OpenAPI document gives', async () => {
+    const relay = await new Relay().up();
+    const agent = await startAgent(emptyFolder('one'));
+    await join_(agent, relay);
+    const script = new Script(agent.home, 'p', 'run-a');
+    script.upload(bytesOf(500, 14), { path: 'model' });
+    script.upload(bytesOf(400, 15), { path: 'stays', travel: 'never' });
+    script.finish();
+    await stored(agent, 'run-a', 2);
+    expect((await fieldbook(agent.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    ajv.addSchema((await ask(agent, 'GET', '/openapi.json')).json, 'fieldbook');
+    rmSync(place(agent.home, sha256(bytesOf(400, 15))));
+    for (const [path, body] of [
+      ['/evict', { keepBytes: 0 }],
+      ['/blobs/check', {}],
+      ['/blobs/incomplete', {}],
+      ['/blobs/repair', { digests: [sha256(bytesOf(500, 14)), sha256(bytesOf(400, 15))] }],
+    ] as const) {
+      const { status, json } = await ask(agent, 'POST', path, body);
+      const at = `fieldbook#/paths/${path.replaceAll('/', '~1')}/post/responses/200/content/application~1json/schema`;
+      expect([path, status, ajv.validate({ $ref: at }, json), ajv.errors]).toEqual([path, 200, true, null]);
+      expect(
+        Object.values(json as object).some((value) => Array.isArray(value) && value.length > 0),
+        path,
+      ).toBe(path !== '/blobs/check');
+    }
+    const refused = await relay.api<{ error: { code: string } }>(
+      await relay.token('member', 'm'),
+      'POST',
+      '/evict',
+      {},
+    );
+    expect([refused.status, refused.body.error.code]).toEqual([403, 'forbidden']);
   });
 });
 
