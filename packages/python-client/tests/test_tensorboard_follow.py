@@ -296,6 +296,9 @@ def test_import(home: Home, tmp_path: Path, library: str, capsys: pytest.Capture
     assert len({meta(found)["run"] for found in two}) == 1
     assert sorted(point for found in two for point in points(found)) == [("loss", 0.0, 1.0), ("loss", 1.0, 2.0)]
     assert "1 points" in capsys.readouterr().out
+    # In another project they are other runs.
+    assert take_in([str(logs), "-p", "elsewhere"]) == 0
+    assert len({meta(found)["run"] for found in home.journals() if meta(found)["name"] == "two"}) == 2
 
 
 def test_import_says_what_is_wrong(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,7 @@ def _runs(folder: str) -> dict[str, list[str]]:
 
 def _take_in(root: str, paths: list[str], name: str, project: str, tags: list[str], home: str) -> tuple[str, int]:
     """Records what is new of one run; returns its id and how many points that was."""
-    run_id = _id_of(root, paths)
+    run_id = _id_of(root, paths, environment.project_id(project))
     state = State(home, run_id, root)
     folders = Folders(root)
     writer: Writer | None = None
@@ -166,9 +166,9 @@ def _writer(run_id: str, project: str, name: str, tags: list[str], home: str, cr
     return writer
 
 
-def _id_of(root: str, paths: list[str]) -> str:
-    """The run's id: of the folder's name and the oldest file's name and first event, which holds the moment it was made."""
+def _id_of(root: str, paths: list[str], project_id: str) -> str:
+    """The run's id: of the project, the folder's name and the oldest file's name and first event, which holds the moment it was made."""
     with open(paths[0], "rb") as file:
         key = os.path.basename(root).encode("utf-8", "surrogateescape") + b"\0" + file.read(ID_BYTES)
-    key += b"\0" + os.path.basename(paths[0]).encode("utf-8", "surrogateescape")
+    key += b"\0" + project_id.encode() + b"\0" + os.path.basename(paths[0]).encode("utf-8", "surrogateescape")
     return f"tensorboard-{hashlib.sha256(key).hexdigest()[:20]}"
