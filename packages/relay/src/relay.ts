@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '@fieldbook/core';
 import { HybridClock, WORKSPACE_DOCUMENT } from '@fieldbook/core';
@@ -81,7 +82,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     replica,
     library,
     author,
-    series: new SeriesReader(blobs),
+    series: new SeriesReader(blobs, {
+      gunzip: (bytes, size) => gunzipSync(bytes, { maxOutputLength: Math.max(1, size) }),
+    }),
     blobs,
     clock,
     timers,
