@@ -86,7 +86,8 @@ export function cell(value: Cell, column: string, now: number): string {
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'string') return value;
   if ('time' in value) return ago(value.time, now);
-  return value.join(', ');
+  // What an environment holds may be an object of its own.
+  return Array.isArray(value) ? value.join(', ') : JSON.stringify(value);
 }
 
 /** The whole value, for a tooltip and for copying. */

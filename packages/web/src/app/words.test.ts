@@ -1,6 +1,7 @@
 import type { AttributePath } from '@fieldbook/core';
 import type { AttributeValue } from '@fieldbook/core/record';
 import { describe, expect, it } from 'vitest';
+import { cell, cellExact } from './format.ts';
 import { editWords, readValue, registerWords, valueWords } from './words.ts';
 
 describe('words for edits', () => {
@@ -36,5 +37,12 @@ describe('words for edits', () => {
     expect(words('swing')).toBe('changed params/lr');
     expect(editWords({ field: 'mood', op: 'set', path: null, value: 1 })).toBe('changed mood');
     expect([registerWords('name'), registerWords('attribute:params/lr')]).toEqual(['the name', 'params/lr']);
+  });
+
+  it('[WEB-14] show what is no value of an attribute, as an environment holds it, instead of failing', () => {
+    const environment = { branch: 'main', commit: '22fbfb47' } as unknown as AttributeValue;
+    expect(cell(environment, '', 0)).toBe('{"branch":"main","commit":"22fbfb47"}');
+    expect(cellExact(environment)).toBe(cell(environment, '', 0));
+    expect(cellExact(['a', 'b'])).toBe('a, b');
   });
 });
