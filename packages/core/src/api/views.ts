@@ -1,6 +1,8 @@
 import { hlcMs } from '../hlc.ts';
 import type { Conflict, RunState } from '../fold/index.ts';
-import type { Edit, Entry } from '../record/index.ts';
+import { mergeMetrics } from '../fold/index.ts';
+import type { AttributePath, WriterId } from '../ids.ts';
+import type { Edit, Entry, MetricSummary, WriterEntry } from '../record/index.ts';
 import type { Series } from '../series/index.ts';
 import {
   attachmentCounts,
@@ -87,6 +89,8 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
       ...writer,
       environment: said?.environment ?? {},
       exitCode: said?.exitCode ?? null,
+      signal: said?.signal ?? null,
+      reason: said?.reason ?? null,
       traceback: said?.traceback ?? null,
       dropped: said?.dropped ?? 0,
       damage: said?.damage ?? null,
@@ -101,6 +105,7 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
   }
   return {
     ...runView(state),
+    metrics: withSystemMetrics(state, entries),
     conflicts: state.conflicts.map(conflictView),
     heads: state.heads,
     edited: new Map([...state.edited].map(([path, edit]) => [path, { ...edit, at: hlcMs(edit.at) }])),
@@ -110,6 +115,25 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
     captures: captureViews(entries),
     holders,
   };
+}
+
+/** A run's metrics with those of its machines, which are in the writers' entries and not in lists. */
+function withSystemMetrics(state: RunState, entries: readonly Entry[]): ReadonlyMap<AttributePath, MetricSummary> {
+  // Of two agents that took in one journal, the one that came further.
+  const told = new Map<WriterId, WriterEntry>();
+  for (const entry of entries) {
+    if (entry.kind !== 'writer' || entry.system.size === 0) continue;
+    const other = told.get(entry.writer);
+    if (other === undefined || entry.ordinal > other.ordinal) told.set(entry.writer, entry);
+  }
+  const metrics = new Map(state.metrics);
+  for (const { system } of told.values()) {
+    for (const [path, summary] of system) {
+      const before = metrics.get(path);
+      metrics.set(path, before === undefined ? summary : mergeMetrics(before, summary));
+    }
+  }
+  return metrics;
 }
 
 export function conflictView(conflict: Conflict): object {
@@ -239,6 +263,8 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
         role: orNull({ type: 'string', description: '`system`: a companion, whose end says nothing of the run.' }),
         environment: { type: 'object' },
         exitCode: orNull({ type: 'number' }),
+        signal: orNull({ type: 'number', description: 'What ended it or announced its end.' }),
+        reason: orNull({ type: 'string', description: 'What announced the end of a preempted writer.' }),
         traceback: orNull(text),
         dropped: count,
         damage: orNull(text),

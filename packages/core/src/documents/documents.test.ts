@@ -78,7 +78,10 @@ describe('documents', () => {
       exitCode: null,
       traceback: null,
       dropped: 0,
+      signal: null,
+      reason: null,
       damage: null,
+      system: new Map(),
     };
     run.putSegment(segment);
     run.putTail(tail, 3);

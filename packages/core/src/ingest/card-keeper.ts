@@ -1,8 +1,9 @@
-import { Book, Workspace } from '../documents/index.ts';
+import { Book, RunDocument, Workspace } from '../documents/index.ts';
 import type { DeviceId, WriterId } from '../ids.ts';
-import { bookName, monthOf, WORKSPACE_DOCUMENT } from '../ids.ts';
+import { bookName, monthOf, runDocumentName, WORKSPACE_DOCUMENT } from '../ids.ts';
+import type { BatchOperation } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
-import { cardOf } from './card.ts';
+import { cardOf, hasCard, hasSystemMetrics, writerEntryOf } from './card.ts';
 import { isDue, POLICY, widened } from './policy.ts';
 import type { CardMark } from './saved.ts';
 import { cardMarkKey, decodeCardMark, encodeCardMark, encodeProgress, progressKey, putPrivate } from './saved.ts';
@@ -47,6 +48,26 @@ export class CardKeeper {
     const ended = state.status !== 'running';
     const ordinal = Math.max(0, state.next - 1);
     if (!this.#isDue(state, ordinal, now, force)) return ended && this.#mark?.ordinal === ordinal;
+    const next = this.#next(state, ordinal, now);
+    const kept = [
+      putPrivate(cardMarkKey(this.#writer), encodeCardMark(next)),
+      putPrivate(progressKey(this.#writer), encodeProgress({ ...place, done: ended, purged: false })),
+    ];
+    const isCarded = hasCard(state);
+    if (!isCarded || hasSystemMetrics(state)) {
+      const entry = writerEntryOf(state, this.#context.device);
+      await this.#context.replica.transact(
+        runDocumentName(state.run!),
+        (doc) => new RunDocument(doc).putWriter(entry),
+        isCarded ? [] : kept,
+      );
+    }
+    if (isCarded) await this.#writeCard(state, kept);
+    this.#mark = next;
+    return ended;
+  }
+
+  async #writeCard(state: WriterState, kept: readonly BatchOperation[]): Promise<void> {
     const project = state.project!;
     const month = monthOf(state.created);
     const name = bookName(project, month);
@@ -60,13 +81,7 @@ export class CardKeeper {
       listed.add(name);
     }
     const card = cardOf(state, device);
-    const next = this.#next(state, ordinal, now);
-    await replica.transact(name, (doc) => new Book(doc).putCard(card), [
-      putPrivate(cardMarkKey(this.#writer), encodeCardMark(next)),
-      putPrivate(progressKey(this.#writer), encodeProgress({ ...place, done: ended, purged: false })),
-    ]);
-    this.#mark = next;
-    return ended;
+    await replica.transact(name, (doc) => new Book(doc).putCard(card), kept);
   }
 
   #isDue(state: WriterState, ordinal: number, now: number, force: boolean): boolean {

@@ -36,7 +36,7 @@ export function cardOf(state: WriterState, device: DeviceId): Card {
     const whole: Card = {
       ...card,
       attributes: attributesFor(state, Math.floor(LIMITS.cardAttributes * share)),
-      metrics: metricsFor(state, Math.floor(LIMITS.cardMetrics * share)),
+      metrics: metricsFor(state, Math.floor(LIMITS.cardMetrics * share), isOwn),
     };
     if (share < 1 / 1024) return { ...whole, attributes: new Map(), metrics: new Map() };
     if (fits(() => encodeCard(whole))) return whole;
@@ -57,9 +57,12 @@ export function writerEntryOf(state: WriterState, device: DeviceId): WriterEntry
       ),
       environment: environmentOf(state.meta?.all ?? {}),
       exitCode: state.exitCode,
+      signal: state.signal,
+      reason: state.reason,
       traceback: cut(state.traceback, 128 * 1024),
       dropped: state.dropped,
       damage: cut(state.damage, LIMITS.attributeValueBytes),
+      system: metricsFor(state, LIMITS.cardMetrics, isSystem),
       extra: {},
     };
     if (count === 0 || fits(() => encodeEntry(entry))) return entry;
@@ -127,12 +130,37 @@ function attributesFor(state: WriterState, limit: number): Map<AttributePath, At
   return shown;
 }
 
-function metricsFor(state: WriterState, limit: number): Map<AttributePath, MetricSummary> {
+function metricsFor(
+  state: WriterState,
+  limit: number,
+  wanted: (path: string) => boolean,
+): Map<AttributePath, MetricSummary> {
   const shown = new Map<AttributePath, MetricSummary>();
   for (let slot = 0; slot < state.metrics.size && shown.size < limit; slot++) {
-    if (state.metrics.count(slot) > 0) shown.set(state.metrics.names[slot]!, state.metrics.summary(slot));
+    const name = state.metrics.names[slot]!;
+    if (wanted(name) && state.metrics.count(slot) > 0) shown.set(name, state.metrics.summary(slot));
   }
   return shown;
+}
+
+const SYSTEM = 'sys/';
+const isSystem = (path: string): boolean => path.startsWith(SYSTEM);
+const isOwn = (path: string): boolean => !path.startsWith(SYSTEM);
+
+/** Whether the writer has metrics of the machine: they are told in its entry, as often as a card is written. */
+export function hasSystemMetrics(state: WriterState): boolean {
+  return metricsFor(state, 1, isSystem).size > 0;
+}
+
+/**
+ * False for a companion that has nothing to say but the machine's metrics: a card of it would cost every viewer of the
+ * project as much as that of the training.
+ */
+export function hasCard(state: WriterState): boolean {
+  if (state.meta?.role !== 'system') return true;
+  const { attributes, tags, removed, name, group, notes } = state;
+  const said = attributes.size + tags.size + removed.size > 0 || (name ?? group ?? notes) !== null;
+  return said || metricsFor(state, 1, isOwn).size > 0;
 }
 
 /** The longest beginning of a text that has at most so many UTF-8 bytes and does not cut a character. */

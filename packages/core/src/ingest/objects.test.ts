@@ -201,7 +201,7 @@ describe('taking in what is not a number', () => {
   }, 60_000);
 
   it('[ING-28] a writer that was told of its end and says nothing more was preempted', async () => {
-    const ends = async (write: (writer: JournalWriter) => void): Promise<Card> => {
+    const ends = async (write: (writer: JournalWriter) => void, signal = 15): Promise<Card> => {
       const world = await ObjectWorld.open();
       let intake = await WriterIntake.open(world.context, WRITER);
       const writer = objectJournal();
@@ -215,12 +215,13 @@ describe('taking in what is not a number', () => {
       await feedIntake(intake, writer);
       intake.judge('crashed');
       await intake.commit({ force: true });
+      const entry = (await world.entries()).find((each) => each.kind === 'writer');
+      expect(entry).toMatchObject({ signal: signal === 0 ? null : signal, reason: signal === 0 ? null : 'SIGTERM' });
       return await world.card();
     };
     expect(await ends(() => {})).toMatchObject({ status: 'preempted', ended: T0 + 5 });
-    expect(await ends((writer) => writer.json('STATUS', { time: T0 + 6, status: 'running' }))).toMatchObject({
-      status: 'crashed',
-    });
+    const goesOn = (writer: JournalWriter): void => writer.json('STATUS', { time: T0 + 6, status: 'running' });
+    expect(await ends(goesOn, 0)).toMatchObject({ status: 'crashed' });
     expect(await ends((writer) => writer.json('CLOSE', { time: T0 + 7, status: 'finished' }))).toMatchObject({
       status: 'finished',
     });
@@ -259,6 +260,39 @@ describe('taking in what is not a number', () => {
       ['removed', 'params', 3, 0],
       ['removed', 'x', 5, 0],
     ]);
+  });
+
+  it('[ING-41] metrics of the machine are told in the entry, and a companion with nothing else has no card', async () => {
+    for (const role of ['system', null]) {
+      for (const says of [false, true]) {
+        const world = await ObjectWorld.open();
+        let intake = await WriterIntake.open(world.context, WRITER);
+        const writer = new JournalWriter({ writer: WRITER, nonce: new Uint8Array(16) });
+        writer.json('META', { ...META, role });
+        writer.declare([
+          [0, 'sys/machine/cpu_percent'],
+          [1, 'loss'],
+        ]);
+        writer.scalars(T0, 0, [0], [40]);
+        writer.scalars(T0 + 1, 1, [0], [60]);
+        if (says) writer.scalars(T0 + 2, 1, [1], [0.5]);
+        writer.json('CLOSE', { time: T0 + 3, status: 'finished' });
+        await feedIntake(intake, writer);
+        await intake.commit({ force: true });
+        expect(intake.done).toBe(true);
+        const [entry] = await world.of('writer');
+        expect([...entry!.system.keys()]).toEqual(['sys/machine/cpu_percent']);
+        expect([...entry!.system.values()]).toMatchObject([{ count: 2, min: 40, max: 60, last: 60 }]);
+        const cards = await world.cards();
+        expect(cards).toHaveLength(role === null || says ? 1 : 0);
+        for (const card of cards) expect([...card.metrics.keys()]).toEqual(says ? ['loss'] : []);
+        // Nothing is left to do for whoever opens it again.
+        intake = await WriterIntake.open(world.context, WRITER);
+        await intake.commit({ force: true });
+        expect(intake.done).toBe(true);
+        expect(await world.cards()).toEqual(cards);
+      }
+    }
   });
 
   it('[ING-32] whatever a journal says, entries are within all limits and the rest is noted', async () => {

@@ -77,6 +77,8 @@ export function encodeSaved({ state, position, tailSlots, tailPoints, objects }:
     e: state.ended,
     C: state.closed,
     x: state.exitCode,
+    i: state.signal,
+    y: state.reason,
     t: state.traceback,
     D: state.dropped,
     g: state.damage,
@@ -124,6 +126,8 @@ export function decodeSaved(bytes: Uint8Array): SavedWriter {
     state.ended = numberOrNull(saved.e);
     state.closed = saved.C === true;
     state.exitCode = numberOrNull(saved.x);
+    state.signal = numberOrNull(saved.i);
+    state.reason = stringOrNull(saved.y);
     state.traceback = stringOrNull(saved.t);
     state.dropped = number(saved.D);
     state.damage = stringOrNull(saved.g);

@@ -56,6 +56,10 @@ export class WriterState implements JournalSink {
   /** True once the writer said its last word. */
   closed = false;
   exitCode: number | null = null;
+  /** The signal that ended it or announced its end, as it said. */
+  signal: number | null = null;
+  /** Why it was preempted, in the scheduler's word. */
+  reason: string | null = null;
   traceback: string | null = null;
   /** A scheduler has announced the end: if no other word follows, that is how it ended. */
   preempted = false;
@@ -147,6 +151,7 @@ export class WriterState implements JournalSink {
         this.status = close.status;
         this.ended = close.time === null ? this.updated : Math.round(close.time);
         this.exitCode = close.exitCode;
+        this.signal = close.signal ?? this.signal;
         this.traceback = close.traceback ?? close.error;
         this.dropped = Math.max(this.dropped, close.dropped);
         this.entryChanges++;
@@ -159,6 +164,9 @@ export class WriterState implements JournalSink {
       case 'STATUS':
         if (typeof record.data.time === 'number') this.#seen(record.data.time);
         this.preempted = record.data.status === 'preempted';
+        this.signal = typeof record.data.signal === 'number' ? record.data.signal : null;
+        this.reason = typeof record.data.reason === 'string' ? record.data.reason.slice(0, 256) : null;
+        this.entryChanges++;
         break;
       case 'FILE': {
         const file = fileOf(record.data);

@@ -239,7 +239,8 @@ const FLOAT32 = 16;
  * point, max likewise, then their steps (varints relative to the last step, which is relative to that of the metric
  * before; or float64), then varuint nonFinite when there are any.
  */
-function encodeMetrics(metrics: ReadonlyMap<AttributePath, MetricSummary>): Uint8Array {
+/** Summaries, packed as docs/formats/record.md says. */
+export function encodeMetrics(metrics: ReadonlyMap<AttributePath, MetricSummary>): Uint8Array {
   const encoder = encoding.createEncoder();
   let path = '';
   let count = 0;
@@ -283,7 +284,8 @@ function encodeMetrics(metrics: ReadonlyMap<AttributePath, MetricSummary>): Uint
   return encoding.toUint8Array(encoder);
 }
 
-function decodeMetrics(bytes: Uint8Array | null): Map<AttributePath, MetricSummary> {
+/** What `encodeMetrics` packed; none of nothing. Throws `record_malformed`. */
+export function decodeMetrics(bytes: Uint8Array | null): Map<AttributePath, MetricSummary> {
   const metrics = new Map<AttributePath, MetricSummary>();
   if (bytes === null) return metrics;
   const decoder = decoding.createDecoder(bytes);

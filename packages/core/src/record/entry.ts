@@ -1,8 +1,10 @@
 import { FieldbookError } from '../errors.ts';
-import type { DeviceId, WriterId } from '../ids.ts';
+import type { AttributePath, DeviceId, WriterId } from '../ids.ts';
 import { parseDeviceId, parseWriterId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { BlobDigest } from '../ports.ts';
+import type { MetricSummary } from './card.ts';
+import { decodeMetrics, encodeMetrics } from './card.ts';
 import { isDigest, parseDigest } from './digest.ts';
 import { FieldReader } from './fields.ts';
 import type { CaptureEntry, FileEntry } from './file-entry.ts';
@@ -84,10 +86,19 @@ export interface WriterEntry {
   /** What the client captured about its process: argv, cwd, versions … */
   environment: ValueObject;
   exitCode: number | null;
+  /** The signal that ended the writer or announced its end. */
+  signal: number | null;
+  /** What announced the end of a preempted writer. */
+  reason: string | null;
   traceback: string | null;
   /** Records that a failing disk dropped (gap records) and journal bytes that could not be read. */
   dropped: number;
   damage: string | null;
+  /**
+   * Summaries of the writer's metrics under `sys/`: of the machine, not of the training. They are here and not on the card, which
+   * every viewer of the project loads.
+   */
+  system: ReadonlyMap<AttributePath, MetricSummary>;
   extra: ValueObject;
 }
 
@@ -128,6 +139,9 @@ const KNOWN = new Set([
   't',
   'D',
   'g',
+  'y',
+  'i',
+  'm',
 ]);
 
 /** Bytes of an entry. Throws `record_too_large`. */
@@ -175,9 +189,12 @@ export function decodeEntry(bytes: Uint8Array): Entry | undefined {
         attributes: object_(fields.value('a')),
         environment: object_(fields.value('E')),
         exitCode: fields.optionalNumber('x'),
+        signal: fields.optionalNumber('i'),
+        reason: fields.optionalString('y', 1_024),
         traceback: fields.optionalString('t', LIMITS.entryBytes),
         dropped: fields.optionalNumber('D') ?? 0,
         damage: fields.optionalString('g', LIMITS.attributeValueBytes),
+        system: decodeMetrics(fields.bytes('m')),
       };
     case 'file':
       return decodeFile(fields);
@@ -223,9 +240,12 @@ function body(entry: Entry): ValueObject {
         a: entry.attributes,
         E: entry.environment,
         x: entry.exitCode ?? undefined,
+        i: entry.signal ?? undefined,
+        y: entry.reason ?? undefined,
         t: entry.traceback ?? undefined,
         D: entry.dropped === 0 ? undefined : entry.dropped,
         g: entry.damage ?? undefined,
+        m: entry.system.size === 0 ? undefined : encodeMetrics(entry.system),
       };
     case 'file':
       return fileBody(entry);

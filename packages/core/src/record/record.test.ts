@@ -69,7 +69,10 @@ const entries: Entry[] = [
     exitCode: 1,
     traceback: 'Traceback …',
     dropped: 3,
+    signal: null,
+    reason: null,
     damage: null,
+    system: new Map(),
     extra: {},
   },
 ];

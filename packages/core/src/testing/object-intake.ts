@@ -63,11 +63,17 @@ export class ObjectWorld {
     return (await this.entries()).filter((entry) => entry.kind === kind) as Extract<Entry, { kind: K }>[];
   }
 
+  /** The cards of the book that runs of `META` are in. */
+  async cards(): Promise<Card[]> {
+    return await this.replica.read('book/mnist/2026-01' as DocumentName, (doc) =>
+      [...new Book(doc).cards()].map(([, bytes]) => decodeCard(bytes)!),
+    );
+  }
+
   async card(): Promise<Card> {
-    return await this.replica.read('book/mnist/2026-01' as DocumentName, (doc) => {
-      for (const [, bytes] of new Book(doc).cards()) return decodeCard(bytes)!;
-      throw new Error('there is no card');
-    });
+    const [card] = await this.cards();
+    if (card === undefined) throw new Error('there is no card');
+    return card;
   }
 
   /** Everything that a reader finds, as path → rows. */

@@ -68,6 +68,8 @@ export interface RunDetailShape extends RunShape {
     role: string | null;
     environment: Record<string, unknown>;
     exitCode: number | null;
+    signal: number | null;
+    reason: string | null;
     traceback: string | null;
     dropped: number;
     damage: string | null;

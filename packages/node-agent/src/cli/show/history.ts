@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { Cli } from '../command.ts';
 import { formatAgo, formatDuration, formatTime, formatValue, plural } from '../format.ts';
 import type { EditShape, RunDetailShape, RunShape } from '../shapes.ts';
@@ -41,12 +42,25 @@ export const summarySection: Section = {
   },
 };
 
-/** How it ended: an exit code of 0 is what everybody expects, and a signal has one of 128 and its number. */
+/** How it ended: an exit code of 0 is what everybody expects. */
 function statusText({ status, writers }: RunDetailShape): string {
-  const codes = writers.filter(({ role }) => role === null).flatMap(({ exitCode }) => exitCode ?? []);
-  const code = codes.findLast((each) => each !== 0);
-  if (code === undefined) return status;
-  return `${status}, exit code ${code}${code > 128 && code < 160 ? ` (signal ${code - 128})` : ''}`;
+  const own = writers.filter(({ role }) => role === null);
+  const code = own.flatMap(({ exitCode }) => exitCode ?? []).findLast((each) => each !== 0);
+  const signal = own.flatMap((writer) => writer.signal ?? []).at(-1);
+  const reason = own.flatMap((writer) => writer.reason ?? []).at(-1);
+  return [
+    status,
+    code === undefined ? null : `exit code ${code}`,
+    signal === undefined ? null : (signalName(signal) ?? `signal ${signal}`),
+    reason === undefined || status !== 'preempted' ? null : oneLine(reason),
+  ]
+    .filter((part) => part !== null)
+    .join(', ');
+}
+
+/** The name of a signal's number on this system. */
+function signalName(number: number): string | undefined {
+  return Object.entries(constants.signals).find(([, each]) => each === number)?.[0];
 }
 
 export const conflictsSection: Section = {
