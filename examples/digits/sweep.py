@@ -20,14 +20,15 @@ def main() -> None:
 
     for lr, hidden, alpha in itertools.product([3e-4, 3e-3, 3e-2], [[16], [64, 32]], [1e-4, 1.0]):
         name = f"lr {lr:g}, {'×'.join(map(str, hidden))}, α {alpha:g}"
-        best = train({"lr": lr, "hidden": hidden, "alpha": alpha, **common}, name=name, tags=["sweep"], group="sweep 1")
-        print(f"{name:28} {best:.4f}", flush=True)
+        print(f"{name:28} ", end="", flush=True)
+        train({"lr": lr, "hidden": hidden, "alpha": alpha, **common}, name=name, tags=["sweep"], group="sweep 1")
 
+    print(f"{'too fast':28} ", end="", flush=True)
     try:
         params = {"lr": 1e8, "hidden": [64], "alpha": 1e-4, **common, "solver": "sgd"}
         train(params, name="too fast", tags=["sweep"], group="sweep 1")
     except ValueError as error:
-        print(f"{'too fast':28} failed, as it should: {error}")
+        print(f"failed, as it should: {error}")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def train(params: dict, *, name: str | None = None, tags: list[str] | None = Non
                 step=epoch,
             )
         run["result/best_accuracy"] = best
+        print(f"best validation accuracy: {best:.4f}", flush=True)
         if best > 0.97:
             run.tags.add("good")
         return best
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--name")
     arguments = vars(parser.parse_args())
     name = arguments.pop("name")
-    print(f"best validation accuracy: {train(arguments, name=name, tags=['example']):.4f}")
+    train(arguments, name=name, tags=["example"])
 
 
 if __name__ == "__main__":

@@ -135,8 +135,10 @@ it('[CAP-20] a Hydra application leaves its configuration and overrides', async 
   await run(machine, join(folder, 'examples/hydra'), python, 'train.py', 'lr=0.01', 'model.hidden=16', 'epochs=2');
   const found = await complete(machine, commit);
   expect(found.attributes).toMatchObject({ 'params/lr': 0.01, 'params/model/hidden': 16, 'params/epochs': 2 });
-  expect(JSON.stringify(sections(found).get('hydra'))).toContain('model.hidden=16');
-  expect((await files(machine, found.id)).get('model')?.meta).toMatchObject({ framework: 'sklearn' });
+  expect(sections(found).get('command')).toMatchObject({
+    parsed: { hydra: { overrides: ['lr=0.01', 'model.hidden=16', 'epochs=2'] } },
+  });
+  expect((await files(machine, found.id)).get('model')?.meta).toMatchObject({ framework: 'scikit-learn' });
 });
 
 it('[CAP-20] a notebook leaves its cells, itself and a script of both', async () => {
