@@ -6,10 +6,8 @@ One place for every variable's name. Nothing here runs a program, opens a socket
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
-import unicodedata
 import zlib
 
 TYPE_CHECKING = False
@@ -37,8 +35,8 @@ NVML = "FIELDBOOK_NVML"
 HEARTBEAT = "FIELDBOOK_HEARTBEAT"
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_NETWORK = re.compile(
+_RUN_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+_NETWORK = (
     r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|fuse\.(?!ext|ntfs|overlay)|panfs|orangefs|wekafs|virtiofs"
 )
 
@@ -72,6 +70,9 @@ def project_id(name: Any) -> str:
     """A project's id from its name, exactly as ``projectIdOf`` of core makes it."""
     if not isinstance(name, str):
         raise TypeError(f"project must be a string, not {type(name).__name__}")
+    import re
+    import unicodedata
+
     text = unicodedata.normalize("NFKC", name).lower().strip()
     text = "".join(c if c in "._-" or unicodedata.category(c)[0] in "LN" else "\0" for c in text)
     text = re.sub("\0+", "-", text)
@@ -85,7 +86,9 @@ def check_run_id(run_id: Any, argument: str = "run_id") -> str:
     """A run id that can be a file's name everywhere."""
     if not isinstance(run_id, str):
         raise TypeError(f"{argument} must be a string, not {type(run_id).__name__}")
-    if not _RUN_ID.match(run_id):
+    import re
+
+    if not re.match(_RUN_ID, run_id):
         raise ValueError(
             f"{argument} cannot be {run_id[:80]!r}: use up to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
         )
@@ -301,7 +304,9 @@ def heartbeat_seconds(folder: str) -> float | None:
         point = fields[4].replace("\\040", " ")
         if len(point) >= len(best) and (folder + "/").startswith(point.rstrip("/") + "/"):
             best, kind = point, right.split()[0]
-    return 60.0 if _NETWORK.match(kind) else None
+    import re
+
+    return 60.0 if re.match(_NETWORK, kind) else None
 
 
 def git(folder: str | None) -> dict[str, str | None] | None:

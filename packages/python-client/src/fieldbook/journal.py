@@ -8,7 +8,6 @@ touches a file: :mod:`fieldbook.writer` does.
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
@@ -99,6 +98,8 @@ def frame(nonce_check: int, sequence: int, kind: int, payload: bytes) -> bytes:
 
 def to_json(value: Any) -> bytes:
     """Compact JSON; a lone surrogate becomes ``?`` because UTF-8 has no bytes for it."""
+    import json  # and with it re and enum: 5 ms that `import fieldbook` does not cost; META has loaded it by the time a run ends
+
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 

@@ -8,11 +8,9 @@ never raises: ``writer`` warns once, counts, and goes on.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 
-from . import environment, hooks, journal, preemption, values
+from . import environment, journal, values
 from .attribute import Attribute
 from .attributes import PARENT, STRINGIFIED, Echo, encoded, in_records
 from .console import warn_once
@@ -23,6 +21,8 @@ from .writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
+    from types import TracebackType
     from typing import Any
 
     from .attributes import Encoded
@@ -194,6 +194,8 @@ class Run(Recording):
         import traceback  # noqa: F401
 
         if not self._disabled:
+            from . import hooks
+
             self._capturing("hide", options)
             self._writer.open()
             environment.announce(self.id, self._writer.id, self.project)
@@ -260,6 +262,8 @@ class Run(Recording):
         parent.abandon()
         self._writer = self._new_writer()
         if not (self._disabled or self._finished):
+            from . import hooks
+
             self._writer.open()
             self._start_heartbeat()
             hooks.watch(self)
@@ -278,6 +282,8 @@ class Run(Recording):
         """A thread only where silence would look like death: on network file systems."""
         if self._heartbeat is None:
             return
+        import threading
+
         seconds, writer, over = self._heartbeat, self._writer, threading.Event()
 
         def beat() -> None:
@@ -328,15 +334,19 @@ class Run(Recording):
                 self._capturing("end", status)
             if self._finished:
                 return
+        if self._disabled:
+            self._finished = True
+            return
+        from . import hooks, preemption
+
         status = preemption.ending(self, status)
         self._finished = True
         if self._beating is not None:
             self._beating.set()
-        if not self._disabled:
-            self._writer.catch_up()
-            self._writer.close(
-                {"status": status, "exit_code": exit_code, "signal": signal, "error": error, "traceback": trace}
-            )
+        self._writer.catch_up()
+        self._writer.close(
+            {"status": status, "exit_code": exit_code, "signal": signal, "error": error, "traceback": trace}
+        )
         environment.withdraw(self.id)
         hooks.forget(self)
 

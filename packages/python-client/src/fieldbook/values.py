@@ -8,13 +8,10 @@ the text is kept and a flag with their type (``describe_attribute``).
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import re
-import unicodedata
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
 from itertools import islice
 
 from .console import warn_once
@@ -68,6 +65,8 @@ def check_path(path: Any, argument: str) -> str:
 def _has_control(text: str) -> bool:
     if text.isascii():
         return not text.isprintable()
+    import unicodedata
+
     return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
 
 
@@ -201,6 +200,12 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
 
 
+def is_enum(value: Any) -> bool:
+    """Whether a value is a member of an enum. A module that nobody imported has made none."""
+    module = sys.modules.get("enum")
+    return module is not None and isinstance(value, module.Enum)
+
+
 def members_of(value: Any) -> Mapping[Any, Any] | None:
     """The named members of a mapping, namespace, named tuple, dataclass, attrs or pydantic object; else None.
 
@@ -209,7 +214,7 @@ def members_of(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, Mapping):
         return value
     kind = type(value)
-    if kind in _LEAVES or isinstance(value, (type, list, set, frozenset, Enum)):
+    if kind in _LEAVES or isinstance(value, (type, list, set, frozenset)) or is_enum(value):
         return None
     # dataclasses, pydantic 2 and 1; the last name is asked for last because pydantic 2 warns of it
     known = ("__dataclass_fields__", "model_fields", "__fields__")
@@ -339,7 +344,7 @@ def _encode_scalar(path: str, value: Any) -> Any:
         if count <= ARRAY_LIMIT and hasattr(value, "tolist"):
             return _encode_list(path, value.tolist())
         return _NOT_MINE
-    if isinstance(value, (complex, os.PathLike, Enum)):
+    if isinstance(value, (complex, os.PathLike)) or is_enum(value):
         text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
         return _clip(path, _redacted(path, text if isinstance(text, str) else os.fsdecode(text)))
     named = getattr(value, "__qualname__", None)
@@ -366,6 +371,8 @@ def _encode_list(path: str, given: Sequence[Any]) -> Any:
                 f"the list {path!r} has {len(given)} texts; an attribute keeps the first {LIST_LIMIT}. Longer lists are cut.",
             )
         return [_clip(path, _redacted(path, item)) for item in items[:LIST_LIMIT]]
+    import json
+
     try:
         text = json.dumps(items, default=_json_of, ensure_ascii=False)
     except (ValueError, TypeError, RecursionError):
@@ -400,13 +407,12 @@ def text_of(value: Any) -> str:
         return f"array of shape {tuple(shape)}, {value.dtype}"
     if isinstance(value, (bytes, bytearray)):
         return f"{len(value)} bytes"
+    import re
+
     try:
-        return _ADDRESS.sub("", str(value))
+        return re.sub(r" at 0x[0-9A-Fa-f]+", "", str(value))
     except Exception:
         return f"<{type(value).__name__}>"
-
-
-_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def _stringified(value: Any) -> str:
