@@ -1,3 +1,4 @@
+import { parquetHeader } from 'hyparquet/src/column.js';
 import { parquetMetadata, parquetScan } from 'hyparquet/src/index.js';
 import type { DecodedArray, FileMetaData } from 'hyparquet';
 import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
@@ -7,6 +8,7 @@ import type { RunId, WriterId } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
 import type { ObjectCount, ObjectRow } from '../record/index.ts';
 import { isDigest } from '../record/index.ts';
+import { checkThrift } from '../series/thrift.ts';
 
 /** Object segments: the Parquet files that object rows are sealed into. docs/formats/objects.md states columns and keys. */
 export const OBJECTS_VERSION = 1;
@@ -15,6 +17,8 @@ export const OBJECTS_VERSION = 1;
 const GROUP_ROWS = 4_096;
 /** A backlog of empty lines makes 1 M rows in 1 MB; bounds what a foreign footer makes us allocate. */
 const ROWS_MAX = 4 * 1024 * 1024;
+/** The longest texts of one row group: those of a whole backlog, at four bytes a unit. */
+const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface ObjectsHeader {
   run: RunId;
@@ -161,7 +165,12 @@ export class ObjectSegment {
     this.#bytes = bytes.slice().buffer as ArrayBuffer;
     this.size = bytes.length;
     try {
-      this.#metadata = parquetMetadata(this.#bytes);
+      const end = bytes.length - 8;
+      const length = end < 4 ? -1 : new DataView(this.#bytes).getUint32(end, true);
+      if (length < 0 || length > end - 4) throw corrupt('has a footer longer than itself');
+      checkThrift(bytes.subarray(0, end), end - length);
+      this.#metadata = parquetMetadata(this.#bytes, { geoparquet: false });
+      checkPages(bytes, this.#metadata);
       const keys = new Map(this.#metadata.key_value_metadata?.map(({ key, value }) => [key, value ?? '']));
       if (keys.get('fieldbook.objects') !== String(OBJECTS_VERSION)) {
         throw corrupt('is not an object segment of this version');
@@ -285,6 +294,41 @@ class PausingWriter extends ByteWriter {
   /** Called by the Parquet writer after each row group. */
   flush(): Promise<void> | void {
     return this.#pause?.();
+  }
+}
+
+/**
+ * Holds every page to what its row group may have, before anything is decoded: a few bytes of a page can stand for any number of
+ * rows, and its header may promise any size.
+ */
+function checkPages(bytes: Uint8Array, metadata: FileMetaData): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const group of metadata.row_groups) {
+    const rows = Number(group.num_rows);
+    if (!(rows > 0 && rows <= GROUP_ROWS)) throw corrupt('has a row group of an impossible size');
+    for (const { meta_data: chunk } of group.columns) {
+      if (chunk === undefined) throw corrupt('has a column without its place');
+      const data = Number(chunk.data_page_offset);
+      const dictionary = Number(chunk.dictionary_page_offset ?? data);
+      const reader = { view, offset: dictionary > 0 && dictionary < data ? dictionary : data };
+      const end = reader.offset + Number(chunk.total_compressed_size);
+      if (!(reader.offset >= 4 && end <= bytes.length)) throw corrupt('has a column outside of itself');
+      let left = rows;
+      while (reader.offset < end) {
+        checkThrift(bytes.subarray(0, end), reader.offset);
+        const page = parquetHeader(reader);
+        const { compressed_page_size: stored, uncompressed_page_size: size } = page;
+        if (!(stored >= 0 && reader.offset + stored <= end && size >= 0 && size <= PAGE_BYTES_MAX)) {
+          throw corrupt('has a page that reaches beyond its column');
+        }
+        reader.offset += stored;
+        const dictionaryValues = page.dictionary_page_header?.num_values ?? 0;
+        const values = page.data_page_header?.num_values ?? page.data_page_header_v2?.num_values ?? 0;
+        if (dictionaryValues < 0 || dictionaryValues > GROUP_ROWS || values < 0) throw corrupt('has a broken page');
+        left -= values;
+      }
+      if (left !== 0) throw corrupt('has a column that does not fit its rows');
+    }
   }
 }
 

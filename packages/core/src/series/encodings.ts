@@ -83,7 +83,8 @@ export function decodeDeltas(page: Uint8Array, rows: number, from: number, to: n
   const block = source.varint();
   const miniblocks = source.varint();
   const count = source.varint();
-  if (block === 0 || block > 65_536 || miniblocks === 0 || block % miniblocks !== 0 || count !== rows) throw short();
+  if (block === 0 || block > 65_536 || miniblocks === 0 || block % (miniblocks * 8) !== 0 || count !== rows)
+    throw short();
   const size = block / miniblocks;
   const result = new Float64Array(to - from);
   let value = source.zigzag();

@@ -192,22 +192,27 @@ export class Levels {
   readonly #file: ParquetFile;
   readonly #places = new Map<LevelFactor, ReadonlyMap<string, MetricPlace>>();
 
-  private constructor(file: ParquetFile) {
+  private constructor(file: ParquetFile, metrics: ReadonlyMap<string, MetricPlace>) {
     this.#file = file;
     let start = 0;
     for (const factor of LEVEL_FACTORS) {
       const packed = file.keys.get(`fieldbook.level.${factor}`);
       if (packed === undefined) continue;
       const places = placesOf(unpackDirectory(packed), start);
+      // A level with more or fewer blocks than its points make would be drawn as points that nobody logged.
+      for (const { path, count } of places)
+        if (count !== Math.ceil((metrics.get(path)?.count ?? 0) / factor)) {
+          throw broken('has levels that do not fit its points');
+        }
       this.#places.set(factor, new Map(places.map((place) => [place.path, place])));
       for (const { count } of places) start += count;
     }
     if (start !== file.rows) throw broken('has a list of levels that does not fit its rows');
   }
 
-  /** Throws `segment_corrupt`. */
-  static async open(file: SegmentFile, gunzip: Gunzip): Promise<Levels> {
-    return new Levels(await openParquet(file, gunzip, FOOTER_GUESS));
+  /** `metrics`: those of the segment. Throws `segment_corrupt`. */
+  static async open(file: SegmentFile, gunzip: Gunzip, metrics: ReadonlyMap<string, MetricPlace>): Promise<Levels> {
+    return new Levels(await openParquet(file, gunzip, FOOTER_GUESS), metrics);
   }
 
   get bytes(): number {
@@ -255,7 +260,8 @@ export class Levels {
     for (let row = 0; row < from.length; row++) {
       if (from[row]! < least) least = from[row]!;
       if (to[row]! > most) most = to[row]!;
-      if (count[row] === 0 || nonFinite[row]! > count[row]! || !(from[row]! <= to[row]!))
+      const whole = counts[row] === factor || (row === from.length - 1 && counts[row]! > 0 && counts[row]! <= factor);
+      if (!whole || !(odd[row]! >= 0 && odd[row]! <= counts[row]!) || !(from[row]! <= to[row]!))
         throw broken('has a broken level');
     }
     return { factor, least, most, count, nonFinite, from, to, min, minX, max, maxX, mean, first, last };

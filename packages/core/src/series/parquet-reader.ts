@@ -6,6 +6,7 @@ import { FieldbookError } from '../errors.ts';
 import type { Gunzip } from './compression.ts';
 import { portableGunzip } from './compression.ts';
 import { decodeByteStreamSplit, decodeDeltas, decodeIndexes } from './encodings.ts';
+import { checkThrift } from './thrift.ts';
 
 /**
  * Reads the Parquet files that `ParquetWriter` makes, and those of earlier versions: required columns of numbers, one row group
@@ -23,6 +24,8 @@ export type Numbers = Float64Array | Float32Array;
 
 /** More rows than any segment of ours has; bounds what a foreign footer makes us allocate. */
 const ROWS_MAX = 16 * 1024 * 1024;
+/** Twice the largest row groups, those of version 1: a few bytes of a page can stand for any number of rows. */
+const GROUP_ROWS_MAX = 256 * 1024;
 /** The largest pages are dictionaries of 16,384 names of 512 bytes. */
 const PAGE_BYTES_MAX = 16 * 1024 * 1024;
 /** A footer of 4,000 row groups and 10,000 names has 2 MB. */
@@ -68,7 +71,7 @@ export class ParquetFile {
     this.groups = new Float64Array(count + 1);
     metadata.row_groups.forEach((group, index) => {
       const rows = Number(group.num_rows);
-      if (!(rows > 0)) throw broken('has an empty row group');
+      if (!(rows > 0) || rows > GROUP_ROWS_MAX) throw broken('has a row group of an impossible size');
       this.groups[index + 1] = this.groups[index]! + rows;
       for (const { meta_data: chunk } of group.columns) if (chunk !== undefined) this.#place(chunk, index, count);
     });
@@ -185,8 +188,14 @@ export async function openParquet(
       size: file.size,
       read: async (from, to) => (from >= start ? tail.subarray(from - start, to - start) : await file.read(from, to)),
     };
+    checkThrift(footer.subarray(0, -8), 0);
     const keep = tail.length <= 2 * FOOTER_GUESS;
-    return new ParquetFile(keep ? held : file, parquetMetadata(footer.buffer), gunzip, keep ? tail.length : 0);
+    return new ParquetFile(
+      keep ? held : file,
+      parquetMetadata(footer.buffer, { geoparquet: false }),
+      gunzip,
+      keep ? tail.length : 0,
+    );
   });
 }
 
@@ -220,6 +229,7 @@ function decodeChunk(
   const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
   let dictionary: Numbers | undefined;
   for (;;) {
+    checkThrift(bytes, reader.offset);
     const header = parquetHeader(reader);
     const { uncompressed_page_size: size, compressed_page_size: stored } = header;
     if (!(stored >= 0) || reader.offset + stored > bytes.length || !(size >= 0) || size > PAGE_BYTES_MAX) {

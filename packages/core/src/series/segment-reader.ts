@@ -161,7 +161,7 @@ export class Segment {
         throw broken('has levels outside of itself');
       }
       const read = (from: number, to: number): Promise<Uint8Array> => this.#parquet.bytesAt(start + from, start + to);
-      const levels = await Levels.open({ size: end - start, read }, this.#gunzip);
+      const levels = await Levels.open({ size: end - start, read }, this.#gunzip, this.metrics);
       this.#levelBytes = levels.bytes;
       return levels;
     });
