@@ -209,7 +209,7 @@ def calls(system, folder, scale):
 #: Calls a second in the loop.
 RATES = (10, 100, 1000)
 #: Stretches with calls and as many without, of a second each, per rate.
-STRETCHES = 6
+STRETCHES = 4
 
 
 def loop(system, folder, scale):

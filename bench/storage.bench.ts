@@ -17,15 +17,18 @@ const FIGURE = 'stored_bytes_per_point';
 const WRITER = '01kf0000000000000000000001' as WriterId;
 const CASES = Object.keys(CURVES) as Curve[];
 
-/** Peers as bench/log-latency.py knows them. `calls` is how many points are logged: what is slow is asked less. */
+/**
+ * Peers as bench/log-latency.py knows them. `calls` is how many points are logged: what is slow is asked less. Once per
+ * case: sizes do not depend on what else the machine does, and their programs take seconds to start.
+ */
 const PEERS = [
   { script: 'wandb', package: 'wandb', suffix: ' offline', calls: 10_000 },
   { script: 'tensorboardX', package: 'tensorboardX', suffix: '', calls: 10_000 },
-  { script: 'mlflow', package: 'mlflow-skinny', suffix: ' files', calls: 2_000 },
-  { script: 'mlflow_sqlite', package: 'mlflow-skinny', suffix: ' sqlite', calls: 2_000, also: 'sqlalchemy' },
-  { script: 'trackio', package: 'trackio', suffix: '', calls: 5_000 },
-  { script: 'aim', package: 'aim', suffix: '', calls: 5_000 },
-  { script: 'neptune', package: 'neptune', suffix: ' offline', calls: 5_000 },
+  { script: 'mlflow', package: 'mlflow-skinny', suffix: ' files', calls: 1_000 },
+  { script: 'mlflow_sqlite', package: 'mlflow-skinny', suffix: ' sqlite', calls: 500, also: 'sqlalchemy' },
+  { script: 'trackio', package: 'trackio', suffix: '', calls: 2_000 },
+  { script: 'aim', package: 'aim', suffix: '', calls: 2_000 },
+  { script: 'neptune', package: 'neptune', suffix: ' offline', calls: 2_000 },
 ] as const;
 
 /** What one point of one series costs on disk, with its step and time, and the same of other trackers. */
@@ -50,7 +53,7 @@ const bench: Bench = {
       const [system, name, figure] = JSON.parse(key) as [string, Curve, string];
       return medianRow(values, { system, case: name, figure, ...notes(system, figure, points) });
     });
-    return [...rows, ...(await peers(smoke, repeats))];
+    return [...rows, ...(await peers(smoke))];
   },
 };
 
@@ -105,59 +108,63 @@ function splitAndDeflated(column: Float64Array | Float32Array): number {
   return size;
 }
 
-async function peers(smoke: boolean, repeats: number): Promise<Row[]> {
+async function peers(smoke: boolean): Promise<Row[]> {
   const python = peersPython();
   const names = PEERS.flatMap((peer) => [peer.package, ...('also' in peer ? [peer.also] : [])]);
   const installed = python === null ? new Map<string, string>() : pythonPackages(python, names);
-  const rows: Row[] = [];
-  for (const peer of PEERS) {
+  const rows = await inTwos(PEERS, async (peer): Promise<Row[]> => {
     const version = installed.get(peer.package);
     if (python === null || version === undefined || ('also' in peer && !installed.has(peer.also))) {
-      rows.push(...absentRows(`${peer.package}${peer.suffix}`, CASES, [FIGURE]));
-      continue;
+      return absentRows(`${peer.package}${peer.suffix}`, CASES, [FIGURE]);
     }
     const system = `${peer.package} ${version}${peer.suffix}`;
     const calls = smoke ? 20 : peer.calls;
+    // A smoke run only shows that the peer's script still runs.
+    const cases = smoke ? CASES.slice(0, 1) : CASES;
+    const found = absentRows(system, CASES.slice(cases.length), [FIGURE], 'not part of a smoke run');
     try {
-      // A smoke run only shows that the peer's script still runs.
-      const [first, ...others] = CASES;
-      const cases = smoke ? [first!] : CASES;
-      if (smoke) rows.push(...absentRows(system, others, [FIGURE], 'not part of a smoke run'));
+      const empty = await bytesLeft(python, peer.script, new Float64Array(1));
       for (const name of cases) {
-        const values: number[] = [];
-        for (let round = 0; round < repeats; round++)
-          values.push(await peerBytes(python, peer.script, makeCurve(name, calls, round + 1).values));
-        const note = `${calls} points, what an empty run leaves taken off`;
-        rows.push(medianRow(values, { system, case: name, figure: FIGURE, note }));
+        const bytes = await bytesLeft(python, peer.script, makeCurve(name, calls, 1).values);
+        const note = `${calls} points, one run, what a run of one point leaves taken off`;
+        found.push(medianRow([(bytes - empty) / (calls - 1)], { system, case: name, figure: FIGURE, note }));
       }
+      return found;
     } catch (error) {
       const reason = `does not run here: ${String(error).trimEnd().split('\n').at(-1)}`.slice(0, 200);
-      rows.push(...absentRows(system, CASES, [FIGURE], reason));
+      return absentRows(system, CASES, [FIGURE], reason);
     }
-  }
-  return rows;
+  });
+  return rows.flat();
 }
 
-/** Bytes per point beyond those of a run of one point. */
-async function peerBytes(python: string, script: string, values: Float64Array): Promise<number> {
+/** Two at a time: it is sizes that are measured, not times. */
+async function inTwos<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of waiting) results[index] = await work(item);
+  };
+  await Promise.all([worker(), worker()]);
+  return results;
+}
+
+/** Bytes on disk after a run in which these values were logged. */
+async function bytesLeft(python: string, script: string, values: Float64Array): Promise<number> {
   const root = mkdtempSync(join(tmpdir(), 'fieldbook-bench-'));
   try {
     const path = join(root, 'values');
     writeFileSync(path, new Uint8Array(values.buffer));
-    const left: number[] = [];
-    for (const count of [1, values.length]) {
-      const folder = join(root, String(count));
-      mkdirSync(folder);
+    const folder = join(root, 'home');
+    mkdirSync(folder);
+    const given = [join(ROOT, 'bench/storage.py'), script, folder, path, String(values.length)];
+    await promisify(execFile)(python, ['-B', ...given], {
+      timeout: 2 * 60_000,
+      maxBuffer: 1 << 24,
       // Nothing of the developer's own runs or settings takes part.
-      const env = { PATH: process.env['PATH'], HOME: folder, TMPDIR: folder };
-      await promisify(execFile)(python, ['-B', join(ROOT, 'bench/storage.py'), script, folder, path, String(count)], {
-        timeout: 5 * 60_000,
-        maxBuffer: 1 << 24,
-        env,
-      });
-      left.push(sizeOf(folder));
-    }
-    return (left[1]! - left[0]!) / (values.length - 1);
+      env: { PATH: process.env['PATH'], HOME: folder, TMPDIR: folder },
+    });
+    return sizeOf(folder);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
