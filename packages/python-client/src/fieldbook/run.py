@@ -59,6 +59,8 @@ class Run(Recording):
         self._home = home
         self._folder = os.path.join(home, "journals", project_id, run_id)
         self._parent = parent
+        #: The id of the run that this one belongs to.
+        self._above: str | None = None
         self._forked = False
         #: Facts of META that the switches of captures leave out.
         self._hidden: frozenset[str] = frozenset()
@@ -193,6 +195,7 @@ class Run(Recording):
         # 5 ms that `import fieldbook` does not cost; here and not at the end, when a failing process may not import.
         import traceback  # noqa: F401
 
+        self._above = above
         if not self._disabled:
             from . import hooks
 

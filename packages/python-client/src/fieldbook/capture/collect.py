@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..run import Run
+    from .captured import Captured
 
 CHUNK = 50
 
@@ -26,7 +27,7 @@ class Collector:
 
     def __init__(
         self,
-        record: Run,
+        record: Captured | Run,
         about: dict[str, Any],
         switches: Switches,
         unwanted: Callable[[], bool] = lambda: False,
@@ -210,8 +211,10 @@ class Collector:
     def _configs(self) -> None:
         notes: dict[str, str] = {}
         for path in configs.named(self._about["argv"], self._about["cwd"]):
-            taken = source.Budget().take(path, os.path.basename(path))
+            budget = source.Budget()
+            taken = budget.take(path, os.path.basename(path))
             if taken is None:
+                notes[os.path.basename(path)] = f"not taken: {next(iter(budget.left_out))}"
                 continue
             self._attach(f"config/{taken.relative}", taken, kind="config")
             with open(path, "rb") as file:

@@ -86,8 +86,8 @@ class Companion:
     """What one message asks for."""
 
     def __init__(self, message: dict[str, Any]) -> None:
-        from ..run import Run
         from . import redaction_of
+        from .captured import Captured
         from .switches import Switches
 
         self._about = message
@@ -105,35 +105,47 @@ class Companion:
         #: Where a person looks: ``stderr``, or ``pipe`` when the training shows it; ``none`` when it was said before.
         self._notices = message["notices"]
         self._training = _Process(message["pid"], message["pid_start"])
-        self.journal: Run = Run(
+        self.journal = self._journal_of(message)
+        self._captured = Captured(self.journal)
+
+    def _journal_of(self, message: dict[str, Any]) -> Run:
+        """This process as a writer of the run that the message is about."""
+        from ..run import Run
+
+        run = Run(
             project=message["project"],
             project_id=message["project_id"],
             run_id=message["run"],
             about={"name": None, "group": None, "notes": None, "tags": [], "role": "system"},
             home=message["home"],
-            parent={"writer": message["writer"], "pid": message["pid"]},
+            parent={"writer": message["writer"], "pid": self._about["pid"]},
             disabled=False,
             all_ranks=True,
         )
-
         # Its own command line says nothing, and the folder may not be wanted.
-        self.journal._hidden = frozenset(("argv", "cwd", "git"))
+        run._hidden = frozenset(("argv", "cwd", "git"))
+        return run
 
     def run(self) -> None:
         """Captures in a thread, samples in this one, and closes the journal when the training has ended."""
         from .collect import Collector
 
         self.journal._writer.open()
-        collector = Collector(self.journal, self._about, self._switches, self._unwanted, self._notice)
-        captures = threading.Thread(target=collector.run, name="fieldbook-captures", daemon=True)
+        collector = Collector(self._captured, self._about, self._switches, self._unwanted, self._notice)
+
+        def capture() -> None:
+            try:
+                collector.run()
+            finally:
+                self._captured.completed()
+
+        captures = threading.Thread(target=capture, name="fieldbook-captures", daemon=True)
         captures.start()
         self._sample(collector)
         captures.join(self._left())
         if not captures.is_alive():
             collector.finish(self._modules)
-        self.journal._writer.close(
-            {"status": "finished", "exit_code": 0, "signal": None, "error": None, "traceback": None}
-        )
+        self._captured.close()
         _say(b"done\n")
 
     # -- the loop ---------------------------------------------------------------------------------------------------
@@ -200,8 +212,21 @@ class Companion:
             line, _, self._buffer = self._buffer.partition(b"\n")
             message = json.loads(line)
             self._modules += [path for path in message.get("modules", ()) if path not in self._modules]
+            if "join" in message:
+                self._join(message["join"])
+            if "leave" in message:
+                self._captured.leave(message["leave"])
             if "end" in message:
                 self._over()
+
+    def _join(self, about: dict[str, Any]) -> None:
+        """A run in the run, in the same process."""
+        from .switches import Switches
+
+        try:
+            self._captured.join(self._journal_of(about), Switches(about["switches"]))
+        except Exception as error:
+            self._notice(f"what was captured is not in run {about['run']}, please report this: {error!r}")
 
     def _over(self) -> None:
         if self._end is None:

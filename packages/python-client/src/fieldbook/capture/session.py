@@ -10,7 +10,7 @@ from collections.abc import Callable
 from .. import environment, redaction
 from ..console import warn_once
 from . import console, link, packages, parameters, source
-from .switches import NOTHING, Switches, resolve
+from .switches import NOTHING, SLOW, Switches, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Session:
         self.switches = switches
         self.console: console.Console | None = None
         self.link: link.Link | None = None
+        #: The companion is that of a run above in this process.
+        self.shared = False
         self.notebook: Any = None
         self.entry = source.entry_point()
         self.pid = os.getpid()
@@ -45,7 +47,7 @@ class Session:
             _guarded("params", self._begin_params)
         elif first:
             tell_command(run)
-        if self._wants_companion():
+        if self._wants_companion() and not self._share():
             self.link = link.start(self._message())
         if first and "console" in on:
             self.console = console.start(run)
@@ -62,7 +64,9 @@ class Session:
         if self.notebook is not None:
             self._unhook()
             _guarded("notebook", self.notebook.write)
-        if self.link is not None:
+        if self.link is not None and self.shared:
+            self.link.send({"leave": self.run.id})
+        elif self.link is not None:
             _guarded("modules", lambda: self._end_companion(status))
         if self.console is not None:
             _guarded("console", self._end_console)
@@ -91,6 +95,31 @@ class Session:
         # A process that was started by another one of this run, here, is within the tree that is sampled already.
         parent = run._parent
         return not (parent is not None and environment.process_start(parent["pid"]) is not None)
+
+    def _share(self) -> bool:
+        """A run in a run of this process needs no companion of its own: that of the run above says in both what it captures.
+
+        Not when it is to capture what the one above does not.
+        """
+        run = self.run
+        above = next((one for one in _sessions.values() if one.run.id == run._above and one.pid == os.getpid()), None)
+        if above is None or above.link is None:
+            return False
+        wanted = {name for name in self.switches.on if name in self.switches} & SLOW
+        if not wanted - {"system"} <= {name for name in above.switches.on if name in above.switches}:
+            return False
+        about = {
+            "project": run._typed_project,
+            "project_id": run.project,
+            "run": run.id,
+            "home": _home(run),
+            "writer": run._writer.id,
+            "switches": sorted(wanted),
+        }
+        if not above.link.send({"join": about, "modules": self._modules()}):
+            return False
+        self.link, self.shared = above.link, True
+        return True
 
     def _message(self) -> dict[str, Any]:
         run = self.run
@@ -164,7 +193,7 @@ class Session:
             if self.pid != os.getpid():
                 return
             self.notebook.after_cell()
-            if self.link is not None:
+            if self.link is not None and not self.shared:
                 self.link.look()
                 link.show(self.link)
         except Exception:

@@ -41,7 +41,7 @@ SWITCHES: Mapping[str, str] = {
 #: Off with the switch they hang on.
 _UNDER = {"diff": "code", "untracked": "code", "snapshot": "code"}
 #: Parts that need the companion process.
-_SLOW = frozenset(SWITCHES) - {"command", "params", "console", "notebook"}
+SLOW = frozenset(SWITCHES) - {"command", "params", "console", "notebook"}
 _YES = frozenset(("1", "on", "true", "yes", "all"))
 _NO = frozenset(("0", "off", "false", "no", "none"))
 #: Seconds between samples of the system. A tenth of a second is a benchmark, a day is never.
@@ -70,7 +70,7 @@ class Switches:
     @property
     def slow(self) -> bool:
         """True when something is on for which a companion process is started."""
-        return bool(self.on & _SLOW)
+        return bool(self.on & SLOW)
 
     def only(self, *names: str) -> Switches:
         """Of the parts that are on, these."""
