@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages/python-client/src"))
 
-from fieldbook import data, data_cache, data_hash  # noqa: E402
+from fieldbook import data, data_cache, data_hash
 
 PASSES = 5
 

@@ -26,9 +26,7 @@ def content(number: int) -> str:
 
 def write(name: str, data: bytes, expected: dict[str, Any]) -> None:
     (HERE / f"{name}.jsonl").write_bytes(data)
-    (HERE / f"{name}.json").write_text(
-        json.dumps(expected, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-    )
+    (HERE / f"{name}.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def good(
@@ -122,19 +120,13 @@ def main() -> None:
     rows = plain.decode().split("\n")
     bad("bad-empty", b"", "empty")
     bad("bad-head", b'{"fieldbook.data":2}\n', "newer")
-    bad(
-        "bad-order", "\n".join([rows[0], rows[2], rows[1], *rows[3:]]).encode(), "order"
-    )
-    bad(
-        "bad-twice", "\n".join([rows[0], rows[1], rows[1], *rows[2:]]).encode(), "order"
-    )
+    bad("bad-order", "\n".join([rows[0], rows[2], rows[1], *rows[3:]]).encode(), "order")
+    bad("bad-twice", "\n".join([rows[0], rows[1], rows[1], *rows[2:]]).encode(), "order")
     bad("bad-digest", "\n".join([rows[0], *rows[2:]]).encode(), "digest")
     bad("bad-size", plain.replace(b'"size":2', b'"size":2.5'), "names no file")
     bad(
         "bad-names",
-        plain.replace(
-            b'"size":2,', b'"size":2,"md5":"0cc175b9c0f1b6a831c399e269772661",'
-        ),
+        plain.replace(b'"size":2,', b'"size":2,"md5":"0cc175b9c0f1b6a831c399e269772661",'),
         "names no file",
     )
 

@@ -18,9 +18,7 @@ def content() -> bytes:
 
 def golden() -> dict[str, object]:
     data = content()
-    chunks = [
-        hashlib.sha256(data[at : at + CHUNK]).digest() for at in range(0, SIZE, CHUNK)
-    ]
+    chunks = [hashlib.sha256(data[at : at + CHUNK]).digest() for at in range(0, SIZE, CHUNK)]
     listed = b"FBC1" + struct.pack("<Q", SIZE) + b"".join(chunks)
     return {
         "line": LINE.decode(),
