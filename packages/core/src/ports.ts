@@ -63,6 +63,13 @@ export interface BlobStat {
   size: number;
 }
 
+/** A removal of blobs that nothing names. */
+export interface BlobRemoval {
+  /** False, and nothing is removed, when somebody wrote or kept the blob since the removal began. */
+  remove(digest: BlobDigest): Promise<boolean>;
+  end(): void;
+}
+
 /**
  * Immutable bytes named by their SHA-256.
  * - `write` is idempotent; it resolves after the bytes and their directory entry are fsynced; a crash leaves
@@ -70,12 +77,16 @@ export interface BlobStat {
  * - `read` resolves undefined when the blob is not here; `range` is `[start, end)` in bytes.
  *   A whole read verifies the digest and rejects with `blob_corrupt` when it does not match.
  * - `list` yields in the order of digests, those behind `after` only; `remove` of an absent blob is not an error.
+ * - `removal` begins to remove what nothing names, before it is looked what that is. A blob that was written or kept since then stays.
+ * - `keep` says that a blob is named from now on: true when it is here, and then no removal under way takes it.
  */
 export interface BlobStore {
   stat(digest: BlobDigest): Promise<BlobStat | undefined>;
   read(digest: BlobDigest, range?: { start: number; end: number }): Promise<Uint8Array | undefined>;
   write(bytes: Uint8Array, expected?: BlobDigest): Promise<BlobDigest>;
   remove(digest: BlobDigest): Promise<void>;
+  removal(): BlobRemoval;
+  keep(digest: BlobDigest): Promise<boolean>;
   list(options?: { after?: string }): AsyncIterable<BlobStat>;
 }
 

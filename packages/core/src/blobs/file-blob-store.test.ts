@@ -149,6 +149,40 @@ describe('file blob store', () => {
     await teardown();
   });
 
+  it('[BLB-9] a blob that is being removed is not taken for there by who writes it', async () => {
+    const { root, teardown } = await temporary();
+    let release = (): void => undefined;
+    let begun = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const reached = new Promise<void>((resolve) => (begun = resolve));
+    const slow: BlobFileSystem = {
+      ...nodeFs,
+      rm: async (path, options) => {
+        begun();
+        await held;
+        await nodeFs.rm(path, options);
+      },
+    };
+    const blobs = new FileBlobStore({ fs: slow, root, random });
+    const bytes = new SeededRandom(8).bytes(100);
+    const digest = await blobs.write(bytes);
+    const removal = blobs.removal();
+    const removed = removal.remove(digest);
+    await reached;
+    const said: string[] = [];
+    const written = blobs.write(bytes).then(() => said.push('written'));
+    const kept = blobs.keep(digest).then((there) => said.push(`kept ${there}`));
+    // Long enough for a write that does not wait: it opens, reads and syncs.
+    await new FileBlobStore({ fs: nodeFs, root: join(root, 'other'), random }).write(bytes);
+    expect(said).toEqual([]);
+    release();
+    expect(await removed).toBe(true);
+    await Promise.all([written, kept]);
+    removal.end();
+    expect(await blobs.read(digest)).toEqual(bytes);
+    await teardown();
+  });
+
   it('[BLB-7] sweeps what crashes left of writes, and nothing that is being written', async () => {
     const { root, teardown } = await temporary();
     const blobs = new FileBlobStore({ fs: nodeFs, root, random });

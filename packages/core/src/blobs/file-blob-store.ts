@@ -2,8 +2,9 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { FieldbookError } from '../errors.ts';
 import { base32 } from '../ids.ts';
-import type { BlobDigest, BlobStat, BlobStore, Random } from '../ports.ts';
+import type { BlobDigest, BlobRemoval, BlobStat, BlobStore, Random } from '../ports.ts';
 import { parseDigest } from '../record/index.ts';
+import { Removals } from './removals.ts';
 
 /** What the blob store needs of a file system; the promises of `node:fs` have this shape. */
 export interface BlobFileSystem {
@@ -41,6 +42,7 @@ export class FileBlobStore implements BlobStore {
   readonly #root: string;
   readonly #random: Random;
   readonly #sha256: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+  readonly #removals = new Removals();
 
   constructor(options: FileBlobStoreOptions) {
     this.#fs = options.fs;
@@ -82,6 +84,7 @@ export class FileBlobStore implements BlobStore {
         `The bytes for blob ${expected} have another digest, ${digest}; nothing was stored.`,
       );
     }
+    await this.#removals.keep(digest);
     const directory = `${this.#root}/sha256/${digest.slice(0, 2)}`;
     const temporary = `${this.#root}/tmp/${base32(this.#random.bytes(10))}`;
     try {
@@ -102,6 +105,15 @@ export class FileBlobStore implements BlobStore {
 
   async remove(digest: BlobDigest): Promise<void> {
     await this.#fs.rm(this.#path(digest), { force: true });
+  }
+
+  removal(): BlobRemoval {
+    return this.#removals.begin((digest) => this.remove(digest));
+  }
+
+  async keep(digest: BlobDigest): Promise<boolean> {
+    await this.#removals.keep(digest);
+    return (await this.stat(digest)) !== undefined;
   }
 
   async *list({ after = '' }: { after?: string } = {}): AsyncGenerator<BlobStat> {

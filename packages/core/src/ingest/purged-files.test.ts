@@ -88,10 +88,14 @@ it('[FIL-14] a process that ends while it removes them leaves the rest to the ne
   let removed = 0;
   const dying = {
     read: blobs.read.bind(blobs),
-    remove: async (digest: BlobDigest) => {
-      if (removed++ > 0) throw new Error('killed');
-      await blobs.remove(digest);
-    },
+    removal: () => ({
+      ...blobs.removal(),
+      remove: async (digest: BlobDigest) => {
+        if (removed++ > 0) throw new Error('killed');
+        await blobs.remove(digest);
+        return true;
+      },
+    }),
   };
   const first = new PurgedRuns(replica, dying);
   await purge(replica, 'gone');
@@ -109,5 +113,35 @@ it('[FIL-14] a process that ends while it removes them leaves the rest to the ne
   const marks: string[] = [];
   for await (const [key] of replica.listPrivate('purging/')) marks.push(key);
   expect(marks).toEqual([]);
+  await replica.close();
+});
+
+it('[FIL-15] a purge leaves what somebody stores while it looks at what others name', async () => {
+  const blobs = new MemoryBlobStore();
+  const replica = await openTestReplica(new MemoryStorage());
+  const bytes = random.bytes(40);
+  const [shared, own] = await Promise.all([blobs.write(bytes), blobs.write(random.bytes(41))]);
+  await put(replica, 'gone', shared, 40, null);
+  await put(replica, 'gone', own, 41, null);
+  await put(replica, 'other', await blobs.write(random.bytes(42)), 42, null);
+  // After the look at the other runs, of which none names it, and before the first removal.
+  const storing = {
+    read: blobs.read.bind(blobs),
+    removal: () => {
+      const removal = blobs.removal();
+      let stored: Promise<unknown> | undefined;
+      return {
+        ...removal,
+        remove: async (digest: BlobDigest) => (await (stored ??= blobs.write(bytes)), removal.remove(digest)),
+      };
+    },
+  };
+  const purged = new PurgedRuns(replica, storing);
+  await purge(replica, 'gone');
+  await purged.has('gone' as RunId, project);
+  await purged.close();
+  await put(replica, 'new', shared, 40, null);
+  expect(await blobs.stat(own)).toBeUndefined();
+  expect(await blobs.read(shared)).toEqual(bytes);
   await replica.close();
 });

@@ -3,7 +3,7 @@ import { isFieldbookError } from '../errors.ts';
 import { blobsOf, namedElsewhere, pointBlobs, storedFiles } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
 import { parseDocumentName, runDocumentName, utf8 } from '../ids.ts';
-import type { BlobDigest, BlobStore, Log } from '../ports.ts';
+import type { BlobDigest, BlobRemoval, BlobStore, Log } from '../ports.ts';
 import { decodeEdit, packDigests, unpackDigests } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 
@@ -25,7 +25,7 @@ const PURGING_PREFIX = 'purging/';
  */
 export class PurgedRuns {
   readonly #replica: Replica;
-  readonly #blobs: Pick<BlobStore, 'read' | 'remove'>;
+  readonly #blobs: Pick<BlobStore, 'read' | 'removal'>;
   readonly #log: Log | undefined;
   readonly #projects = new Map<ProjectId, ProjectPurges>();
   readonly #runs = new Set<RunId>();
@@ -33,7 +33,7 @@ export class PurgedRuns {
   #sweeping: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(replica: Replica, blobs: Pick<BlobStore, 'read' | 'remove'>, log?: Log) {
+  constructor(replica: Replica, blobs: Pick<BlobStore, 'read' | 'removal'>, log?: Log) {
     this.#replica = replica;
     this.#blobs = blobs;
     this.#log = log;
@@ -60,10 +60,15 @@ export class PurgedRuns {
       for await (const entry of this.#replica.listPrivate(PURGING_PREFIX)) left.push(entry);
       for (const [mark, bytes] of left) {
         const digests = new Set(unpackDigests(bytes));
-        // A run that was made since may have the same file.
         const run = runDocumentName(mark.slice(PURGING_PREFIX.length) as RunId);
-        for (const digest of await namedElsewhere(this.#replica, this.#blobs, digests, run)) digests.delete(digest);
-        await this.#remove(mark, digests);
+        const removal = this.#blobs.removal();
+        try {
+          // A run that was made since may have the same file.
+          for (const digest of await namedElsewhere(this.#replica, this.#blobs, digests, run)) digests.delete(digest);
+          await this.#remove(removal, mark, digests);
+        } finally {
+          removal.end();
+        }
       }
     };
     this.#sweeping = this.#sweeping
@@ -138,6 +143,16 @@ export class PurgedRuns {
   }
 
   async #empty(run: RunId): Promise<void> {
+    // Before it is looked what others name: a file that is being stored now may have the same chunks.
+    const removal = this.#blobs.removal();
+    try {
+      await this.#emptyWith(removal, run);
+    } finally {
+      removal.end();
+    }
+  }
+
+  async #emptyWith(removal: BlobRemoval, run: RunId): Promise<void> {
     const name = runDocumentName(run);
     if ((await this.#replica.info(name)) === undefined) return;
     const { own, files } = await this.#replica.read(name, (doc) => {
@@ -165,11 +180,11 @@ export class PurgedRuns {
     await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(), [
       { type: 'put', key: utf8(`x/${mark}`), value: packDigests([...digests]) },
     ]);
-    await this.#remove(mark, digests);
+    await this.#remove(removal, mark, digests);
   }
 
-  async #remove(mark: string, digests: Iterable<BlobDigest>): Promise<void> {
-    for (const digest of digests) await this.#blobs.remove(digest);
+  async #remove(removal: BlobRemoval, mark: string, digests: Iterable<BlobDigest>): Promise<void> {
+    for (const digest of digests) await removal.remove(digest);
     await this.#replica.putPrivate([[mark, null]]);
   }
 }

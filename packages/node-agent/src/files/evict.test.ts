@@ -116,3 +116,18 @@ it('[CLI-24] counts each replica once, itself never, and needs the record of the
   expect((await evict(world.options({ a: { prove }, b: { prove } }), two)).evicted).toHaveLength(1);
   expect(await blobs.stat(digest)).toBeUndefined();
 });
+
+it('[FIL-15] leaves what is stored again while others prove that they hold it', async () => {
+  const world = await open();
+  const { bytes, digest, blobs } = world;
+  const prove: BlobPeer['prove'] = async (_digest, nonce) => {
+    await blobs.write(bytes);
+    return proofOf(undefined, nonce, bytes);
+  };
+  const options = world.options({ relay: { prove } });
+  expect((await evict(options, ALL)).bytes).toBe(0);
+  expect(await blobs.read(digest)).toEqual(bytes);
+  const marks: string[] = [];
+  for await (const [key] of options.replica.listPrivate('evicted/')) marks.push(key);
+  expect(marks).toEqual([]);
+});

@@ -1,4 +1,4 @@
-import type { BlobDigest, BlobStore, Clock, DocumentName, Random } from '@fieldbook/core';
+import type { BlobDigest, BlobRemoval, BlobStore, Clock, DocumentName, Random } from '@fieldbook/core';
 import { FieldbookError, isFieldbookError, utf8 } from '@fieldbook/core';
 import type { Evicted, EvictRequest } from '@fieldbook/core/api';
 import { RunDocument } from '@fieldbook/core/documents';
@@ -39,8 +39,24 @@ interface Candidate {
  * `peer_unreachable` when not enough replicas answer, and then has removed nothing.
  */
 export async function evict(options: EvictOptions, request: EvictRequest): Promise<Evicted> {
-  const { replica, blobs } = options;
+  const { blobs } = options;
   const peers = await reachable(options, request.replicas);
+  const removal = blobs.removal();
+  try {
+    return await evictWith(options, request, peers, removal);
+  } finally {
+    removal.end();
+  }
+}
+
+/** `removal` began before anything is looked at: what is stored while replicas prove what they hold is not removed. */
+async function evictWith(
+  options: EvictOptions,
+  request: EvictRequest,
+  peers: ReadonlyMap<string, BlobPeer>,
+  removal: BlobRemoval,
+): Promise<Evicted> {
+  const { replica, blobs } = options;
   const { candidates, needed } = await choose(options, request);
   const kept: Evicted['kept'] = [];
   const proofs = new Map<BlobDigest, number>();
@@ -61,10 +77,15 @@ export async function evict(options: EvictOptions, request: EvictRequest): Promi
     evicted.push({ run, path, size });
     for (const blob of removable) {
       gone.add(blob);
-      bytes += (await blobs.stat(blob))?.size ?? 0;
-      if (request.dryRun) continue;
-      await replica.putPrivate([[`${EVICTED_PREFIX}${blob}`, utf8(String(options.clock.now()))]]);
-      await blobs.remove(blob);
+      const there = (await blobs.stat(blob))?.size ?? 0;
+      if (request.dryRun) {
+        bytes += there;
+        continue;
+      }
+      const mark = `${EVICTED_PREFIX}${blob}`;
+      await replica.putPrivate([[mark, utf8(String(options.clock.now()))]]);
+      if (await removal.remove(blob)) bytes += there;
+      else await replica.putPrivate([[mark, null]]);
     }
   }
   return { dryRun: request.dryRun, evicted, bytes, kept, replicas: [...peers.keys()] };

@@ -1,8 +1,10 @@
+import type { FileHandle } from 'node:fs/promises';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlobStore, Clock, DeviceId, Log, RunId, Timers } from '@fieldbook/core';
-import { asFieldbookError, FieldbookError, runDocumentName, utf8 } from '@fieldbook/core';
+import type { BlobStore, Clock, DeviceId, Log, RunId, Timers, WriterId } from '@fieldbook/core';
+import { asFieldbookError, FieldbookError, isFieldbookError, runDocumentName, utf8 } from '@fieldbook/core';
 import { RunDocument } from '@fieldbook/core/documents';
+import { blobsOf } from '@fieldbook/core/files';
 import type { Spool, SpoolOwner } from '@fieldbook/core/ingest';
 import { decodeProgress, PROGRESS_PREFIX } from '@fieldbook/core/ingest';
 import type { ObjectFile } from '@fieldbook/core/journal';
@@ -13,6 +15,7 @@ import { ObjectFiles, RETRY_FIRST, RETRY_LAST } from './object-files.ts';
 import { checkSpace } from './space.ts';
 import type { SpoolFolder, Spools } from './spool.ts';
 import { everyName, openSpooled, removeEmpty, removeSpooled } from './spool.ts';
+import type { Stored } from './store-file.ts';
 import { storeFile } from './store-file.ts';
 
 export interface FileKeeperOptions {
@@ -226,7 +229,7 @@ export class FileKeeper implements Spool {
     }
   }
 
-  /** Pending files of this device in one run, each with the folder that has it; the home's own before others. */
+  /** Pending files of this home in one run, each with the folder that has it; the home's own before others. */
   async #jobsOf(run: RunId): Promise<Job[]> {
     const pending = await this.#pendingOf(run);
     for (const [key, known] of this.#pending) if (known.run === run && !pending.has(key)) this.#forget(key);
@@ -250,18 +253,28 @@ export class FileKeeper implements Spool {
   }
 
   async #pendingOf(run: RunId): Promise<Map<string, FileEntry>> {
-    const { replica, device } = this.#options;
+    const { replica, device, spools } = this.#options;
     const settled = this.#settled.get(run) ?? new Set();
     this.#settled.set(run, settled);
-    return replica.read(runDocumentName(run), (doc) => {
-      const pending = new Map<string, FileEntry>();
+    const pending = new Map<string, FileEntry>();
+    const others: FileEntry[] = [];
+    await replica.read(runDocumentName(run), (doc) => {
       for (const entry of new RunDocument(doc).files(settled)) {
-        if (entry.digest === null && entry.spool !== null && entry.device === device)
-          pending.set(`${run}/${fileKey(entry)}`, entry);
-        else settled.add(fileKey(entry));
+        if (entry.digest !== null || entry.spool === null) settled.add(fileKey(entry));
+        else if (entry.device === device) pending.set(`${run}/${fileKey(entry)}`, entry);
+        else others.push(entry);
       }
-      return pending;
     });
+    if (others.length === 0) return pending;
+    // A home that went on as another device, after a copy or with a new key, has its files still in its own spool.
+    const folders = (await spools.ofRun(run)).filter(({ own }) => own);
+    for (const entry of others) {
+      const folder = folders.find(({ writer }) => writer === entry.writer);
+      const there = folder && (await stat(join(folder.path, entry.spool!)).catch(() => undefined));
+      if (there === undefined) settled.add(fileKey(entry));
+      else pending.set(`${run}/${fileKey(entry)}`, entry);
+    }
+    return pending;
   }
 
   async #work(job: Job): Promise<void> {
@@ -304,24 +317,37 @@ export class FileKeeper implements Spool {
       await checkSpace(this.#options, size);
       const stored = await storeFile(file, blobs, { size: entry.size, digest: entry.expected }, () => this.#closed);
       const mark = `${STORED_PREFIX}${run}/${entry.writer}/${name}`;
+      const key = fileKey(entry);
       await replica.transact(
         runDocumentName(run),
         (doc) => {
           const document = new RunDocument(doc);
-          const now = document.get(fileKey(entry));
+          const now = document.get(key);
           // Purged meanwhile, or its journal begun again: then what waits there is another matter.
           if (now?.kind !== 'file' || now.spool !== name) return;
           const { digest, chunks } = stored;
           document.putFile({ ...now, size: stored.size, digest, chunks, spool: null, expected: null, failure: null });
         },
-        folder.own ? [{ type: 'put', key: utf8(`x/${mark}`), value: utf8(folder.path) }] : [],
+        folder.own ? [{ type: 'put', key: utf8(`x/${mark}`), value: utf8(`${key}\n${folder.path}`) }] : [],
       );
+      await this.#secure(file, stored);
       if (!folder.own) return;
       await removeSpooled(folder, name);
       await replica.putPrivate([[mark, null]]);
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * The entry is durable, so who begins to remove blobs now sees it. Who began before it, and removed a blob that was there already
+   * when the file was stored, made that the spooled file is still needed.
+   */
+  async #secure(file: FileHandle, { blobs: named, size, digest }: Stored): Promise<void> {
+    const { blobs } = this.#options;
+    let whole = true;
+    for (const blob of named) if (!(await blobs.keep(blob))) whole = false;
+    if (!whole) await storeFile(file, blobs, { size, digest }, () => this.#closed);
   }
 
   /** Says on the entry why it waits. A store that cannot take even that says so itself. */
@@ -340,14 +366,41 @@ export class FileKeeper implements Spool {
 
   /** Finishes removals that a kill interrupted. */
   async #removeStored(): Promise<void> {
-    const { replica } = this.#options;
-    const done: [string, null][] = [];
-    for await (const [key, value] of replica.listPrivate(STORED_PREFIX)) {
-      const name = key.slice(key.lastIndexOf('/') + 1);
-      await removeSpooled({ path: new TextDecoder().decode(value) }, name);
-      done.push([key, null]);
+    const { replica, log } = this.#options;
+    const left: [string, Uint8Array][] = [];
+    for await (const mark of replica.listPrivate(STORED_PREFIX)) left.push(mark);
+    for (const [mark, value] of left) {
+      const [run, writer, name] = mark.slice(STORED_PREFIX.length).split('/') as [RunId, WriterId, string];
+      const [key, path] = new TextDecoder().decode(value).split(/\n(.*)/s) as [string, string];
+      const folder = { run, writer, path, own: true };
+      try {
+        await this.#secureNamed(folder, name, key);
+        await removeSpooled(folder, name);
+        await replica.putPrivate([[mark, null]]);
+      } catch (error) {
+        log.warn('spool_not_removed', { folder: path, name, error: String(error) });
+      }
     }
-    if (done.length > 0) await replica.putPrivate(done);
+  }
+
+  /** As `#secure`, for what an earlier process has named. */
+  async #secureNamed(folder: SpoolFolder, name: string, key: string): Promise<void> {
+    const { replica, blobs } = this.#options;
+    const entry = await replica.read(runDocumentName(folder.run), (doc) => new RunDocument(doc).get(key));
+    if (entry?.kind !== 'file' || entry.digest === null) return;
+    const { digest, chunks, size } = entry;
+    const named = await blobsOf(blobs, { digest, chunks, size }).catch((error: unknown) => {
+      if (isFieldbookError(error, 'blob_corrupt')) return undefined;
+      throw error;
+    });
+    const file = await openSpooled(folder, name);
+    if (file === undefined) return;
+    try {
+      const stored = { digest, chunks, size: size ?? (await file.stat()).size, blobs: named ?? [chunks ?? digest] };
+      await this.#secure(file, stored);
+    } finally {
+      await file.close();
+    }
   }
 
   /**

@@ -139,6 +139,8 @@ export class Relays implements SyncSource {
       stat: (digest) => blobs.stat(digest),
       write: (bytes, expected) => blobs.write(bytes, expected),
       remove: (digest) => blobs.remove(digest),
+      removal: () => blobs.removal(),
+      keep: (digest) => blobs.keep(digest),
       list: (options) => blobs.list(options),
     };
   }

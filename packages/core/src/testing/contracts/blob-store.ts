@@ -67,5 +67,25 @@ export function blobStoreContract(
           behind.push(`${digest} ${size}`);
         expect(behind).toEqual(expected.slice(7));
       }));
+
+    it('[BLB-9] a removal takes nothing that was written or kept since it began', () =>
+      use(async (blobs) => {
+        const random = new SeededRandom(3);
+        const bytes = [random.bytes(30), random.bytes(31), random.bytes(32)];
+        const digests = await Promise.all(bytes.map((one) => blobs.write(one)));
+        const removal = blobs.removal();
+        await blobs.write(bytes[0]!);
+        expect(await blobs.keep(digests[1]!)).toBe(true);
+        expect(await Promise.all(digests.map((digest) => removal.remove(digest)))).toEqual([false, false, true]);
+        removal.end();
+        const there = async (): Promise<boolean[]> =>
+          Promise.all(digests.map(async (digest) => (await blobs.stat(digest)) !== undefined));
+        expect(await there()).toEqual([true, true, false]);
+        expect(await blobs.keep(digests[2]!)).toBe(false);
+        const next = blobs.removal();
+        expect(await next.remove(digests[0]!)).toBe(true);
+        next.end();
+        expect(await there()).toEqual([false, true, false]);
+      }));
   });
 }
