@@ -86,7 +86,7 @@ class ReadRun:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes by path. Times are ``datetime``s; integers beyond 64 bits are texts."""
+        """All attributes by path. Times are ``datetime``s; integers beyond ±(2^53 − 1) are texts of digits."""
         return {path: _plain(value) for path, value in self._state["attributes"].items()}
 
     @property

@@ -62,8 +62,8 @@ class Captured:
     def _put(self, kind: int, value: Mapping[str, Any]) -> None:
         self._say(f"config {len(self._said)}", "config", "_put", kind, value)
 
-    def _say(self, key: str, name: str, verb: str, *arguments: Any, **about: Any) -> None:
-        switch = switch_of(name)
+    def _say(self, key: str, hangs_on: str, verb: str, /, *arguments: Any, **about: Any) -> None:
+        switch = switch_of(hangs_on)
         with self._lock:
             self._said[key] = (switch, verb, arguments, about)
             getattr(self.run, verb)(*arguments, **about)
