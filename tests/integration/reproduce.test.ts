@@ -2,8 +2,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ROOT } from '../../.ci/lib/paths.mjs';
 import { fieldbook } from '../fixtures/agent.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
+import { Machine, Relay } from '../scaffold/machine.ts';
 import { pythonForTests } from '../scaffold/python.ts';
 
 const TRAIN = `
@@ -80,7 +82,81 @@ async function secondHome(): Promise<{ home: string; mirror: string; id: string;
   return { home, mirror: join(mirror, 'net.git'), id, result };
 }
 
+interface Trained {
+  id: string;
+  project: string;
+  attributes: Record<string, unknown>;
+  metrics: Record<string, { count: number }>;
+}
+
+/** Every point of a metric: what a training computed, to the last bit. */
+async function values(machine: Machine, run: string, metric: string): Promise<number[]> {
+  const { body } = await machine.api<{ points: { values: number[] } }>(
+    'GET',
+    `/runs/${run}/series?metric=${encodeURIComponent(metric)}&points=100000`,
+  );
+  return body.points.values;
+}
+
+/** The example with scikit-learn in a git checkout that somebody has worked in: a changed file and a new one. */
+function exampleInDirtyCheckout(): string {
+  const repository = emptyFolder('repository');
+  cpSync(join(ROOT, 'examples'), join(repository, 'examples'), {
+    recursive: true,
+    filter: (path) => !/recorded|__pycache__|outputs/.test(path),
+  });
+  git(repository, 'init', '-q');
+  git(repository, 'add', '-A');
+  git(repository, 'commit', '-q', '-m', 'the examples');
+  const train = join(repository, 'examples/digits/train.py');
+  const text = readFileSync(train, 'utf8');
+  writeFileSync(join(repository, 'examples/digits/scaling.py'), 'SCALE = 12.5\n');
+  writeFileSync(
+    train,
+    text
+      .replace('data.data / 16.0', 'data.data / SCALE')
+      .replace('from digits', 'from scaling import SCALE\nfrom digits'),
+  );
+  return repository;
+}
+
 describe('fieldbook reproduce', () => {
+  it('[CLI-28] rebuilds a training on another machine that has it from a relay alone, to the same result', async () => {
+    const [one, two, relay] = [new Machine('one', 'Ada'), new Machine('two', 'Bo'), await new Relay().up()];
+    const repository = exampleInDirtyCheckout();
+    const { command, env } = pythonForTests();
+    const words = ['train.py', '--epochs', '2', '--hidden', '16', '8', '--seed', '3'];
+    const training = spawnSync(command, words, {
+      cwd: join(repository, 'examples/digits'),
+      env: { ...process.env, ...env, FIELDBOOK_HOME: one.home, FIELDBOOK_CAPTURE: '1' },
+      encoding: 'utf8',
+    });
+    expect(training.status, training.stderr).toBe(0);
+    for (const machine of [one, two]) {
+      await machine.up();
+      await machine.cli('join', `${relay.url}/#token=${await relay.token('member', 'member')}`);
+    }
+    for (const machine of [one, two]) await machine.cli('sync', '--timeout', '30');
+    // What was not committed exists nowhere but in the run, and the first machine is gone.
+    const mirror = join(emptyFolder('mirror'), 'digits.git');
+    git(repository, 'clone', '-q', '--bare', '.', mirror);
+    rmSync(repository, { recursive: true });
+    const [id] = readdirSync(join(one.home, 'journals', 'digits'));
+    const curves = ['batch/loss', 'val/loss', 'train/accuracy'];
+    const before = await Promise.all(curves.map((metric) => values(one, id!, metric)));
+    await one.down();
+    const folder = join(emptyFolder('work'), 'again');
+    const ran = await fieldbook(two.home, ['reproduce', id!, '-o', folder, '--from', mirror, '--run'], {
+      env: { PYTHON: command, ...env },
+    });
+    expect(ran.code, ran.stderr).toBe(0);
+    const { body } = await two.api<{ runs: Trained[] }>('GET', '/projects/digits/runs');
+    const again = body.runs.find((run) => run.id !== id);
+    expect(again?.attributes).toMatchObject({ 'sys/reproduces': id });
+    expect(before.map((points) => points.length)).toEqual([24, 2, 2]);
+    expect(await Promise.all(curves.map((metric) => values(two, again!.id, metric)))).toEqual(before);
+  });
+
   it('[CLI-28] rebuilds a run from a dirty tree on a second home, to the same result', async () => {
     const { home, mirror, id, result } = await secondHome();
     const folder = join(emptyFolder('work'), 'again');
