@@ -378,15 +378,20 @@ def test_what_it_says_waits_at_the_exit_of_a_container(home: Home, tmp_path: Pat
 def test_init_is_not_slowed_down(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """[CAP-2]"""
 
-    def best(capture: bool) -> float:
-        rounds = []
-        for _ in range(8):
+    def fastest(capture: bool, enough: float) -> float:
+        """The best of many rounds, and no more of them than a busy machine needs."""
+        best = 10.0
+        for _ in range(60):
             begun = time.perf_counter()
             run = fieldbook.init("p", capture=capture)
-            rounds.append(time.perf_counter() - begun)
+            best = min(best, time.perf_counter() - begun)
             run.finish()
-        return min(rounds)
+            until(lambda: gone(home))  # else the companions of earlier rounds are what is measured
+            if best < enough:
+                break
+        return best
 
     monkeypatch.delenv("FIELDBOOK_CAPTURE")
     monkeypatch.chdir(tmp_path)
-    assert best(True) - best(False) < 0.02
+    without = fastest(False, 0.002)
+    assert fastest(True, without + 0.02) < without + 0.02
