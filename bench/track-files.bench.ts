@@ -22,9 +22,10 @@ interface Round {
   files: number;
 }
 
-/** Shards of a training set, photographs, and the worst case: where a file costs more than its bytes. */
+/** Shards of a training set, recordings, photographs, and the worst case: where a file costs more than its bytes. */
 const TREES: readonly Tree[] = [
   { name: '16 files of 64 MB', files: 16, size: 64_000_000 },
+  { name: '300 files of 2 MB', files: 300, size: 2_000_000 },
   { name: '2,000 files of 200 kB', files: 2_000, size: 200_000 },
   { name: '20,000 files of 4 kB', files: 20_000, size: 4_000 },
 ];
