@@ -258,3 +258,21 @@ def test_a_patch_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (folder / "a.txt").write_text("x\n" * 100_000)
     assert checkout.patch() is None
     assert any("no patch: larger" in note for note in checkout.notes)
+
+
+def test_a_change_within_the_second_of_the_commit(home: Home, tmp_path: Path) -> None:
+    """[CAP-3] Size and time are as in the index: git compares contents only as long as the index is not newer."""
+    folder = project(tmp_path / "x", {"t.py": "import fieldbook\nfieldbook.init('p')\n"}, commit=False)
+    git(folder, "config", "core.trustctime", "false")
+    write(folder, {"a.txt": "1\n"})
+    os.utime(folder / "a.txt", (1_700_000_000, 1_700_000_000))
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "one")
+    write(folder, {"a.txt": "2\n"})
+    os.utime(folder / "a.txt", (1_700_000_000, 1_700_000_000))
+    os.utime(folder / ".git" / "index", (1_700_000_000, 1_700_000_000))
+    run_in(folder, home, "t.py")
+    found = Captured(home)
+    assert found.companion
+    assert found.sections()["git"]["changed"] == ["a.txt"]
+    assert b"-1\n+2\n" in found.files()["source/diff.patch"]

@@ -128,6 +128,26 @@ def test_a_real_notebook(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("kernels")
+def test_the_key_of_a_kernel_stays_out(home: Home, tmp_path: Path) -> None:
+    """[CAP-17] The command line of a kernel names its connection file. With `notebook` off nothing says it is a kernel but that."""
+    book = execute(
+        home,
+        tmp_path,
+        "train.ipynb",
+        "import fieldbook, ipykernel.connect, json\nfile = ipykernel.connect.get_connection_file()",
+        "run = fieldbook.init('p', capture='-notebook')\nrun.finish()",
+        "print(file, json.load(open(file))['key'][:8])",
+    )
+    found = Captured(home)
+    assert found.companion
+    file, key = book.cells[2].outputs[0]["text"].split()
+    assert file in found.sections()["command"]["argv"]
+    assert not [path for path in [*found.files(), *found.attributes()] if path.startswith("config/")]
+    for path in home.path.rglob("*"):
+        assert not path.is_file() or key.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.usefixtures("kernels")
 def test_the_end_of_the_kernel_ends_the_run(home: Home, tmp_path: Path) -> None:
     """[CAP-13]"""
     execute(home, tmp_path, "train.ipynb", "import fieldbook\nrun = fieldbook.init('p')", "run.log({'a': 1})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from capture_support import Captured, git, project, run_in, write
 from fieldbook import redaction
+from fieldbook.capture.console import Stream
 from fieldbook.redaction import is_secret_path, redact_argv, redact_lines, redact_remote, redact_source
-from support import Home
+from support import Home, close
 
 GITHUB = "ghp_" + "Aa1" * 13
 HUGGING = "hf_" + "Bb2" * 11
@@ -289,3 +291,94 @@ def test_paths_and_remotes() -> None:
     assert redact_remote("ssh://ada:pw@h/x") == "ssh://h/x"
     assert redact_remote("git@h:x.git") == "git@h:x.git"
     assert redact_remote("/srv/x.git") == "/srv/x.git"
+
+
+def test_how_a_training_failed(home: Home, tmp_path: Path) -> None:
+    """[CAP-14]"""
+    script = f"""
+import fieldbook
+fieldbook.init("p")
+def connect(password): raise ConnectionError(f"no login at https://ada:{{password}}@db with {GITHUB}")
+connect(password="{PLAIN["module-literal"]}")
+"""
+    write(
+        tmp_path, {"t.py": script, "u.py": f"import sys, fieldbook\nfieldbook.init('p')\nsys.exit('no: {HUGGING}')\n"}
+    )
+    for name in ("t.py", "u.py"):
+        assert run_in(tmp_path, home, name, FIELDBOOK_CAPTURE="0").returncode == 1
+    one, other = (close(journal) for journal in Captured(home).journals(None))
+    assert one is not None
+    assert other is not None
+    errors = sorted([one["error"], other["error"]])
+    assert errors[0].startswith("ConnectionError: no login at https://[redacted]@db with [redacted]")
+    assert errors[1] == "SystemExit: no: [redacted]"
+    trace = one["traceback"] or other["traceback"]
+    assert 'connect(password="[redacted]")' in trace
+    for path in home.path.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for secret in (PLAIN["module-literal"], GITHUB, HUGGING):
+                assert secret.encode() not in content, path
+
+
+def test_a_commit_message_and_a_submodule(home: Home, tmp_path: Path) -> None:
+    """[CAP-14]"""
+    inner = project(tmp_path / "inner", {"a.py": "x = 1\n"})
+    folder = project(tmp_path / "x", {"t.py": "import fieldbook\nfieldbook.init('p')\n"})
+    git(folder, "submodule", "add", "-q", str(inner), "sub")
+    url = f"https://ada:{PLAIN['remote-password']}@example.org/sub.git"
+    git(folder, "config", "-f", ".gitmodules", "submodule.sub.url", url)
+    git(folder, "config", "submodule.sub.url", url)
+    git(folder, "commit", "-q", "-a", "-m", f"rotate\n\npassword: {PLAIN['message']}")
+    git(folder, "config", "-f", ".gitmodules", "submodule.sub.url", url + "2")
+    run_in(folder, home, "t.py")
+    found = Captured(home)
+    assert found.companion
+    facts = found.sections()["git"]
+    assert facts["message"] == "rotate\n\npassword: [redacted]"
+    assert [one["path"] for one in facts["submodules"]] == ["sub"]
+    assert b"https://[redacted]@example.org/sub.git2" in found.files()["source/diff.patch"]
+    for path in home.path.rglob("*"):
+        if path.is_file():
+            for secret in (PLAIN["message"], PLAIN["remote-password"]):
+                assert secret.encode() not in path.read_bytes(), path
+
+
+def test_lines_that_are_printed_in_pieces() -> None:
+    """[CAP-14] A record of an unfinished line, a key of which somebody only talks, a key within log lines."""
+    said: list[str] = []
+    ticks = itertools.count(0.0, 10.0)
+    stream = Stream(1, lambda number, text, flags: said.append(text), clock=lambda: next(ticks))
+    for piece in ("login with ", GITHUB[:9], GITHUB[9:20], GITHUB[20:], "\n"):
+        stream.write(piece)
+        stream.show()
+    for line in ("expected -----BEGIN PRIVATE KEY----- here", "epoch 1: loss 0.5", "epoch 2: loss 0.4"):
+        stream.write(line + "\n")
+    for line in PRIVATE_KEY.split("\n"):
+        stream.write(f"2026-01-01 INFO {line}\n")
+    stream.write("done\n")
+    stream.close()
+    text = "\n".join(said)
+    assert "epoch 1: loss 0.5\nepoch 2: loss 0.4\n" in text
+    assert text.endswith("\ndone")
+    assert "login with [redacted]" in text
+    assert "ghp_" not in text
+    assert KEY_BODY not in text
+    assert KEY_BODY[::-1] not in text
+
+
+def test_overrides_of_hydra(home: Home, tmp_path: Path) -> None:
+    """[CAP-14]"""
+    pytest.importorskip("hydra")
+    script = "import fieldbook, hydra\n@hydra.main(version_base=None, config_path='.', config_name='c')\ndef main(cfg):\n    fieldbook.init('p').finish()\nmain()\n"
+    write(tmp_path, {"t.py": script, "c.yaml": "lr: 1\ndb:\n  password: x\n"})
+    done = run_in(tmp_path, home, "t.py", "lr=2", f"db.password={PLAIN['hydra']}", f"+hub={HUGGING}")
+    assert done.returncode == 0, done.stderr
+    found = Captured(home)
+    assert found.companion
+    parsed = found.sections()["command"]["parsed"]["hydra"]
+    assert parsed["overrides"] == ["lr=2", "db.password=[redacted]", "+hub=[redacted]"]
+    for path in home.path.rglob("*"):
+        if path.is_file():
+            for secret in (PLAIN["hydra"], HUGGING):
+                assert secret.encode() not in path.read_bytes(), path

@@ -11,7 +11,8 @@ import pytest
 
 from capture_support import Captured, environment, git, project, run_in, write
 from fieldbook.capture import source
-from fieldbook.capture.source import Budget, imported_files, is_local, is_secret_file, is_source, relative_to, roots
+from fieldbook.capture.source import Budget, imported_files, is_local, is_source, relative_to, roots
+from fieldbook.secret_files import is_secret_file
 from support import SOURCE, Home
 
 TRAIN = """

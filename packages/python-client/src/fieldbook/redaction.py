@@ -1,121 +1,36 @@
 """Keeps secrets out of journals: they are copied to every machine of a team.
 
 A value goes when its *name* is that of a secret (``api_key``, ``--password``), or when it *looks* like one (a GitHub,
-Hugging Face, OpenAI, AWS or Slack token, a JSON web token, a private key), or the part of a URL before ``@`` goes. Names
-are split into words, so ``max_tokens``, ``tokenizer`` and ``author`` stay; only texts are touched, so
-``token_dropout = 0.1`` stays too.
+Hugging Face, OpenAI, AWS or Slack token, a JSON web token, a private key), or the part of a URL before ``@`` goes. Only
+texts are touched, so ``token_dropout = 0.1`` stays.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 
+from . import secret_patterns as patterns
+from .secret_names import is_folder, is_login_token, is_secret_name, is_secret_path
+
+__all__ = [
+    "REDACTED",
+    "is_secret_name",
+    "is_secret_path",
+    "known_secrets",
+    "learn",
+    "learn_environment",
+    "redact_argv",
+    "redact_lines",
+    "redact_remote",
+    "redact_source",
+    "redact_text",
+    "redact_unfinished",
+    "redact_value",
+]
+
 REDACTED = "[redacted]"
-
-_SECRET_WORDS = frozenset(
-    [
-        "secret",
-        "secrets",
-        "password",
-        "passwords",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "credential",
-        "credentials",
-        "apikey",
-        "authtoken",
-        "accesstoken",
-        "bearer",
-        "cookie",
-        "jwt",
-    ]
-)
-_SECRET_KEYS = frozenset(
-    ["api", "access", "private", "secret", "auth", "signing", "encryption", "account", "ssh", "license", "storage"]
-)
-#: Tokens of a vocabulary, not of a login.
-_MODEL_TOKENS = frozenset(
-    [
-        "pad",
-        "eos",
-        "bos",
-        "mask",
-        "unk",
-        "sep",
-        "cls",
-        "end",
-        "start",
-        "special",
-        "stop",
-        "image",
-        "max",
-        "min",
-        "num",
-        "per",
-        "next",
-        "new",
-        "first",
-        "last",
-        "trigger",
-        "prefix",
-    ]
-)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-#: Up to the last ``@`` of the authority: a password may hold one. A mere ``git@`` is a convention, not a login.
-_URL_LOGIN = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?!git@)[^/\s?#\"'<>]+@")
-_URL_SECRET = re.compile(r"(?i)(?P<name>[?&](?:[\w-]*(?:token|key|secret|password|signature|sig))=)[^&\s#\"']+")
-_LOOKS_SECRET = re.compile(
-    r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|gl(?:pat|ptt|rt)-[\w-]{16,}|hf_[A-Za-z0-9]{20,}"
-    r"|sk-[\w-]{20,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|xox[abeoprs]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{16}"
-    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,}|AIza[\w-]{30,}|ya29\.[\w-]{20,}"
-    r"|dapi[0-9a-f]{32}|dop_v1_[0-9a-f]{40,}|SG\.[\w-]{16,}\.[\w-]{16,}|wandb_v1_\w{20,}|r8_[A-Za-z0-9]{30,})"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{20,}"
-)
-#: A cheap look at a line before the expensive ones: none of these, no secret.
-_HINT = re.compile(
-    r"://|gh[pousr]_|github_pat|gl(?:pat|ptt|rt)-|hf_|sk-|[sr]k_|xox|AKIA|ASIA|eyJ|npm_|pypi-|AIza|ya29|dapi|dop_v1|SG\.|wandb_v1|r8_"
-    r"|PRIVATE KEY|slack\.com|[Pp]ass|PASS|[Pp]wd|PWD|[Ss]ecret|SECRET|[Tt]oken|TOKEN|[Kk]ey|KEY|[Cc]redential|CREDENTIAL"
-    r"|[Aa]uth|AUTH|[Bb]earer|[Cc]ookie"
-)
-_AUTHORIZATION = re.compile(
-    r"(?i)(?P<head>\b(?:proxy-)?authorization\b[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic|token)\s+)?)[^\s\"',]+"
-)
-_BEARER = re.compile(r"(?P<head>\b[Bb]earer\s+)[A-Za-z0-9._~+/-]{16,}=*")
-#: ``NAME=value``, ``name: value``, ``"name": "value"`` within a text; whether the name is a secret's is asked afterwards.
-_ASSIGNED = re.compile(
-    r"(?P<name>[A-Za-z_][\w.-]{2,80})(?P<between>[\"']?\]?\s{0,3}(?:=|:(?!//))\s{0,3})"
-    r"(?:(?P<quote>[\"'])(?P<quoted>(?:(?!(?P=quote))[^\n\\]|\\.){1,4096})(?P=quote)|(?P<bare>[^\s\"',;&)}\]]{1,4096}))"
-)
-#: Programs that take a secret behind a short flag, which has no name to go by.
-_SECRET_FLAGS = {
-    "sshpass": ("-p",),
-    "mysql": ("-p",),
-    "mysqldump": ("-p",),
-    "mariadb": ("-p",),
-    "redis-cli": ("-a",),
-    "curl": ("-u", "-U"),
-    "http": ("-a",),
-    "https": ("-a",),
-    "ldapsearch": ("-w",),
-}
-
-
-def is_secret_name(name: str) -> bool:
-    """True when a value of this name should not be shown: ``db_password``, ``HF_TOKEN``, ``apiKey``."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    for index, word in enumerate(words):
-        before = words[index - 1] if index > 0 else ""
-        if word in _SECRET_WORDS:
-            return True
-        if word == "key" and before in _SECRET_KEYS:
-            return True
-        if word == "token" and index == len(words) - 1 and before not in _MODEL_TOKENS:
-            return True
-    return False
-
 
 #: Secrets that this process knows by value, and what finds them.
 _known: set[str] = set()
@@ -141,7 +56,8 @@ def learn(secret: str) -> None:
 def learn_environment(environ: Mapping[str, str]) -> None:
     """Learns the values of environment variables that are named like secrets."""
     for name, value in environ.items():
-        if is_secret_name(name):
+        # A folder or a file says only where something is; PWD is named like a password.
+        if is_secret_name(name) and name != "PWD" and not (is_folder(value) and os.path.exists(value)):
             learn(value)
 
 
@@ -156,11 +72,7 @@ def _redact_known(text: str) -> str:
 
 def redact_text(text: str) -> str:
     """The text without logins in URLs, without anything that looks like a token, and without known secrets."""
-    text = _redact_known(text)
-    if "://" in text:
-        text = _URL_LOGIN.sub(rf"\g<scheme>{REDACTED}@", text)
-        text = _URL_SECRET.sub(rf"\g<name>{REDACTED}", text)
-    return _LOOKS_SECRET.sub(REDACTED, text)
+    return patterns.LOOKS_SECRET.sub(REDACTED, _redact_urls(_redact_known(text)))
 
 
 def redact_lines(text: str) -> str:
@@ -169,20 +81,35 @@ def redact_lines(text: str) -> str:
     Fast for the usual line, which has none of them. As many lines come out as went in.
     """
     text = _redact_known(text)
-    if _HINT.search(text) is None:
+    if patterns.HINT.search(text) is None:
         return text
     return _redact_all(text, bare=True)
 
 
+def redact_unfinished(line: str) -> str:
+    """A line that goes on: as :func:`redact_lines`, and without the beginning of what may become a secret at its end."""
+    line = redact_lines(line)
+    word = line[-4096:].rpartition(" ")[2]
+    if any(len(word) >= 4 and secret.startswith(word.strip("\"'=:(")) for secret in _known if word.strip("\"'=:(")):
+        return line[: len(line) - len(word)] + REDACTED
+    return patterns.BEGINS_SECRET.sub(REDACTED, line) if patterns.HINT.search(line) else line
+
+
 def redact_source(content: bytes, name: str = "") -> tuple[bytes, int]:
-    """Source code, configuration or a patch: tokens, logins, known secrets, and literals assigned to names of secrets.
+    """Source code, configuration, a notebook or a patch: tokens, logins, known secrets, and literals assigned to names of secrets.
 
     ``name`` of the file says whether ``password: x`` is a literal (YAML, shell) or a variable (Python). Returns the bytes
     and how many places changed. Lines stay lines, so that a patch keeps its shape; what git encoded as binary stays as it is.
     """
+    if name.lower().endswith(".ipynb"):
+        from . import secret_notebook
+
+        book = secret_notebook.redact(content)
+        if book is not None:
+            return book
     # latin-1 gives each byte a character and back.
     text = content.decode("latin-1")
-    if _HINT.search(text) is None and _known_pattern is None:
+    if patterns.HINT.search(text) is None and _known_pattern is None:
         return content, 0
     if text.startswith("diff --git "):
         parts = re.split(r"(?m)^(?=diff --git )", text)
@@ -209,20 +136,48 @@ def _redact_file_of_patch(part: str) -> str:
     return _redact_all(_redact_known_bytes(head), bare=_has_bare_values(name)) + found + rest
 
 
+_bare_suffixes = """
+    .yaml .yml .toml .ini .cfg .conf .properties .sh .bash .zsh .slurm .sbatch .pbs .env .txt .md .json .lock .def .dockerfile
+    """
+_BARE_SUFFIXES = tuple(_bare_suffixes.split())
+_BARE_NAMES = ("dockerfile", "containerfile", "makefile", "justfile", "singularity", ".env", "requirements")
+
+
 def _has_bare_values(name: str) -> bool:
-    return name.lower().endswith(
-        (".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".sh", ".bash", ".env", ".txt", ".json")
-    )
+    name = name.lower().rpartition("/")[2]
+    return name.endswith(_BARE_SUFFIXES) or name.startswith(_BARE_NAMES)
+
+
+def _redact_urls(text: str) -> str:
+    if "://" not in text:
+        return text
+    text = patterns.URL_LOGIN.sub(rf"\g<scheme>{REDACTED}@", text)
+    text = patterns.URL_TOKEN.sub(rf"\g<head>{REDACTED}", text)
+    return patterns.URL_VALUE.sub(_unqueried, text)
+
+
+def _unqueried(match: re.Match[str]) -> str:
+    key = match["key"].lower()
+    named = key in ("key", "sig", "sign", "code", "auth") or key.endswith(("signature", "credential"))
+    return f"{match['name']}{REDACTED}" if named or is_secret_name(key) else match.group()
 
 
 def _redact_all(text: str, bare: bool) -> str:
-    if "://" in text:
-        text = _URL_LOGIN.sub(rf"\g<scheme>{REDACTED}@", text)
-        text = _URL_SECRET.sub(rf"\g<name>{REDACTED}", text)
-    text = _LOOKS_SECRET.sub(_keep_lines, text)
-    text = _AUTHORIZATION.sub(rf"\g<head>{REDACTED}", text)
-    text = _BEARER.sub(rf"\g<head>{REDACTED}", text)
-    return _ASSIGNED.sub(lambda match: _unassigned(match, bare), text)
+    text = _redact_urls(text)
+    text = patterns.LOOKS_SECRET.sub(_keep_lines, text)
+    text = patterns.AUTHORIZATION.sub(rf"\g<head>{REDACTED}", text)
+    text = patterns.BEARER.sub(rf"\g<head>{REDACTED}", text)
+    if bare:
+        text = patterns.LINE.sub(_line, text)
+        text = patterns.DOCKER.sub(_named, text)
+        text = patterns.LIST.sub(_list, text)
+    text = _redact_assigned(text, bare)
+    text = patterns.OPTION.sub(_option, text)
+    text = patterns.PAIR.sub(_pair, text)
+    text = patterns.DEFAULT.sub(_named, text)
+    for pattern in (patterns.CALLED, patterns.SQL, patterns.PROGRAM):
+        text = pattern.sub(rf"\g<head>{REDACTED}", text)
+    return text
 
 
 def _keep_lines(match: re.Match[str]) -> str:
@@ -231,18 +186,67 @@ def _keep_lines(match: re.Match[str]) -> str:
     return "\n".join([REDACTED, *((line[:1] if line[:1] in ("+", "-", " ") else "") + REDACTED for line in rest)])
 
 
-def _unassigned(match: re.Match[str], bare: bool) -> str:
-    whole = match.group()
-    name, value = match["name"], match["quoted"] or match["bare"]
+def _is_kept(name: str, value: str) -> bool:
+    """True when the value is none of a secret: by its name, or because it only refers to one or was redacted before."""
     if not is_secret_name(name) or REDACTED[:-1] in value:
-        return whole
-    if match["quoted"] is None and (not bare and not _is_variable(name, match["between"])):
-        return whole  # code: token = tokenizer.next()
-    if name.lower().endswith("token") and not _is_token(value):
-        return whole  # "next token: Paris" of a language model
-    if value.startswith(("$", "<", "{", "%")) or value in ("None", "null", "true", "false", "True", "False"):
-        return whole  # a reference or a place to fill in
-    return whole.replace(value, REDACTED) if value not in match["name"] else f"{name}{match['between']}{REDACTED}"
+        return True
+    lower = name.lower()
+    if lower.endswith("token") and not is_login_token(value):
+        return True  # "next token: Paris" of a language model
+    if lower.endswith("pwd") and is_folder(value):
+        return True
+    return value.startswith(("$", "<", "{", "%")) or value in ("None", "null", "true", "false", "True", "False")
+
+
+def _redact_assigned(text: str, bare: bool) -> str:
+    # Only behind the name of a secret is the value passed over: the value of another may hold assignments itself.
+    pieces: list[str] = []
+    done = 0
+    for match in patterns.ASSIGNED.finditer(text):
+        name, between = match["name"], match["between"]
+        if match.start() < done or not is_secret_name(name):
+            continue
+        value = patterns.VALUE.match(text, match.end())
+        if value is None or _is_kept(name, value["quoted"] or value["bare"]):
+            continue
+        if value["quoted"] is None and not bare and not _is_variable(name, between):
+            continue  # code: token = tokenizer.next()
+        quote = value["quote"] or ""
+        pieces += [text[done : match.end()], quote, REDACTED, quote]
+        done = value.end()
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def _list(match: re.Match[str]) -> str:
+    if not is_secret_name(match["name"]):
+        return match.group()
+    return match["head"] + re.sub(r"(?m)^([+-]?[ \t]*- )[^\s<${%][^\n]*", rf"\g<1>{REDACTED}", match["items"])
+
+
+def _line(match: re.Match[str]) -> str:
+    value, name = match["value"].rstrip(), match["name"]
+    if match["between"] == ":":
+        value = re.split(r"[ \t]#", value, maxsplit=1)[0]
+    else:
+        value = value.split(None, 1)[0].rstrip("\"'")  # what follows in a shell is another command
+    first = value.split(None, 1)[0] if name.lower().endswith("token") else value
+    if _is_kept(name, first):
+        return match.group()
+    return f"{match['head']}{REDACTED}{match['value'][len(first) :]}"
+
+
+def _named(match: re.Match[str]) -> str:
+    return match.group() if _is_kept(match["name"], match["value"]) else f"{match['head']}{REDACTED}"
+
+
+def _option(match: re.Match[str]) -> str:
+    value = match["value"]
+    prose = "," not in match["between"] and value.isalpha() and len(value) < 16  # "use --password to say"
+    return match.group() if prose or re.match(r"\w+=", value) else _named(match)
+
+
+def _pair(match: re.Match[str]) -> str:
+    return _named(match) if match["call"] or match["name"].isupper() else match.group()
 
 
 def _is_variable(name: str, between: str) -> bool:
@@ -250,21 +254,13 @@ def _is_variable(name: str, between: str) -> bool:
     return between == "=" and name.isupper()
 
 
-def _is_token(value: str) -> bool:
-    return value.isascii() and len(value) >= (8 if any(c.isdigit() for c in value) else 16)
-
-
 def redact_value(path: str, text: str) -> str:
     """An attribute's text, by the parts of its path and by its look."""
-    if text and is_secret_path(path):
-        return REDACTED
+    if text and is_secret_path(path) and not (path.lower().endswith("pwd") and is_folder(text)):
+        # <|endoftext|> and [PAD] are tokens of a vocabulary.
+        marks = text[0] + text[-1] in ("<>", "[]") and path.lower().endswith("token")
+        return text if marks and redact_text(text) == text else REDACTED
     return redact_lines(text)
-
-
-def is_secret_path(path: str) -> bool:
-    """True when the last part is a secret's name, or a part above it is: ``secrets/db``."""
-    *above, last = path.split("/")
-    return is_secret_name(last) or any(part.lower() in _SECRET_WORDS for part in above)
 
 
 def redact_remote(url: str) -> str:
@@ -283,24 +279,37 @@ def redact_argv(argv: Sequence[str]) -> list[str]:
     result: list[str] = []
     hide_next = False
     flags: tuple[str, ...] = ()
+    long_flags: tuple[str, ...] = ()
+    docker = False
     for argument in argv:
-        if hide_next and not argument.startswith("-"):
+        # A single dash may begin a token.
+        if hide_next and (not argument.startswith("-") or (argument[1:2] != "-" and len(argument) > 8)):
             result.append(REDACTED)
             hide_next = False
             continue
         hide_next = False
         program = argument.replace("\\", "/").rpartition("/")[2]
-        if program in _SECRET_FLAGS:
-            flags = _SECRET_FLAGS[program]
+        if program in patterns.SECRET_FLAGS or program in patterns.SECRET_LONG_FLAGS:
+            flags = patterns.SECRET_FLAGS.get(program, ())
+            long_flags = patterns.SECRET_LONG_FLAGS.get(program, ())
+        elif program == "login" and docker:
+            flags = ("-p",)
+        docker = program in ("docker", "podman") or (docker and argument.startswith("-"))
         short = argument[:2]
         if short in flags and not argument.startswith("--"):
             hide_next = len(argument) == 2
             result.append(argument if hide_next else f"{short}{REDACTED}")
             continue
         name, equals, value = argument.partition("=")
-        if equals and value and is_secret_name(name):
+        plain = name[2:] if name.startswith("-D") else name
+        if (
+            equals
+            and value
+            and (is_secret_name(plain) or name in long_flags)
+            and not (plain == "PWD" and is_folder(value))
+        ):
             result.append(f"{redact_lines(name)}={REDACTED}")  # the name may be a URL
             continue
-        hide_next = argument.startswith("-") and not equals and is_secret_name(argument)
+        hide_next = argument.startswith("-") and not equals and (is_secret_name(argument) or argument in long_flags)
         result.append(redact_lines(argument))
     return result

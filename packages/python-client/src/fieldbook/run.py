@@ -346,6 +346,11 @@ class Run(Recording):
         self._finished = True
         if self._beating is not None:
             self._beating.set()
+        if error or trace:
+            # An exception says what it failed with: a URL with a login, a line of source that holds a key.
+            from .redaction import redact_lines
+
+            error, trace = error and redact_lines(error), trace and redact_lines(trace)
         self._writer.catch_up()
         self._writer.close(
             {"status": status, "exit_code": exit_code, "signal": signal, "error": error, "traceback": trace}

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from .. import values
-from .source import is_secret_file
+from ..secret_files import is_secret_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +18,15 @@ FILE_BYTES = 1024 * 1024
 FILES = 20
 #: Values of one file that become attributes. A file with more is a table, not a configuration; it is kept as a file.
 VALUES = 500
+#: Their command line is written by a front end, and names the file with the key of the kernel.
+_KERNELS = ("ipykernel_launcher.py", "colab_kernel_launcher.py")
 
 
 def named(argv: Sequence[str], folder: str | None = None) -> list[str]:
     """Paths of the configuration files among the words of a command line, ``--config=x.yaml`` and ``@x.json`` included."""
     found: list[str] = []
+    if argv and os.path.basename(argv[0]) in _KERNELS:
+        return found
     for word in argv[1:]:
         for text in (word, word.partition("=")[2], word.lstrip("@")):
             if not text.lower().endswith(SUFFIXES) or is_secret_file(text):

@@ -8,6 +8,7 @@ ours reaches the caller. What does not pass a Python stream (C code, child proce
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from _thread import get_ident
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from .. import journal
-from ..redaction import REDACTED, redact_lines
+from ..redaction import REDACTED, redact_lines, redact_unfinished
 from .console_folder import ConsoleFolder
 
 TYPE_CHECKING = False
@@ -34,6 +35,8 @@ MINUTE_S = 60.0
 OPEN_S = 3.0
 #: One record has at most so many bytes, with room for four bytes a character.
 PIECE = 60 * 1024
+#: A line of a private key, with what a logger or a list puts around it, or a header of it.
+_KEY_LINE = re.compile(r"(?:.*[^A-Za-z0-9+/=])?[A-Za-z0-9+/=]{4,}[\s\"',)\]]*\Z|\s*\Z|(?:Proc-Type|DEK-Info): ")
 
 
 class Limit:
@@ -144,7 +147,7 @@ class Stream:
             now = self._clock()
             if now - self._shown_at >= OPEN_S:
                 self._shown, self._shown_at = line, now
-                self._record(self._number, self._clean([line]), journal.CONSOLE_OPEN)
+                self._record(self._number, REDACTED if self._in_key else redact_unfinished(line), journal.CONSOLE_OPEN)
 
     def close(self) -> None:
         """Records what is left."""
@@ -177,6 +180,8 @@ class Stream:
     def _without_key(self, line: str) -> str:
         """A private key is printed over many lines, one call each."""
         begins, ends = "-----BEGIN " in line and "PRIVATE KEY-----" in line, "-----END " in line
+        if self._in_key and not ends and _KEY_LINE.match(line) is None:
+            self._in_key = False  # somebody only talked of a key
         inside = self._in_key or begins
         self._in_key = inside and not ends
         return REDACTED if inside else line
@@ -199,21 +204,24 @@ class Console:
             return  # a forked child that only prints leaves no journal
         with self._lock:
             self._waiting.append((number, text))
-            if self._busy:
-                return  # a signal handler, or our own warning, inside a write: that write takes it along
-            self._busy = True
-            try:
-                while self._waiting:
-                    number, text = self._waiting.pop(0)
-                    stream = self._streams[number]
-                    stream.show() if text is None else stream.write(text)
-            finally:
-                self._busy = False
+            if not self._busy:  # else a signal handler, or our own warning, inside a write: that write takes it along
+                self._take()
+
+    def _take(self) -> None:
+        self._busy = True
+        try:
+            while self._waiting:
+                number, text = self._waiting.pop(0)
+                stream = self._streams[number]
+                stream.show() if text is None else stream.write(text)
+        finally:
+            self._busy = False
 
     def close(self) -> None:
         """Records what is left of both streams."""
         if self._pid == os.getpid():
             with self._lock:
+                self._take()  # what a signal handler printed when the last write was about to be over
                 for stream in self._streams.values():
                     stream.close()
 

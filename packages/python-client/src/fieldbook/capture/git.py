@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Callable
 
 from .. import environment
-from ..redaction import redact_remote, redact_source, redact_text
+from ..redaction import redact_lines, redact_remote, redact_source, redact_text
+from ..secret_files import without_secret_files
 from .program import Output, run
 
 TYPE_CHECKING = False
@@ -82,7 +83,8 @@ class Checkout:
             return None
         copy = os.path.join(folder, "index")
         try:
-            shutil.copyfile(os.path.join(self.root or "", said.text.rstrip("\n")), copy)
+            # With its time: by that git knows of which files size and time alone say nothing.
+            shutil.copy2(os.path.join(self.root or "", said.text.rstrip("\n")), copy)
         except OSError:
             return None  # no index yet
         return copy
@@ -99,7 +101,11 @@ class Checkout:
             why = f"larger than {PATCH_BYTES >> 20} MiB" if said is not None and said.trouble == "size" else _why(said)
             self.notes.append(f"no patch: {why}")
             return None
-        patch, places = redact_source(said.out)
+        patch, left_out = without_secret_files(said.out)
+        if left_out:
+            names = ", ".join(_shown(name) for name in left_out[:10])
+            self.notes.append(f"the patch is without files that may hold secrets: {names}")
+        patch, places = redact_source(patch)
         if places:
             self.notes.append(f"{places} secrets were redacted in the patch; it may not apply there")
         return patch or None
@@ -156,7 +162,7 @@ class Checkout:
             return
         commit, name, email, date, committed, message = (said.text.split("\0", 5) + [""] * 6)[:6]
         facts["commit"] = commit
-        facts["message"] = redact_text(message.strip()[:4096])
+        facts["message"] = redact_lines(message.strip()[:4096])
         facts["author"] = f"{name} <{email}>"
         facts["date"] = date
         if committed != date:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
+from .. import redaction
 from . import parameters
 
 TYPE_CHECKING = False
@@ -160,6 +161,9 @@ def note_hydra(cfg: Any) -> None:
         about[key] = _plain(
             OmegaConf, OmegaConf.select(hydra, path, throw_on_missing=False) if hydra is not None else None
         )
+    for key in ("overrides", "hydra_overrides"):
+        if isinstance(about[key], list):
+            about[key] = redaction.redact_argv([str(word) for word in about[key]])
     task = {str(key): _resolved(OmegaConf, cfg, key) for key in cfg if key != "hydra"}
     overrides = about["overrides"] if isinstance(about["overrides"], list) else []
     named = {str(word).lstrip("+~").partition("=")[0].partition("@")[0].replace(".", "/") for word in overrides}

@@ -1,7 +1,7 @@
 """Which source files a run needs besides its commit: untracked ones, the entry point and the local modules it imports.
 
-Nothing here reads a file that could hold secrets by its name (``.env``, keys), and every content that is taken passes
-:func:`fieldbook.redaction.redact_source`.
+Nothing here takes a file that could hold secrets by its name or content (:mod:`fieldbook.secret_files`), and every content
+that is taken passes :func:`fieldbook.redaction.redact_source`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from ..redaction import redact_source
+from ..secret_files import is_secret_content, is_secret_file
 
 #: What people write by hand. Data, logs and checkpoints do not end like this.
 _SUFFIXES = """
@@ -26,11 +27,6 @@ NAMES = frozenset(("Makefile", "Dockerfile", "Snakefile", "Justfile", "CMakeList
 FILE_BYTES = 1024 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
 FILES = 500
-#: Never taken, whatever they end with.
-_SECRET_FILE = re.compile(
-    r"(?i)^\.env|\.env$|^\.?(netrc|pgpass|pypirc|npmrc|htpasswd|dockercfg|git-credentials)$|^id_(rsa|dsa|ecdsa|ed25519)"
-    r"|\.(pem|key|p12|pfx|jks|keystore|kdbx|asc|gpg|ppk)$|credential|secret|service[-_]?account|kaggle\.json$|token\.(json|txt)$|^auth\.json$"
-)
 #: Folders that hold what others wrote.
 _FOREIGN = frozenset(
     ("site-packages", "dist-packages", "node_modules", ".venv", "venv", ".git", "__pycache__", ".tox", ".nox", ".eggs")
@@ -74,7 +70,8 @@ class Budget:
 
     def take(self, path: str, relative: str) -> Taken | None:
         """Reads a regular file within the limits; None, and a reason counted, for any other."""
-        if is_secret_file(path):
+        # A link has a name of its own.
+        if is_secret_file(path) or (os.path.islink(path) and is_secret_file(os.path.realpath(path))):
             return self._no("may hold secrets")
         if not _is_path(relative):
             return self._no("a name that cannot be a path")
@@ -97,17 +94,11 @@ class Budget:
             return self._no("cannot be read")
         finally:
             os.close(fd)
+        if is_secret_content(path, content):
+            return self._no("may hold secrets")
         self.files -= 1
         self.total -= len(content)
         return Taken(relative, path, *redact_source(content, relative))
-
-
-def is_secret_file(path: str) -> bool:
-    """True for ``.env``, private keys and the like, by name or by the folder they lie in."""
-    parts = path.replace("\\", "/").split("/")
-    return _SECRET_FILE.search(parts[-1]) is not None or any(
-        part in (".ssh", ".aws", ".gnupg", ".kube") for part in parts
-    )
 
 
 def is_source(path: str) -> bool:
