@@ -4,9 +4,7 @@ import type { RunId, WriterId } from '../ids.ts';
 import { runDocumentName, utf8 } from '../ids.ts';
 import type { JournalEnd, JournalState, Salvage } from '../journal/index.ts';
 import { decodeHeader, JournalReader } from '../journal/index.ts';
-import type { SegmentEntry } from '../record/index.ts';
-import { segmentKey, tailKey } from '../record/index.ts';
-import { sealSegment } from '../series/segment.ts';
+import { tailKey } from '../record/index.ts';
 import { CardKeeper } from './card-keeper.ts';
 import { writerEntryOf } from './card.ts';
 import { endedMark } from './compaction.ts';
@@ -15,6 +13,7 @@ import type { LiveValue } from './live.ts';
 import { newestValues } from './live.ts';
 import { ObjectKeeper } from './object-keeper.ts';
 import { isDue, POLICY, widened } from './policy.ts';
+import { Sealed } from './sealing.ts';
 import type { SavedWriter } from './saved.ts';
 import { cardMarkKey, decodeSaved, encodeProgress, encodeSaved, progressKey, putPrivate, stateKey } from './saved.ts';
 import type { SpoolOwner } from './spool.ts';
@@ -295,44 +294,20 @@ export class WriterIntake {
 
   async #seal(): Promise<void> {
     const { state } = this;
-    const { device, clock, blobs, pause, compressor, compactor } = this.#context;
+    const { clock, compactor } = this.#context;
     if (state.points.length === 0) {
       if (this.#isDirty() || this.#objects.sealNext) await this.#commitRun(() => {}, this.#tailSlots);
       return;
     }
-    const cover = { writer: this.writer, first: state.coverFrom, last: state.next - 1 };
-    const sealed = await sealSegment({ run: state.run!, ...cover }, state.points.from(0), state.metrics.names, {
-      pause,
-      compressor,
-      effort: 'fast',
-    });
-    const digest = await blobs.write(sealed.bytes);
-    const { points, startTime, endTime } = sealed;
+    const sealed = await Sealed.make(this.#context, state.run!, state);
     const slots = this.#tailSlots;
+    const first = state.coverFrom;
     state.coverFrom = state.next;
     state.points.clear();
     this.#tailed = 0;
-    const entry: SegmentEntry = {
-      kind: 'segment',
-      ...cover,
-      device,
-      digest,
-      size: sealed.bytes.length,
-      points,
-      startTime,
-      endTime,
-      levels: [],
-      extra: {},
-    };
-    const change = (document: RunDocument): void => {
-      const known = document.get(segmentKey(entry));
-      // When a journal is taken in again, what was merged since covers more: it stays.
-      if (known?.kind !== 'segment' || known.last <= entry.last) document.putSegment(entry);
-      for (let slot = 0; slot < slots; slot++) document.remove(tailKey(this.writer, device, slot));
-    };
     // The only segment has no neighbours.
-    this.#merges ||= cover.first > 0;
-    await this.#commitRun(change, 0);
+    this.#merges ||= first > 0;
+    await this.#commitRun((document) => sealed.apply(document, slots), 0);
     this.#sealedAt = clock.now();
     if (this.#merges) compactor?.note(state.run!, this.writer, this.#hasEnded);
   }
