@@ -147,6 +147,7 @@ def test_values_of_every_kind(home: Home, capfd: pytest.CaptureFixture[str]) -> 
             "film": wandb.Video(numpy.zeros((2, 3, 4, 4), numpy.uint8), fps=2),
             "/bad//name/": 1,
             "plot": wandb.plot.confusion_matrix(y_true=[1], preds=[1]),
+            "cloud": wandb.Object3D([[0, 0, 0]]),
         }
     )
     run.finish()
@@ -166,10 +167,11 @@ def test_values_of_every_kind(home: Home, capfd: pytest.CaptureFixture[str]) -> 
         ("odd", "histogram"),
         ("sound", "audio"),
         ("film", "video"),
+        ("plot", "table"),
     ]
     assert {row["path"]: row.get("meta", {}).get("width") for row in found.of(journal.OBJECT)}["batch"] == 15
     said = capfd.readouterr().err
-    for text in ("None", "plot.confusion_matrix does nothing", "object", "'bad/name'"):
+    for text in ("None", "Object3D does nothing", "object", "'bad/name'"):
         assert text in said
 
 

@@ -24,7 +24,7 @@ from .. import init as _init
 from ..console import warn, warn_once
 from ..version import VERSION as __version__
 from .artifact import Artifact
-from .missing import Error, Nothing, unsupported
+from .missing import Error, Namespace, Nothing, unsupported
 from .session import Run
 from .settings import Config, Summary, parsed
 from .values import Audio, Histogram, Html, Image, Plotly, Table, Video
@@ -328,6 +328,16 @@ class _BeforeInit:
 def __getattr__(name: str) -> Any:
     if name == "run":
         return _current
+    if name == "plot_table":
+        from .plot import plot_table
+
+        return plot_table
+    if name in ("data_types", "errors", "plot", "util"):
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
+    if name in ("sdk", "wandb_run"):  # wandb.sdk.wandb_run.Run, in annotations and isinstance
+        return Namespace(name, wandb_run=Namespace("wandb_run", Run=Run), Run=Run)
     if name in ("config", "summary"):
         return getattr(_current, name) if _current is not None else _BeforeInit(name)
     if name.startswith("__"):

@@ -50,5 +50,13 @@ class Nothing:
         return f"<wandb.{self._name}, which does nothing here>"
 
 
+class Namespace(Nothing):
+    """A module of wandb of which only a few names are here."""
+
+    def __init__(self, name: str, **known: Any) -> None:
+        super().__init__(name)
+        self.__dict__.update(known)
+
+
 class Error(Exception):
     """What this façade raises where wandb does: a call before ``init``, an argument of a wrong kind."""

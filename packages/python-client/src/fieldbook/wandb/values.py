@@ -138,6 +138,10 @@ class Table(media.Table):
             return numpy.array(cells)
         return cells
 
+    def iterrows(self) -> Iterable[tuple[int, list[Any]]]:
+        """Each row with its number."""
+        return enumerate(self.rows)
+
     @property
     def data(self) -> list[list[Any]]:
         """The rows."""
@@ -163,12 +167,12 @@ SKIP: Any = object()
 
 def logged(key: str, value: Any) -> Any:
     """A value of ``wandb.log`` as a value of ``run.log``; ``SKIP`` for what is not recorded."""
+    if isinstance(value, Nothing):
+        return SKIP
     if is_number(value) or isinstance(value, (str, media.Media)):
         return value
     if value is None:
         warn_once("wandb none", f"the value None, of {key!r} first, is not recorded.")
-        return SKIP
-    if isinstance(value, Nothing):
         return SKIP
     value = _figure_of_pyplot(value)
     if is_array(value) and len(value.shape) == 1:
