@@ -180,3 +180,53 @@ it('[RPL-28] what travels on request is sent when the request comes, and after a
   await world.start().whenSettled();
   expect(world.peer.came).toEqual(blobs);
 });
+
+it('[RPL-28] is not settled before it is known what was asked for', async () => {
+  const world = await open();
+  const digest = 'd'.repeat(64) as BlobDigest;
+  const blobs = await largeFile(world, { travel: 'request', digest });
+  await world.replica.transact(BOOK as DocumentName, (doc) =>
+    new Book(doc).addEdit(makeTestEdit({ field: 'request', op: 'add', value: digest })),
+  );
+  // What an earlier process has looked at, before the request: nothing of it is looked at again for the feed's sake.
+  const { lastSeq } = world.replica;
+  for (const cursor of ['blobs-at', 'files-at'])
+    await world.replica.putPrivate([[`${cursor}/peer`, new TextEncoder().encode(String(lastSeq))]]);
+  // The books take long to read.
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const slow = new Proxy(world.replica, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== 'list' || typeof value !== 'function')
+        return typeof value === 'function' ? value.bind(target) : value;
+      return async function* (prefix: string) {
+        await held;
+        yield* target.list(prefix);
+      };
+    },
+  });
+  const requested = new RequestedFiles(slow);
+  let looked = 0;
+  const peer = Object.assign(world.peer, {
+    id: () => {
+      looked++;
+      return Promise.resolve('peer');
+    },
+  });
+  const sync = new BlobSync({ ...world, peer, timers, random, log: quiet, requested });
+  onTestFinished(async () => {
+    requested.close();
+    await sync.stop();
+  });
+  sync.start();
+  let settled = false;
+  const waiting = sync.whenSettled().then(() => (settled = true));
+  // Both lanes have been around and are at rest.
+  await vi.waitFor(() => expect([looked >= 2, sync.status().pending, sync.status().problem]).toEqual([true, 0, null]));
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+  expect([sync.status().settled, settled]).toEqual([false, false]);
+  release();
+  await waiting;
+  expect(world.peer.came).toEqual(blobs);
+});
