@@ -424,9 +424,14 @@ run["signals"] = len(calls)
     done = run_in(tmp_path, home, "-c", script, **CONSOLE)
     assert done.returncode == 0, done.stderr[-2000:]
     found = Captured(home)
-    assert found.console() == [str(number) for number in range(20000)]
-    assert found.attributes()["signals"] > 3
-    assert found.console(journal.STDERR) == ["signal"] * found.attributes()["signals"]
+    # A disk that stalls again and again loses records, and says how many and that it does.
+    lost = sum(row["records"] for row in found.training.of(journal.GAP))
+    printed = found.console()
+    assert printed == sorted(set(printed), key=int)
+    assert len(printed) + lost >= 20000
+    signals = [line for line in found.console(journal.STDERR) if not line.startswith("fieldbook: ")]
+    assert set(signals) == {"signal"}
+    assert len(signals) + lost >= found.attributes()["signals"] > 3
 
 
 def test_killed_in_the_middle(home: Home, tmp_path: Path) -> None:

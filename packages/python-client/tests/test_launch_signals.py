@@ -18,8 +18,8 @@ COUNTER = """
 import os, signal, sys, time
 got = []
 for name in sys.argv[1:]:
-    signal.signal(getattr(signal, name), lambda number, frame: (got.append(number), print(signal.Signals(number).name, flush=True)))
-print("ready", flush=True)
+    signal.signal(getattr(signal, name), lambda number, frame: (got.append(number), os.write(1, f"{signal.Signals(number).name}\\n".encode())))
+os.write(1, b"ready\\n")  # print is not reentrant: the signal may come before it is over
 end = time.monotonic() + 30
 while not got and time.monotonic() < end: time.sleep(0.01)
 time.sleep(0.3)  # a second one would come now

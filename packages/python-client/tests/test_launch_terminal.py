@@ -61,7 +61,8 @@ def test_it_is_a_terminal(shell: Terminal, home: Home, tmp_path: Path) -> None:
     shell.type("\x03")  # in raw mode a key like any other
     shell.says("b'\\x03'")
     shell.says("code=0")
-    assert shell.settings()[:4] == before[:4]
+    # The shell prints its prompt, and sets the terminal up for it, a moment later.
+    until(lambda: shell.settings()[:4] == before[:4], "the settings of before")
     lines = console(home.only())[journal.TERMINAL].split("\n")
     assert "\x1b[32m29\x1b[0m" in lines
     assert not any("\x1b[32m3\x1b" in line for line in lines)
