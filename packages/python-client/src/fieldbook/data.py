@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 
 from .console import warn_once
-from .data_cache import HashCache
+from .data_cache import HashCache, Stamp
 from .data_hash import hash_files
 from .data_list import Line, encode, in_order, tree_digest
 from .data_walk import FILES, Found, Tree, walk
@@ -162,10 +162,20 @@ def _hash_with(
 ) -> int:
     """Hashes files; returns how many changed meanwhile."""
     changed = 0
-    jobs = [(found.local, found.stamp) for found in files if found.local is not None and found.stamp is not None]
-    for found, hashed in zip(
-        files, hash_files(jobs, cache, algorithm=algorithm, threads=threads, progress=progress.add)
-    ):
+    stamps = [found.stamp for found in files if found.stamp is not None]
+    known = cache.look(stamps, algorithm) if cache is not None else {}
+    fresh: list[Found] = []
+    jobs: list[tuple[str, Stamp]] = []
+    for found in files:
+        if found.local is None or found.stamp is None:
+            continue
+        # Of what is known nothing but the digest is new: size and times are of the look that the stamp is of.
+        found.digest = known.get(found.stamp)
+        if found.digest is None:
+            fresh.append(found)
+            jobs.append((found.local, found.stamp))
+    hashed_all = hash_files(jobs, cache, algorithm=algorithm, threads=threads, progress=progress.add)
+    for found, hashed in zip(fresh, hashed_all):
         found.size, found.mtime = hashed.size, hashed.mtime_ns / 1e6
         if hashed.digest is None:
             found.algorithm, found.digest = "none", hashed.reason

@@ -149,7 +149,7 @@ def _read(database: sqlite3.Connection, stamps: Sequence[Stamp], algorithm: str)
                 f"SELECT ino, entry FROM hashes WHERE dev = ? AND algorithm = ? AND ino IN ({marks})",
                 (_signed(device), algorithm, *part),
             )
-            yield {wanted[ino]: digest for ino, entry in rows for digest in _believed(wanted[ino], entry)}
+            yield _believed(wanted, rows)
 
 
 def _entry(stamp: Stamp, began: int, digest: bytes) -> bytes:
@@ -157,16 +157,22 @@ def _entry(stamp: Stamp, began: int, digest: bytes) -> bytes:
     return packed[_PLACE:] + _CRC.pack(zlib.crc32(packed))
 
 
-def _believed(stamp: Stamp, entry: Any) -> tuple[str, ...]:
-    """The digest of an entry, if it is of the file as it is and whole."""
-    packed = _STAMP.pack(stamp[0] & _MASK, stamp[1] & _MASK, *stamp[2:])
-    if not isinstance(entry, bytes) or len(entry) < 36 or entry[:24] != packed[_PLACE:]:
-        return ()
-    if _CRC.unpack(entry[-4:])[0] != zlib.crc32(entry[24:-4], zlib.crc32(packed)):
-        return ()
-    if max(stamp[3], stamp[4]) + RACY_NS > _BEGAN.unpack_from(entry, 24)[0]:
-        return ()
-    return (entry[32:-4].hex(),)
+def _believed(wanted: dict[int, Stamp], rows: Iterable[tuple[int, Any]]) -> dict[Stamp, str]:
+    """The digests of entries that are of the files as they are, and whole. In one piece: a call per file would be a sixth of a pass."""
+    pack, crc32, began_of, crc_of = _STAMP.pack, zlib.crc32, _BEGAN.unpack_from, _CRC.unpack_from
+    found: dict[Stamp, str] = {}
+    for ino, entry in rows:
+        stamp = wanted[ino]
+        device, inode, size, mtime, ctime = stamp
+        packed = pack(device & _MASK, inode & _MASK, size, mtime, ctime)
+        if not isinstance(entry, bytes) or len(entry) < 36 or not entry.startswith(packed[_PLACE:]):
+            continue
+        if crc_of(entry, len(entry) - 4)[0] != crc32(entry[24:-4], crc32(packed)):
+            continue
+        began = began_of(entry, 24)[0]
+        if mtime + RACY_NS <= began and ctime + RACY_NS <= began:
+            found[stamp] = entry[32:-4].hex()
+    return found
 
 
 def _thin(database: sqlite3.Connection) -> None:

@@ -54,19 +54,12 @@ def hash_files(
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Hashed]:
-    """The digests of files, in their order. ``progress`` is told bytes as they are hashed, from any thread.
+    """Hashes files; the results are in their order, and the cache remembers them. ``progress`` is told bytes as they are hashed, from any thread.
 
     ``files`` are paths (as the system has them) with the stamp of their ``stat``. Raises nothing for files that cannot be read.
     """
-    known = cache.look([stamp for _, stamp in files], algorithm) if cache is not None else {}
     results: list[Hashed | None] = [None] * len(files)
-    left: list[int] = []
-    for index, (_, stamp) in enumerate(files):
-        digest = known.get(stamp)
-        if digest is None:
-            left.append(index)
-        else:
-            results[index] = Hashed(digest, stamp[2], stamp[3], None, False)
+    left = list(range(len(files)))
     if left:
         # The largest first: a thread that begins one at the end would let the others wait.
         left.sort(key=lambda index: -files[index][1][2])
