@@ -187,12 +187,12 @@ export function stages() {
     python('ruff', 1, () => ({ args: ['-m', 'ruff', 'check', CLIENT, ...SCRIPTS], cwd: CLIENT })),
     python('ruff-format', 1, () => ({ args: ['-m', 'ruff', 'format', '--check', CLIENT, ...SCRIPTS], cwd: CLIENT })),
     python('mypy', 3, () => ({ args: ['-m', 'mypy', '--strict', 'src'], cwd: CLIENT })),
-    python('pytest', 8, (_python, output) => {
+    python('pytest', 10, (_python, output) => {
       const report = join(output, 'pytest.xml');
       return { args: ['-m', 'pytest', '-q', 'tests', `--junitxml=${report}`], cwd: CLIENT, report };
     }),
     vitest('fuzz', 6),
-    vitest('integration', 10),
+    vitest('integration', 15),
     vitest('e2e', 10),
     ...listBenches().map((name) => check(`bench ${name}`, 'bench', 3, node('bench/run.mjs', [name, '--smoke']))),
   ];
