@@ -91,6 +91,20 @@ def test_to_dicts(home: Home) -> None:
         fieldbook.runs("digits").to_dicts("name")
 
 
+def test_lists_leave_the_metrics_of_the_machine_out(home: Home) -> None:
+    """[RDB-1] As an agent does; a run from a list has them all the same when they are asked for."""
+    with fieldbook.init("p") as run:
+        run.log({"loss": 0.5, "sys/machine/cpu_percent": 40.0})
+    (found,) = fieldbook.runs("p")
+    assert [key for key in found.to_dict() if key.startswith("sys/")] == []
+    assert len(fieldbook.runs("p", "sys/machine/cpu_percent > 1")) == 0
+    assert found["sys/machine/cpu_percent"].values() == [40.0]
+    assert found["sys/machine/cpu_percent"].summary["last"] == 40.0
+    assert "sys/machine/cpu_percent" in fieldbook.run(run.id).metrics
+    with pytest.raises(KeyError):
+        found["sys/machine/nothing"].values()
+
+
 def test_to_pandas(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """[RDB-2] A data frame where pandas is; without it, words that say what is missing."""
     make("a", lr=0.1).finish()

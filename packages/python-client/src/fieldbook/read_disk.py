@@ -46,7 +46,8 @@ class DiskSource:
     def select(self, project: str, query: str, now: float, zone: int) -> list[dict[str, Any]]:
         """States of the runs that a query finds."""
         self._say_what_is_not_here()
-        return [dict(state) for state in queries.select(self._states_of(project), query, now=now, zone=zone)]
+        states = [_listed(state) for state in self._states_of(project)]
+        return [dict(state) for state in queries.select(states, query, now=now, zone=zone)]
 
     def find(self, wanted: str, project: str | None) -> list[dict[str, Any]]:
         """States of the runs that an id, the beginning of one, or a name may mean; the best kind of match only."""
@@ -256,6 +257,12 @@ def fold(run: str, project: str, writers: list[Writer]) -> dict[str, Any]:
         "title": next((str(w.meta["project"]) for w in writers if w.meta and w.meta.get("project")), project),
         "incomplete": any(writer.missing for writer in writers),
     }
+
+
+def _listed(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as lists have it: the machine's metrics are told of a run alone."""
+    metrics = {path: summary for path, summary in state["metrics"].items() if not path.startswith("sys/")}
+    return {**state, "metrics": metrics}
 
 
 def _status(writers: list[Writer]) -> tuple[str, float | None]:

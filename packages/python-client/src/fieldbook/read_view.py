@@ -139,6 +139,30 @@ class ReadRun:
             found.setdefault(f"{path}.count", summary["count"])
         return found
 
+    def _summary(self, path: str) -> dict[str, float] | None:
+        """A metric's summary. Those of the machine are told of a run alone: one from a list asks for them when they are wanted."""
+        if path.startswith("sys/") and path not in self._state["metrics"]:
+            found = self._source.find(self.id, self.project)
+            self._state = found[0] if found else self._state
+        summary: dict[str, float] | None = self._state["metrics"].get(path)
+        return summary
+
+    def _version(self, path: str) -> dict[str, Any] | None:
+        """The current version of a file."""
+        return next((file for file in self.files() if file["path"] == path and file["current"]), None)
+
+    def _beside(self, target: str, meta: Any) -> None:
+        """Writes what a page needs beside it, as far as this machine has it; without, the page loads it or says what is missing."""
+        needs = meta.get("needs") if isinstance(meta, dict) else None
+        for path in needs[:10] if isinstance(needs, list) else ():
+            version = self._version(path) if isinstance(path, str) else None
+            place = os.path.join(os.path.dirname(os.path.abspath(target)), os.path.basename(str(path)))
+            if version is not None and os.path.basename(str(path)) and not os.path.lexists(place):
+                try:
+                    self._source.copy_file(self._state, version, place)
+                except FileNotFoundError:
+                    pass
+
     def _text(self, field: str) -> str | None:
         value = self._state[field]
         return None if value in (None, "") else str(value)
@@ -214,30 +238,34 @@ class ReadAttribute:
         state = self._run._state
         if self._path in state["attributes"]:
             return _plain(state["attributes"][self._path])
-        if self._path in state["metrics"]:
-            return state["metrics"][self._path]["last"]
+        summary = self._run._summary(self._path)
+        if summary is not None:
+            return summary["last"]
         raise KeyError(self._path)
 
     @property
     def summary(self) -> dict[str, float]:
         """``count``, ``last``, ``min``, ``max`` … of the metric here. Raises ``KeyError``."""
-        return dict(self._run._state["metrics"][self._path])
+        summary = self._run._summary(self._path)
+        if summary is None:
+            raise KeyError(self._path)
+        return dict(summary)
 
     def values(self) -> list[Any]:
         """All values of the series here by step: numbers, texts, or of other kinds their rows. Raises ``KeyError``."""
-        if self._path in self._run._state["metrics"]:
+        if self._run._summary(self._path) is not None:
             return [value for _, _, value, _ in self._points()]
         return [row.text if row.kind == "text" else row for row in self.rows()]
 
     def steps(self) -> list[float]:
         """The steps of :meth:`values`."""
-        if self._path in self._run._state["metrics"]:
+        if self._run._summary(self._path) is not None:
             return [step for step, _, _, _ in self._points()]
         return [row.step for row in self.rows()]
 
     def times(self) -> list[float]:
         """When each was logged, in ms since the Unix epoch."""
-        if self._path in self._run._state["metrics"]:
+        if self._run._summary(self._path) is not None:
             return [time for _, time, _, _ in self._points()]
         return [row.time for row in self.rows()]
 
@@ -251,7 +279,7 @@ class ReadAttribute:
 
     def to_pandas(self) -> Any:
         """A data frame with ``step``, ``time`` (UTC) and ``value``. Needs pandas."""
-        if self._path in self._run._state["metrics"]:
+        if self._run._summary(self._path) is not None:
             rows: Iterator[tuple[float, float, Any]] = ((step, time, value) for step, time, value, _ in self._points())
         else:
             rows = ((row.step, row.time, row.text if row.kind == "text" else row) for row in self.rows())
@@ -268,13 +296,12 @@ class ReadAttribute:
         if not target:
             raise ValueError("destination must not be empty: name a folder or a file")
         run = self._run
-        version = next((file for file in run.files() if file["path"] == self._path and file["current"]), None)
+        version = run._version(self._path)
         if version is None:
             raise KeyError(self._path)
-        if os.path.isdir(target) or target.endswith(("/", os.sep)):
-            target = os.path.join(target, media_source.check_name(version["name"]))
-        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+        target = _place(target, media_source.check_name(version["name"]))
         run._source.copy_file(run._state, version, target)
+        run._beside(target, version.get("meta"))
         return target
 
     def _points(self) -> list[tuple[float, float, float, int]]:
@@ -307,6 +334,27 @@ class Row:
         if self.file is None:
             raise FileNotFoundError(f"this {self.kind} has no file")
         return self._run._source.read_blob(self._run._state, self._writer, self.file)
+
+    def download(self, destination: str | os.PathLike[str] = ".") -> str:
+        """Writes its file to a folder or a path of its own, beside it the library that a chart's page draws with; returns where it
+        lies. Raises ``FileNotFoundError`` where the bytes are not on this machine."""
+        from . import media_source
+
+        data = self.read()
+        name = (self.file or {}).get("name") or self.kind
+        target = _place(os.fsdecode(os.fspath(destination)), media_source.check_name(name))
+        with open(target, "wb") as file:
+            file.write(data)
+        self._run._beside(target, self.meta)
+        return target
+
+
+def _place(target: str, name: str) -> str:
+    """Where a file of a name goes that is to be written to a folder or a path; the folder is made."""
+    if os.path.isdir(target) or target.endswith(("/", os.sep)):
+        target = os.path.join(target, name)
+    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+    return target
 
 
 def to_frame(rows: list[dict[str, Any]]) -> Any:
