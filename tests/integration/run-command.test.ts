@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ROOT } from '../../.ci/lib/paths.mjs';
 import { fieldbook } from '../fixtures/agent.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
+import { pythonForTests } from '../scaffold/python.ts';
 
 const FIELDBOOK = join(ROOT, 'packages/node-agent/bin/fieldbook.mjs');
 
@@ -102,6 +103,19 @@ describe('fieldbook run', () => {
       env: { PYTHONPATH: '/theirs' },
     });
     expect(said).toMatchObject({ code: 0, stdout: `${words.join('|')}|input|/theirs\n`, stderr: '' });
+  });
+
+  it('[CLI-27] adds nothing to the environment but which run the command belongs to, also behind a shim of Python', async () => {
+    const home = emptyFolder('home');
+    const shims = emptyFolder('shims');
+    const { command } = pythonForTests();
+    const shim = join(shims, 'python3');
+    writeFileSync(shim, `#!/bin/sh\nPATH=/of/the/shim:$PATH SHIM=1 exec '${command}' "$@"\n`, { mode: 0o755 });
+    const env = { PATH: `${shims}:/usr/bin:/bin`, FIELDBOOK_HOME: home };
+    const words = [FIELDBOOK, 'run', '--no-capture', '--', 'env'];
+    const said = spawnSync(process.execPath, words, { env, cwd: emptyFolder('work'), encoding: 'utf8' });
+    const theirs = said.stdout.split('\n').filter((line) => line !== '' && !line.startsWith('FIELDBOOK_'));
+    expect([said.status, theirs], said.stderr).toEqual([0, [`PATH=${env.PATH}`]]);
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)(

@@ -73,10 +73,25 @@ def _variables(plan: Plan, on: switches.Switches) -> dict[str, str]:
     """The command's environment: ours, and which run it belongs to."""
     variables = dict(os.environ)
     variables.pop(SIGNAL_FD, None)
+    if variables.get("LC_CTYPE") in _COERCED and not _was_given(b"LC_CTYPE"):
+        del variables["LC_CTYPE"]
     variables[environment.RUN_ID] = plan.run_id
     variables[environment.PARENT] = f"{os.getpid()}:{plan.writer}:{plan.project_id}"
     variables[environment.RECORDED] = f"{plan.run_id}:{','.join(name for name in RECORDED if name in on)}"
     return variables
+
+
+#: What Python sets for itself, and so for its children, when it finds the C locale (PEP 538).
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
+
+
+def _was_given(name: bytes) -> bool:
+    """Whether this process was started with the variable; True where nobody can say."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return any(entry.startswith(name + b"=") for entry in file.read().split(b"\0"))
+    except OSError:
+        return True
 
 
 def _wrapper_fd(variables: dict[str, str]) -> int | None:
