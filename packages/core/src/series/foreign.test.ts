@@ -1,3 +1,5 @@
+import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
+import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 import { describe, expect, it } from 'vitest';
 import type { RunId, WriterId } from '../ids.ts';
 import { ObjectSegment } from '../objects/segment.ts';
@@ -102,5 +104,43 @@ describe('a segment of a stranger', () => {
     };
     expect((await make(262_144)).rows).toBe(262_144);
     await expect(make(262_145)).rejects.toMatchObject({ code: 'segment_corrupt' });
+  });
+
+  it.each([
+    ['columns', 12_000, (group: number) => `c${group}`],
+    ['row groups', 40_000, () => 'step'],
+  ] as const)('[SER-4] is refused when it has more %s than any of ours', async (_, count, nameOf) => {
+    const writer = new ByteWriter();
+    const chunk = (name: string) => ({
+      file_offset: 4n,
+      meta_data: {
+        type: 'DOUBLE' as const,
+        encodings: ['PLAIN' as const],
+        path_in_schema: [name],
+        codec: 'UNCOMPRESSED' as const,
+        num_values: 1n,
+        total_uncompressed_size: 8n,
+        total_compressed_size: 8n,
+        data_page_offset: 4n,
+      },
+    });
+    writeMetadata(writer, {
+      version: 2,
+      schema: [
+        { name: 'root', num_children: 1 },
+        { name: 'step', type: 'DOUBLE', repetition_type: 'REQUIRED' },
+      ],
+      num_rows: BigInt(count),
+      row_groups: Array.from({ length: count }, (__, group) => ({
+        columns: [chunk(nameOf(group))],
+        num_rows: 1n,
+        total_byte_size: 8n,
+      })),
+      metadata_length: 0,
+    });
+    const footer = writer.getBytes();
+    const bytes = fileOf(footer.subarray(0, footer.length - 4));
+    const file = { size: bytes.length, read: async (from: number, to: number) => bytes.subarray(from, to) };
+    await expect(openParquet(file)).rejects.toMatchObject({ message: expect.stringContaining('too many') as string });
   });
 });

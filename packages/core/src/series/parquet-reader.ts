@@ -26,6 +26,10 @@ export type Numbers = Float64Array | Float32Array;
 const ROWS_MAX = 16 * 1024 * 1024;
 /** Twice the largest row groups, those of version 1: a few bytes of a page can stand for any number of rows. */
 const GROUP_ROWS_MAX = 256 * 1024;
+/** A segment of half a million points of many metrics has 40; what is kept of each column grows with their number. */
+const GROUPS_MAX = 16 * 1024;
+/** Levels have 17. */
+const COLUMNS_MAX = 32;
 /** The largest pages are dictionaries of 16,384 names of 512 bytes. */
 const PAGE_BYTES_MAX = 16 * 1024 * 1024;
 /** A footer of 4,000 row groups and 10,000 names has 2 MB. */
@@ -68,6 +72,7 @@ export class ParquetFile {
     if (!(this.rows >= 0) || this.rows > ROWS_MAX) throw broken('has an impossible number of rows');
     this.keys = new Map(metadata.key_value_metadata?.map(({ key, value }) => [key, value ?? '']));
     const count = metadata.row_groups.length;
+    if (count > GROUPS_MAX) throw broken('has too many row groups');
     this.groups = new Float64Array(count + 1);
     metadata.row_groups.forEach((group, index) => {
       const rows = Number(group.num_rows);
@@ -141,6 +146,7 @@ export class ParquetFile {
     const name = chunk.path_in_schema.join('.');
     let places = this.#columns.get(name);
     if (places === undefined) {
+      if (this.#columns.size >= COLUMNS_MAX) throw broken('has too many columns');
       places = {
         type: chunk.type,
         start: new Float64Array(count),
