@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import re
 import struct
 import sys
 import wave
@@ -158,6 +160,34 @@ def test_plotly_is_kept_as_json_and_as_a_page(home: Home) -> None:
     html = (folder / page["file"]["spool"]).read_text()
     assert "Plotly.newPlot" in html
     assert len(html) < 100_000
+
+
+def test_pages_of_plotly_are_read_offline_with_the_library_beside_them(home: Home, tmp_path: Path) -> None:
+    """[CLT-10]"""
+    figure = plotly.graph_objects.Figure(data=[plotly.graph_objects.Bar(y=[1, 3, 2])])
+    with fieldbook.init("p", run_id="r", capture=False) as run:
+        for _ in range(3):
+            run["chart"].append(figure)
+        run["last"].upload(figure)
+    (library,) = [row for row in home.only().of(journal.FILE) if row["path"].startswith("libraries/")]
+    name = library["name"]
+    assert re.fullmatch(r"plotly-\d+\.\d+\.\d+\.min\.js", name)
+    found = fieldbook.run("r", "p")
+    places = [
+        found["chart/html"].rows()[1].download(f"{tmp_path}/step/"),
+        found["last/html"].download(f"{tmp_path}/file/"),
+    ]
+    for place in map(Path, places):
+        html = place.read_text()
+        assert html.index(f'src="{name}"') < html.index("cdn.plot.ly"), "the network only where there is no file"
+        assert "Plotly.newPlot" in html
+        assert len(html) < 100_000
+        assert place.with_name(name).read_bytes().startswith(b"/**\n* plotly.js v")
+        assert place.with_name(name).stat().st_size == library["size"] > 1_000_000
+    # What cannot be had is no trouble: the page says so itself.
+    next(home.path.glob(f"journals/p/r/*.files/{library['spool']}")).unlink()
+    assert os.listdir(os.path.dirname(found["last/html"].download(f"{tmp_path}/bare/"))) == ["page.html"]
+    assert f"Put libraries/{name}" in (tmp_path / "bare" / "page.html").read_text()
 
 
 def test_altair_is_kept_as_vega_lite_and_as_a_page(home: Home) -> None:

@@ -111,12 +111,14 @@ def test_figures_pictures_frames_and_objects(home: Home) -> None:
         run["splits"].upload({"train": [1, 2], "test": [3]})
         run["text"].upload(fieldbook.Text("hello"))
     found = {record["path"]: (record, data) for record, data in kept(home)}
+    (library,) = [path.partition("/")[2] for path in found if path.startswith("libraries/plotly-")]
     assert [(path, record["name"], record["mime"]) for path, (record, _) in found.items()] == [
         ("plot", "figure.png", "image/png"),
         ("picture", "image.png", "image/png"),
         ("sample", "image.png", "image/png"),
         ("rows", "table.json", "application/json"),
         ("chart", "figure.plotly.json", "application/vnd.plotly.v1+json"),
+        (f"libraries/{library}", library, "text/javascript"),
         ("chart/html", "page.html", "text/html; charset=utf-8"),
         ("splits", "object.pkl", None),
         ("text", "text.txt", "text/plain; charset=utf-8"),

@@ -279,16 +279,19 @@ class Figure(Media):
     """A chart of matplotlib, plotly or Altair.
 
     matplotlib's becomes a PNG, without touching pyplot's state. plotly's and Altair's are kept as the JSON that draws them
-    again, and as a page under ``<path>/html`` that loads the library from its usual address.
+    again, and as a page under ``<path>/html``. plotly's loads the library from the file beside it, which the run keeps once
+    under ``libraries``, else from the network; Altair's only from there.
     """
 
     kind = "figure"
 
     def __init__(self, figure: Any, caption: str | None = None, meta: Mapping[str, Any] | None = None) -> None:
         super().__init__(caption, meta)
-        from .media_figure import figure_of
+        from .media_figure import figure_of, library_of
 
         self._encode, self._page = figure_of(figure)
+        #: Name and path of what the page draws with, to be kept once in the run.
+        self.library = library_of(figure) if self._page is not None else None
 
     def content(self) -> Content:
         data, name, mime, about = self._encode()
@@ -296,7 +299,12 @@ class Figure(Media):
 
     def page(self) -> Html | None:
         """The same chart as a page, of libraries that draw in a browser."""
-        return Html(self._page()) if self._page is not None else None
+        if self._page is None:
+            return None
+        from .media_figure import LIBRARIES
+
+        needs = {"needs": [f"{LIBRARIES}/{self.library[0]}"]} if self.library is not None else {}
+        return Html(self._page(), meta=needs)
 
 
 class Audio(Media):

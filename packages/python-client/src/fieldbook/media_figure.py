@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from collections.abc import Callable
 
 from .media_image import is_matplotlib
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .media_image import Encoded
+    from .run import Run
+
+#: Where a run keeps the libraries that pages of it draw with: once, however many pages.
+LIBRARIES = "libraries"
 
 
 def is_plotly(value: Any) -> bool:
@@ -38,11 +44,59 @@ def figure_of(figure: Any) -> tuple[Encoded, Callable[[], str] | None]:
         about = {"library": "plotly"}
         return (
             lambda: (figure.to_json().encode(), "figure.plotly.json", "application/vnd.plotly.v1+json", about),
-            lambda: str(figure.to_html(include_plotlyjs="cdn", full_html=True)),
+            lambda: _page_of_plotly(figure),
         )
     if is_altair(figure):
-        return lambda: _encode_altair(figure), lambda: str(figure.to_html())
+        return lambda: _encode_altair(figure), lambda: _noted(str(figure.to_html()), "vegaEmbed", "Vega", "")
     raise TypeError(f"figure must be a chart of matplotlib, plotly or Altair, not {type(figure).__name__}")
+
+
+def library_of(figure: Any) -> tuple[str, str] | None:
+    """Name and path of the library with which a chart's page draws, as the package brings it; None where it does not."""
+    package = sys.modules.get("plotly")
+    if not is_plotly(figure) or not getattr(package, "__file__", None):
+        return None
+    path = os.path.join(os.path.dirname(str(package.__file__)), "package_data", "plotly.min.js")  # type: ignore[union-attr]
+    try:
+        with open(path, "rb") as file:
+            head = file.read(200).decode("utf-8", "replace")
+    except OSError:
+        return None
+    version = head.partition("plotly.js v")[2].split()[:1]
+    return (f"plotly-{version[0]}.min.js", path) if version else None
+
+
+def keep_library(run: Run, library: tuple[str, str] | None) -> None:
+    """Keeps a library with which pages of this run draw, unless this run has kept it."""
+    if library is not None and library[0] not in run._libraries:
+        run._libraries.add(library[0])
+        name, path = library
+        run._attach(f"{LIBRARIES}/{name}", path, name=name, mime="text/javascript")
+
+
+def _page_of_plotly(figure: Any) -> str:
+    """A page that loads plotly from the file beside it, else from its usual address, and says so where neither is to be had."""
+    library = library_of(figure)
+    if library is None:
+        return _noted(str(figure.to_html(include_plotlyjs="cdn", full_html=True)), "Plotly", "plotly", "")
+    name = library[0]
+    page = str(figure.to_html(include_plotlyjs=name, full_html=True))
+    begun, found, rest = page.partition(f'src="{name}"></script>')
+    if not found:
+        return page
+    address = f"https://cdn.plot.ly/{name}"
+    remote = f"<script>window.Plotly||document.write('<script src=\"{address}\"><\\/script>')</script>"
+    return _noted(
+        begun + found + remote + rest, "Plotly", "plotly", f" Put {LIBRARIES}/{name} of the run beside this page."
+    )
+
+
+def _noted(page: str, name: str, library: str, more: str) -> str:
+    """A page that says why it is empty when its library could not be loaded."""
+    text = f"This chart is drawn by {library}, which could not be loaded.{more} The run has the chart as JSON, too."
+    note = f'<script>window.{name}||document.body.insertAdjacentHTML("afterbegin","<p>{text}</p>")</script>'
+    begun, end, rest = page.rpartition("</body>")
+    return begun + note + end + rest if end else page + note
 
 
 def _encode_matplotlib(figure: Any) -> tuple[bytes, str, str, dict[str, Any]]:

@@ -67,6 +67,8 @@ class Run(Recording):
         self._created = 0.0
         self._echo = Echo()
         self._children = 0
+        #: Libraries of charts that this run has kept (:mod:`fieldbook.media_figure`).
+        self._libraries: set[str] = set()
         self._beating: threading.Event | None = None
         self._disabled = disabled
         rank, _, world = environment.rank()

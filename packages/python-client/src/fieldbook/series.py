@@ -100,6 +100,7 @@ def _listed(given: Any, argument: str) -> list[Any]:
 def _record(run: Run, objects: list[tuple[str, list[media.Media]]], step: float | None) -> None:
     """Encodes everything, then records it: what cannot be encoded leaves nothing behind."""
     ready: list[tuple[str, float | None, media.Content]] = []
+    libraries: list[tuple[str, str] | None] = []
     for path, several in objects:
         run._writer.check_objects(path)
         at = step
@@ -109,13 +110,21 @@ def _record(run: Run, objects: list[tuple[str, list[media.Media]]], step: float 
             if page is not None:
                 run._writer.check_objects(f"{path}/html")
                 ready.append((f"{path}/html", at, _checked(path, page.content())))
+                libraries.append(one.library if isinstance(one, media.Figure) else None)
     if run._writer.busy():  # a signal handler inside one of our own calls: that call records it when it is done
-        run._writer.later(lambda: _put_all(run, ready))
+        run._writer.later(lambda: _put_all(run, ready, libraries))
     else:
-        _put_all(run, ready)
+        _put_all(run, ready, libraries)
 
 
-def _put_all(run: Run, ready: list[tuple[str, float | None, media.Content]]) -> None:
+def _put_all(
+    run: Run, ready: list[tuple[str, float | None, media.Content]], libraries: list[tuple[str, str] | None]
+) -> None:
+    if libraries:
+        from .media_figure import keep_library
+
+        for library in libraries:
+            keep_library(run, library)
     shared: dict[str, float] = {}
     for path, at, content in ready:
         # Several objects of one call lie at one step, also when nobody said at which.

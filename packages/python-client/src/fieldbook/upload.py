@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from . import media, media_source, model, values
 from .console import warn, warn_once
-from .media_figure import is_figure
+from .media_figure import is_figure, keep_library
 from .media_image import is_pil
 from .media_recognition import recognise
 from .media_table import is_frame
@@ -63,6 +63,8 @@ def upload(
             travel=travel,
             link=link,
         )
+        if isinstance(given, media.Figure):
+            keep_library(run, given.library)
 
 
 def check_travel(travel: Any) -> None:
