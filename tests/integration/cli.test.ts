@@ -213,9 +213,10 @@ describe('commands about runs', () => {
     if (spawnSync('script', ['--version']).status !== 0) return;
     const terminal = script({});
     expect(terminal).toContain('\u001b[2m');
-    const lines = terminal.replace(/\u001b\[\d+m/g, '').split(/\r?\n/);
+    // On a slow machine a progress line was drawn and taken away again where the table begins: lines of their own, too.
+    const lines = terminal.replace(/\u001b\[\d+m/g, '').split(/\r\u001b\[K|\r?\n/);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect(script({ NO_COLOR: '1' })).not.toContain('\u001b');
+    expect(script({ NO_COLOR: '1' })).not.toMatch(/\u001b\[[\d;]*m/);
   });
 
   it('[CLI-15] ends quietly when its reader has seen enough', async () => {

@@ -41,7 +41,8 @@ export function processTerminal(): Terminal {
     interactive: stdout.isTTY === true,
     progress: stderr.isTTY === true && env['TERM'] !== 'dumb',
     colour: forced || (!plain && stdout.isTTY === true),
-    columns: stdout.columns ?? 100,
+    // In a pipe nothing of the answer is cut, but a progress line on stderr is.
+    columns: stdout.columns ?? stderr.columns ?? 100,
     stdinIsTerminal: stdin.isTTY === true,
     readStdin: async () => {
       const chunks: Buffer[] = [];
