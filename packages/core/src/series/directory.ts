@@ -15,6 +15,10 @@ export interface MetricPlace {
 const PLAIN_MAX = 2_048;
 /** A million metrics with long names. */
 const LIST_BYTES_MAX = 64 * 1024 * 1024;
+/** Parsed, a metric takes some 200 bytes, and its text eight at least. */
+const METRICS_MAX = 1_000_000;
+/** Shorter texts hold too few of anything to count. */
+const PLAIN_BYTES = 1024 * 1024;
 
 /** `[path, rows]` in file order, as the text of a Parquet key: JSON, or `gzip:<size>:<base64>` of it where that is shorter. */
 export async function packDirectory(
@@ -30,7 +34,10 @@ export async function packDirectory(
 
 /** Undoes `packDirectory`. Throws `segment_corrupt`, or anything for what is no JSON. */
 export function unpackDirectory(text: string): [path: string, rows: number][] {
-  const list: unknown = JSON.parse(unpacked(text));
+  const json = unpacked(text);
+  if (json.length > PLAIN_BYTES && bracketsOf(json) > METRICS_MAX + 1)
+    throw broken('has a list of metrics that is too long');
+  const list: unknown = JSON.parse(json);
   if (!Array.isArray(list)) throw broken('has a broken list of metrics');
   for (const element of list as unknown[]) {
     const [name, count] = Array.isArray(element) ? (element as unknown[]) : [];
@@ -59,4 +66,17 @@ function unpacked(text: string): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(
     portableGunzip(fromBase64(text.slice(match[0].length)), size),
   );
+}
+
+/** Arrays and objects that begin in a JSON text. */
+function bracketsOf(json: string): number {
+  let count = 0;
+  let quoted = false;
+  for (let at = 0; at < json.length; at++) {
+    const char = json.charCodeAt(at);
+    if (char === 0x22) quoted = !quoted;
+    else if (quoted) at += char === 0x5c ? 1 : 0;
+    else if (char === 0x5b || char === 0x7b) count++;
+  }
+  return count;
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { RunId, WriterId } from '../ids.ts';
 import { ObjectSegment } from '../objects/segment.ts';
 import { portableGunzip } from './compression.ts';
+import { unpackDirectory } from './directory.ts';
 import { buildLevels, Levels } from './levels.ts';
 import type { ParquetFile } from './parquet-reader.ts';
 import { openParquet } from './parquet-reader.ts';
@@ -142,5 +143,21 @@ describe('a segment of a stranger', () => {
     const bytes = fileOf(footer.subarray(0, footer.length - 4));
     const file = { size: bytes.length, read: async (from: number, to: number) => bytes.subarray(from, to) };
     await expect(openParquet(file)).rejects.toMatchObject({ message: expect.stringContaining('too many') as string });
+  });
+
+  it('[SER-4] is refused when its list of metrics would fill the memory', async () => {
+    const fits = [['a"[', 1], ...Array.from({ length: 99_999 }, (_, index) => [`m\\[${index}`, 1])] as [
+      string,
+      number,
+    ][];
+    expect(unpackDirectory(JSON.stringify(fits))).toEqual(fits);
+    const began = performance.now();
+    for (const element of ['{}', '["a",1]', '[]']) {
+      const text = `[${`${element},`.repeat(1_000_001)}${element}]`;
+      expect(() => unpackDirectory(text)).toThrow(
+        expect.objectContaining({ message: expect.stringContaining('too long') as string }),
+      );
+    }
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 });
