@@ -395,3 +395,71 @@ def test_init_is_not_slowed_down(home: Home, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     without = fastest(False, 0.002)
     assert fastest(True, without + 0.02) < without + 0.02
+
+
+def test_how_long_the_exit_waits_can_be_said(home: Home, tmp_path: Path) -> None:
+    """[CAP-2] Of companions that hang, all together are waited for as long as was said, and not at all with 0."""
+    script = """
+import atexit, os, signal, sys, time
+def told(): sys.stderr.write(f"{time.monotonic() - begun:.3f}\\n")
+atexit.register(told)
+import fieldbook
+runs = [fieldbook.init("p", capture=sys.argv[1]) for _ in range(3)]
+pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and b"\\0-I\\0-S\\0" in open(f"/proc/{pid}/cmdline", "rb").read() and f"FIELDBOOK_HOME={os.environ['FIELDBOOK_HOME']}".encode() in open(f"/proc/{pid}/environ", "rb").read()]
+for pid in pids: os.kill(pid, signal.SIGSTOP)
+print(*pids)
+for run in runs: run.finish()
+begun = time.monotonic()
+"""
+    for wait, least, most in (("exit_wait=0", 0.0, 0.9), ("exit_wait=1", 0.9, 1.9)):
+        # Into files: what is stopped holds a pipe open.
+        out, error = tmp_path / "out", tmp_path / "error"
+        with out.open("w") as one, error.open("w") as two:
+            command = [sys.executable, "-c", script, wait]
+            process = subprocess.Popen(command, env=environment(home, CI="1"), stdout=one, stderr=two)
+            try:
+                assert process.wait(30) == 0, error.read_text()
+            finally:
+                process.kill()
+                pids = [int(pid) for pid in out.read_text().split()]
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+        assert pids
+        assert least <= float(error.read_text().splitlines()[-1]) < most, error.read_text()
+
+
+def test_a_program_that_closes_all_descriptors(home: Home, tmp_path: Path) -> None:
+    """[CAP-2] [JRN-12] Files that it opens afterwards are its own, whatever number they get; the run goes on in another file."""
+    script = """
+import os, fieldbook
+run = fieldbook.init("p", capture="system,console")
+run.log({"a": 1})
+os.closerange(3, 1024)
+files = [open(f"{number}.txt", "w+") for number in range(20)]
+for file in files: file.write("mine\\n"); file.flush()
+run.log({"a": 2})
+run._writer._retry_at = 0.0  # as after a second
+run.log({"a": 3})
+run.finish()
+for file in files: file.write("more\\n"); file.close()
+print([open(file.name).read() for file in files] == ["mine\\nmore\\n"] * 20)
+"""
+    done = run_in(tmp_path, home, "-c", script)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    one, other = sorted(Captured(home).journals(None), key=lambda journal: journal.number)
+    assert one.writer == other.writer
+    assert other.of(journal.CLOSE)
+
+
+def test_more_open_files_than_select_takes(home: Home, tmp_path: Path) -> None:
+    """[CAP-2]"""
+    script = """
+import resource, fieldbook
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
+files = [open("/dev/null") for _ in range(1200)]
+fieldbook.init("p").finish()
+"""
+    done = run_in(tmp_path, home, "-c", script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Captured(home).companion

@@ -33,6 +33,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "capture.md"
         ({"console": False, "gpus": False}, EVERYTHING - {"console", "gpus"}),
         ("code,-code,gpus", {"gpus"}),
         ("interval=30", EVERYTHING),
+        ("exit_wait=0", EVERYTHING),
     ],
 )
 def test_the_three_ways_of_saying_it(given: Any, on: set[str]) -> None:
@@ -52,6 +53,9 @@ def test_later_places_hold(tmp_path: Path) -> None:
     assert "console" not in resolve({"console": True}, home, {"FIELDBOOK_CAPTURE": "-console"})
     assert not resolve(True, home, {"FIELDBOOK_CAPTURE": "0"})
     assert resolve({"interval": 5}, home, {}).interval == 5
+    assert resolve({"exit_wait": 5}, home, {}).interval == 3
+    assert resolve({"exit_wait": 5}, home, {}).exit_wait == 5
+    assert resolve({"exit_wait": 5}, home, {"FIELDBOOK_CAPTURE": "-console,exit_wait=0"}).exit_wait == 0
     assert resolve({"interval": 5}, home, {"FIELDBOOK_CAPTURE": "interval=0.5"}).interval == 0.5
 
 
@@ -63,7 +67,7 @@ def test_parts_of_the_code_go_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["nonsense", ["cod"], {"cod": True}, {"interval": 0}, "interval=x", {"console": "no"}, 7]
+    "wrong", ["nonsense", ["cod"], {"cod": True}, {"interval": 0}, "interval=x", "exit_wait=-1", {"console": "no"}, 7]
 )
 def test_mistakes_are_told(wrong: Any, home: Home) -> None:
     with pytest.raises((TypeError, ValueError), match="capture"):

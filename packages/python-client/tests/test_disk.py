@@ -15,6 +15,7 @@ import pytest
 
 import fieldbook
 from fieldbook import background, journal, writer
+from fieldbook.journal_file import JournalFile
 from support import Home, close, points, run_script
 
 root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a small file system")
@@ -425,3 +426,28 @@ def test_heartbeats_where_they_are_asked_for(home: Home, monkeypatch: pytest.Mon
     assert home.only().of(journal.HEARTBEAT)
     assert home.only().records[0].data["heartbeat"] == 0.05
     assert sys.modules["threading"].active_count() >= 1
+
+
+def test_what_a_program_opens_under_our_number_is_left_alone(tmp_path: Path) -> None:
+    """[JRN-12]"""
+    own = tmp_path / "theirs"
+    own.write_bytes(b"x" * 10_000)
+    file = JournalFile(str(tmp_path), "0" * 26, lambda lock: {})
+    file.open_next()
+    number = file.fd
+    with own.open("r+b") as theirs:
+        os.dup2(theirs.fileno(), number)
+    file.cut()
+    assert not file.usable
+    file.fd = number
+    file.steady = False
+    file.recover()
+    file.fd = number
+    file.close()
+    os.fstat(number)
+    os.close(number)
+    assert own.read_bytes() == b"x" * 10_000
+    file.open_next()
+    assert file.usable
+    assert file.number == 1
+    file.close()

@@ -27,6 +27,8 @@ class JournalFile:
         #: META's content, given the kind of lock that the file got.
         self._meta = meta
         self.fd = -1
+        #: Device and inode behind ``fd``: a program that closes all descriptors may open a file of its own under the number.
+        self._identity: tuple[int, int] | None = None
         self.number = -1
         #: Bytes up to the end of the last record that was written whole.
         self.size = 0
@@ -67,7 +69,8 @@ class JournalFile:
             _close_quietly(fd)
             _remove_quietly(path)
             raise
-        last, self.fd = self.fd, fd
+        last, before = self.fd, self._identity
+        self.fd, self._identity = fd, _identity(fd)
         self.number = number
         self.nonce_check = check
         self.size = len(data)
@@ -75,7 +78,7 @@ class JournalFile:
         self.declared = set()
         self.steady = True
         self.broken = False
-        if last >= 0:
+        if last >= 0 and _identity(last) == before:
             _close_quietly(last)
 
     def rotate(self, now: float) -> bool:
@@ -98,7 +101,7 @@ class JournalFile:
 
     def deleted(self) -> bool:
         """True when somebody deleted the file under us."""
-        return os.fstat(self.fd).st_nlink == 0
+        return self._ours() and os.fstat(self.fd).st_nlink == 0
 
     def restore(self) -> None:
         """Writes a deleted file again: its bytes are still there behind the descriptor."""
@@ -122,13 +125,13 @@ class JournalFile:
             _close_quietly(fd)
             _remove_quietly(path)
             raise
-        last, self.fd = self.fd, fd
+        last, self.fd, self._identity = self.fd, fd, _identity(fd)
         _close_quietly(last)
         warn_once("deleted", f"{path} was deleted while the run was recorded; it has been written again.")
 
     def recover(self) -> None:
         """Finds out what an interrupted call has written: whole records are kept, a half one is cut off."""
-        if self.fd >= 0:
+        if self._ours():
             end = os.fstat(self.fd).st_size
             while self.size + 9 <= end:
                 length = int.from_bytes(os.pread(self.fd, 4, self.size), "little")
@@ -143,7 +146,7 @@ class JournalFile:
     def cut(self) -> None:
         """Takes back everything behind the last known record, after a write that failed."""
         try:
-            if self.fd >= 0 and os.fstat(self.fd).st_size > self.size:
+            if self._ours() and os.fstat(self.fd).st_size > self.size:
                 os.ftruncate(self.fd, self.size)
         except OSError:
             self.broken = True
@@ -151,14 +154,40 @@ class JournalFile:
 
     def close(self) -> None:
         """Gives up the file and its lock."""
-        if self.fd >= 0:
+        if self._ours():
             _close_quietly(self.fd)
+        self.fd = -1
+
+    def _ours(self) -> bool:
+        """Whether the descriptor is still the journal's; when not, it is forgotten, and neither cut nor closed."""
+        if self.fd >= 0 and _identity(self.fd) != self._identity:
             self.fd = -1
+        return self.fd >= 0
+
+
+#: Numbers below are the next that a program's own files get, should it close ours.
+_LEAST_FD = 512
 
 
 def _create(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
+    fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        import fcntl
+
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LEAST_FD)
+    except (ImportError, OSError, AttributeError):
+        return fd  # Windows, or a process that may have few open files
+    os.close(fd)
+    return high
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    try:
+        facts = os.fstat(fd)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _write_all(fd: int, data: bytes) -> None:

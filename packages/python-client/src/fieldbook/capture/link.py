@@ -13,16 +13,16 @@ import json
 import os
 import signal
 import sys
+from time import monotonic
 
 from .. import environment
 from ..console import warn, warn_once
+from .switches import EXIT_WAIT_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: In places where everything dies with the training, its exit waits so long for what is still being captured.
-EXIT_WAIT_S = 2.0
 #: A pipe holds 64 KiB unless the machine is short of pipes; one message stays below.
 MESSAGE_BYTES = 60_000
 _SHELL = "/bin/sh"
@@ -42,14 +42,17 @@ class Link:
         self._control = control
         self._done = done
         self._pid = os.getpid()
+        #: A program that closes all descriptors may open others under our numbers.
+        self._pipes = {fd: _identity(fd) for fd in (control, done)}
         self._said = b""
+        self.exit_wait = EXIT_WAIT_S
         #: Lines that a person should see, not yet shown.
         self.notices: list[str] = []
         self.ended = False
 
     def send(self, message: dict[str, Any]) -> bool:
         """One message; False when the companion is gone or does not read."""
-        if self._control < 0 or self._pid != os.getpid():
+        if not self._ours(self._control) or self._pid != os.getpid():
             return False
         data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         try:
@@ -72,13 +75,16 @@ class Link:
         """Reads what the companion said, waiting so long at most; True when it has ended."""
         import select
 
-        while not self.ended and self._done >= 0:
+        until = monotonic() + seconds
+        while not self.ended and self._ours(self._done):
             try:
-                ready, _, _ = select.select([self._done], [], [], seconds)
-                if not ready:
+                # select.select takes no descriptor beyond 1023, and trainings have many open.
+                poll = select.poll()
+                poll.register(self._done, select.POLLIN)
+                if not poll.poll(max(0.0, until - monotonic()) * 1000.0):
                     break
                 piece = os.read(self._done, 4096)
-            except (OSError, ValueError):
+            except OSError:
                 piece = b""
             self._said += piece
             if not piece:
@@ -97,17 +103,23 @@ class Link:
         self._close_control()
         self._close_done()
 
+    def _ours(self, fd: int) -> bool:
+        return fd >= 0 and _identity(fd) == self._pipes.get(fd)
+
     def _close_control(self) -> None:
         control, self._control = self._control, -1
-        _close(control)
+        if self._ours(control):
+            _close(control)
 
     def _close_done(self) -> None:
         done, self._done = self._done, -1
-        _close(done)
+        if self._ours(done):
+            _close(done)
 
 
-def start(message: dict[str, Any]) -> Link | None:
-    """A companion that has been told ``message``; None, and one warning, when there cannot be one."""
+def start(message: dict[str, Any], exit_wait: float = EXIT_WAIT_S) -> Link | None:
+    """A companion that has been told ``message``; None, and one warning, when there cannot be one. Where everything dies with the
+    training, its exit waits ``exit_wait`` seconds at most for what is still being captured."""
     python = interpreter()
     if python is None:
         warn_once(
@@ -116,13 +128,15 @@ def start(message: dict[str, Any]) -> Link | None:
         )
         return None
     try:
-        return _start(python, message)
+        link = _start(python, message)
     except (OSError, ValueError, NotImplementedError) as error:
         warn_once(
             "companion",
             f"code, environment and system metrics are not captured: the process for it did not start: {error}",
         )
         return None
+    link.exit_wait = exit_wait
+    return link
 
 
 def interpreter() -> str | None:
@@ -188,10 +202,13 @@ def _reap(pid: int) -> None:
 
 
 def wait() -> None:
-    """At the exit of the process: shows what was not shown, and waits where nothing outlives this process."""
+    """At the exit of the process: shows what was not shown, and waits where nothing outlives this process: for all companions
+    together as long as the most patient of its runs says."""
+    dies = dies_with_us()
+    begun = monotonic()
     for link in _links:
         if link._pid == os.getpid():
-            link.look(EXIT_WAIT_S if dies_with_us() else 0.0)
+            link.look(max(0.0, begun + link.exit_wait - monotonic()) if dies else 0.0)
             show(link)
 
 
@@ -217,6 +234,14 @@ def _in_child() -> None:
     for link in _links:
         link.forget()
     _links.clear()
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    try:
+        facts = os.fstat(fd)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _close(fd: int) -> None:

@@ -48,7 +48,7 @@ class Session:
         elif first:
             tell_command(run)
         if self._wants_companion() and not self._share():
-            self.link = link.start(self._message())
+            self.link = link.start(self._message(), on.exit_wait)
         if first and "console" in on:
             self.console = console.start(run)
 
@@ -227,7 +227,7 @@ def begin(run: Run, options: Any) -> None:
     switches = resolve(options, _home(run))
     recorded = environment.recorded(run.id)
     if recorded:
-        switches = Switches(switches.on - recorded, switches.interval)
+        switches = switches.without(recorded)
     if not switches:
         return
     session = _sessions[id(run)] = Session(run, switches)

@@ -4,7 +4,7 @@ Three places are asked, later ones hold: ``"capture"`` in ``$FIELDBOOK_HOME/conf
 ``FIELDBOOK_CAPTURE``. Whoever starts a program has the last word over whoever wrote it. Each may be
 
 * a boolean: everything, or nothing (in the variable ``1`` and ``0``);
-* names, ``"code,console"``: only these; ``"-console,-packages"``: all but these; ``interval=30`` among them;
+* names, ``"code,console"``: only these; ``"-console,-packages"``: all but these; ``interval=30`` and ``exit_wait=0`` among them;
 * a mapping, ``{"console": False, "interval": 30}``.
 """
 
@@ -47,16 +47,22 @@ _NO = frozenset(("0", "off", "false", "no", "none"))
 #: Seconds between samples of the system. A tenth of a second is a benchmark, a day is never.
 INTERVAL_S = 10.0
 INTERVALS_S = (0.1, 86_400.0)
+#: Seconds that the exit of a process waits at most for captures under way, where everything ends with it.
+EXIT_WAIT_S = 2.0
+EXIT_WAITS_S = (0.0, 600.0)
 
 
 class Switches:
     """The parts that are on; ``"code" in switches``."""
 
-    __slots__ = ("interval", "on")
+    __slots__ = ("exit_wait", "interval", "on")
 
-    def __init__(self, on: Iterable[str] = SWITCHES, interval: float = INTERVAL_S) -> None:
+    def __init__(
+        self, on: Iterable[str] = SWITCHES, interval: float = INTERVAL_S, exit_wait: float = EXIT_WAIT_S
+    ) -> None:
         self.on = frozenset(name for name in on if name in SWITCHES)
         self.interval = interval
+        self.exit_wait = exit_wait
 
     def __contains__(self, name: str) -> bool:
         return name in self.on and _UNDER.get(name, name) in self.on
@@ -65,7 +71,7 @@ class Switches:
         return bool(self.on)
 
     def __repr__(self) -> str:
-        return f"Switches({sorted(self.on)}, interval={self.interval})"
+        return f"Switches({sorted(self.on)}, interval={self.interval}, exit_wait={self.exit_wait})"
 
     @property
     def slow(self) -> bool:
@@ -74,7 +80,14 @@ class Switches:
 
     def only(self, *names: str) -> Switches:
         """Of the parts that are on, these."""
-        return Switches(self.on & set(names), self.interval)
+        return self._with(self.on & set(names))
+
+    def without(self, names: Iterable[str]) -> Switches:
+        """All that are on but these."""
+        return self._with(self.on - set(names))
+
+    def _with(self, on: Iterable[str]) -> Switches:
+        return Switches(on, self.interval, self.exit_wait)
 
     def to_json(self) -> dict[str, Any]:
         """What another process is told."""
@@ -125,17 +138,17 @@ def _apply(switches: Switches, said: Any, source: str) -> Switches:
     if isinstance(said, Switches):
         return said
     if isinstance(said, bool):
-        return Switches(SWITCHES if said else (), switches.interval)
+        return switches._with(SWITCHES if said else ())
     if isinstance(said, Mapping):
-        on, interval = set(switches.on), switches.interval
+        on, numbers = set(switches.on), {}
         for name, value in said.items():
-            if name == "interval":
-                interval = _interval(value, source)
+            if name in _NUMBERS:
+                numbers[name] = _number(name, value, source)
             elif _known(name, source):
                 if not isinstance(value, bool):
                     raise TypeError(f"{source}[{name!r}] must be True or False, not {type(value).__name__}")
                 (on.add if value else on.discard)(name)
-        return Switches(on, interval)
+        return _numbered(switches._with(on), numbers)
     if isinstance(said, str):
         said = said.split(",")
     if not isinstance(said, Iterable):
@@ -146,33 +159,44 @@ def _apply(switches: Switches, said: Any, source: str) -> Switches:
 def _named(switches: Switches, words: list[str], source: str) -> Switches:
     words = [word for word in words if word]
     if len(words) == 1 and words[0].lower() in _YES | _NO:
-        return Switches(SWITCHES if words[0].lower() in _YES else (), switches.interval)
-    interval = switches.interval
+        return switches._with(SWITCHES if words[0].lower() in _YES else ())
+    numbers: dict[str, float] = {}
     names: list[str] = []
     for word in words:
         key, equals, value = word.partition("=")
-        if equals and key == "interval":
-            interval = _interval(value, source)
+        if equals and key in _NUMBERS:
+            numbers[key] = _number(key, value, source)
         elif _known(word.lstrip("+-"), source):
             names.append(word)
     plain = {name for name in names if name[0] not in "+-"}
     on = plain if plain else set(switches.on)
     on |= {name[1:] for name in names if name[0] == "+"}
     on -= {name[1:] for name in names if name[0] == "-"}
-    return Switches(on, interval)
+    return _numbered(switches._with(on), numbers)
 
 
 def _known(name: Any, source: str) -> bool:
     if name in SWITCHES:
         return True
-    raise ValueError(f"{source} names {str(name)[:40]!r}, which is not one of {', '.join(SWITCHES)}, interval")
+    raise ValueError(f"{source} names {str(name)[:40]!r}, which is not one of {', '.join([*SWITCHES, *_NUMBERS])}")
 
 
-def _interval(value: Any, source: str) -> float:
+#: What takes a number of seconds, and within which bounds.
+_NUMBERS: Mapping[str, tuple[float, float]] = {"interval": INTERVALS_S, "exit_wait": EXIT_WAITS_S}
+
+
+def _numbered(switches: Switches, numbers: Mapping[str, float]) -> Switches:
+    return Switches(
+        switches.on, numbers.get("interval", switches.interval), numbers.get("exit_wait", switches.exit_wait)
+    )
+
+
+def _number(name: str, value: Any, source: str) -> float:
     try:
         seconds = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{source}: interval must be seconds, not {value!r}") from None
-    if not INTERVALS_S[0] <= seconds <= INTERVALS_S[1]:
-        raise ValueError(f"{source}: interval must be {INTERVALS_S[0]} to {INTERVALS_S[1]:.0f} seconds, not {seconds}")
+        raise TypeError(f"{source}: {name} must be seconds, not {value!r}") from None
+    least, most = _NUMBERS[name]
+    if not least <= seconds <= most:
+        raise ValueError(f"{source}: {name} must be {least:g} to {most:.0f} seconds, not {seconds}")
     return seconds
