@@ -39,6 +39,12 @@ def script(tmp_path: Path, text: str) -> str:
     return f"{sys.executable} -u {path}"
 
 
+def begun(home: Home, runs: int) -> bool:
+    """Whether so many journals are there, each with its header."""
+    files = home.files()
+    return len(files) == runs and all(path.stat().st_size > journal.HEADER_SIZE for path in files)
+
+
 def test_it_is_a_terminal(shell: Terminal, home: Home, tmp_path: Path) -> None:
     """[RUN-2] With the size and settings of the user's, keys that are read one by one, and a console that is recorded. [RUN-8]"""
     ask = script(
@@ -130,9 +136,24 @@ def test_a_pipe_behind_it(shell: Terminal, home: Home, tmp_path: Path) -> None:
     shell.says("heard words")
     shell.says("codes=0 0")
     shell.type(f"$FB -- {ask} 2>&1 | cat; echo\n")
-    until(lambda: len(home.files()) == 2 and "False" in str(console(home.journals()[-1])), "the second run")
+    until(lambda: begun(home, 2) and "False" in str(console(home.journals()[-1])), "the second run")
     shell.type("\x03")
     shell.says("KeyboardInterrupt")
+
+
+def test_a_terminal_of_no_session_of_ours(shell: Terminal, tmp_path: Path) -> None:
+    """[RUN-2] As a supervisor or a setsid hands it on: there are no jobs there, so what is typed is the command's."""
+    if shutil.which("setsid") is None:
+        pytest.skip("there is no setsid")
+    ask = script(tmp_path, "print('heard', input('name? '))\nprint('again', input('more? '))\n")
+    shell.type(f"setsid -w $FB -- {ask}; echo code=$?\n")
+    shell.says("name? ")
+    shell.type("words\n")
+    shell.says("heard words")
+    shell.says("more? ")
+    shell.type("\x03")
+    shell.says("KeyboardInterrupt")
+    shell.says("code=130")
 
 
 def test_an_editor(shell: Terminal, tmp_path: Path) -> None:
@@ -157,6 +178,7 @@ def test_kill_9_gives_the_terminal_back(shell: Terminal, home: Home, tmp_path: P
     )
     shell.type(f"$FB -- {wait}\n")
     said = shell.says(" x")
+    until(lambda: begun(home, 1), "the journal")
     os.kill(int(said.rpartition("launcher ")[2].split()[0]), 9)
     shell.says("the recording was killed")
     shell.type("echo shell=$((40 + 2))\n")

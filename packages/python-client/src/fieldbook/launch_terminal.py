@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -51,11 +52,11 @@ def own_newlines(fd: int) -> None:
 
 
 def in_foreground(fd: int) -> bool:
-    """Whether this process may read the terminal: a background job must not."""
+    """Whether this process may read the terminal: a background job must not. One that controls no session has no jobs."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno == errno.ENOTTY and is_terminal(fd)
 
 
 def restore(fd: int, settings: list[Any]) -> None:
