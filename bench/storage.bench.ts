@@ -60,6 +60,7 @@ const bench: Bench = {
 function notes(system: string, figure: string, points: number): { note?: string } {
   if (system.startsWith('floor')) return { note: 'values alone, no step, no time' };
   if (figure !== FIGURE) return {};
+  if (system.endsWith('journal')) return { note: 'one metric a record, until the agent has sealed it' };
   return { note: `${points} points with step, time and ordinal, coarse levels included` };
 }
 
