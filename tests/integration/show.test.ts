@@ -14,6 +14,7 @@ import argparse, sys, fieldbook
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float, default=0.1)
 parser.add_argument("--config")
+parser.add_argument("--also")
 options = parser.parse_args()
 run = fieldbook.init("showcase", name="the one \\x1b[2J", notes="first line\\n\\nsecond line")
 run["data/train"].track_files("data")
@@ -89,7 +90,12 @@ describe('fieldbook show', () => {
     commit = git('rev-parse', 'HEAD');
     writeFileSync(join(folder, 'train.py'), `${TRAIN}\n# changed\n`);
     writeFileSync(join(folder, 'extra.py'), 'more = True\n');
-    const { command, args, env } = training('train.py', '--lr', '0.2', '--config', 'conf.yaml');
+    writeFileSync(join(folder, 'api_key.txt'), 'k3y');
+    writeFileSync(join(folder, 'logins.json'), '{"auths": {"https://hub": {"auth": "l0gin"}}}\n');
+    const { command, args, env } = training(
+      'train.py',
+      ...['--lr', '0.2', '--config', 'conf.yaml', '--also', 'logins.json'],
+    );
     const trained = spawnSync(command, args, { env: { ...process.env, ...env }, encoding: 'utf8' });
     if (trained.status !== 0) throw new Error(`the training failed:\n${trained.stdout}${trained.stderr}`);
     // The companion may still be writing down what it found.
@@ -126,10 +132,11 @@ describe('fieldbook show', () => {
       for (const pattern of patterns) expect(parts.get(title), title).toMatch(pattern);
     };
     says('Code', new RegExp(`commit +${commit}`), /message +the first training/, /branch +main/, /train\.py/);
+    says('Code', /not kept +2 untracked files \(may hold secrets\)/);
     says('Code', /remote origin +https:\/\/example\.org\/nets\.git/);
-    says('Command', /train\.py --lr 0\.2 --config conf\.yaml/, /given: config, lr/);
+    says('Command', /train\.py --lr 0\.2 --config conf\.yaml --also logins\.json/, /given: also, config, lr/);
     says('Parameters', /lr +0\.5 {2}\(edited by Ada, .*; the script said 0\.2\)/);
-    says('Configuration files', /conf\/width +64/);
+    says('Configuration files', /conf\/width +64/, /\(logins\.json\) +not taken: may hold secrets/);
     says('Data versions', /data\/train +data:sha256:[0-9a-f]{64} {2}1 file, 12 B/);
     says('Attributes', /verdict +diverged {2}\(edited by Ada, .*; the script said nothing\)/);
     says('Metrics', /train\/loss +0\.016667 +0\.016667 +1 +59 +60/);
@@ -145,11 +152,11 @@ describe('fieldbook show', () => {
     expect(parts.get('Attributes')).not.toMatch(/params|config|data:sha256/);
     expect([...parts.keys()].slice(0, 2)).toEqual(['the one  [2J', 'Code']);
     expect(text).toContain('Notes\nfirst line\n\nsecond line\n');
-    expect(text).not.toMatch(/[\u001b\u0007]|hunter2/);
+    expect(text).not.toMatch(/[\u001b\u0007]|hunter2|k3y|l0gin/);
   });
 
   it('[CLI-42] warns before all else about the code that the code is not what is committed', async () => {
-    const warning = `DIRTY: not what is committed as ${commit.slice(0, 12)} (1 changed file, 1 untracked file)`;
+    const warning = `DIRTY: not what is committed as ${commit.slice(0, 12)} (1 changed file, 3 untracked files)`;
     expect((await show('--section', 'code')).split('\n')[0]).toBe(warning);
     const coloured = await fieldbook(home, ['show', run], { env: { FORCE_COLOR: '1' } });
     expect(coloured.stdout).toContain(`\u001b[33m${warning}\u001b[39m\n`);
@@ -160,7 +167,7 @@ describe('fieldbook show', () => {
   it('[CLI-43] shows chosen sections, whole, and gives any of them as JSON', async () => {
     expect(await show('--section', 'metrics')).toMatch(/^METRIC.*\ntrain\/loss.*\n$/);
     expect(await show('--section', 'gpus', 'params')).toMatch(
-      /^GPUs\n(nothing|driver)[\s\S]*\nParameters\nconfig +conf\.yaml\nlr /,
+      /^GPUs\n(nothing|driver)[\s\S]*\nParameters\nalso +logins\.json\nconfig +conf\.yaml\nlr /,
     );
     const everything =
       'summary conflicts code command params config data attributes metrics objects files environment machine gpus launcher variables system console family writers traceback notes history'.split(

@@ -71,7 +71,18 @@ function gitLines(data: Captured['data']): Lines {
     ...listOf(data['notes']).map((note) => ['note', said(note)] as const),
     ...(data['dirty'] === true ? names.slice(0, FILES_SHOWN) : []),
     ['', data['dirty'] === true && left > 0 ? `… and ${left} more` : null],
+    ['not kept', leftOut(data['untracked_left_out'], 'untracked ')],
   ];
+}
+
+/** How many files were not taken, by reason. */
+function leftOut(value: unknown, kind = ''): string | null {
+  return words(
+    ...Object.entries(objectOf(value)).map(([reason, count]) => {
+      const files = numberOf(count);
+      return files === null ? null : `${plural(files, `${kind}file`)} (${reason})`;
+    }),
+  );
 }
 
 /** What was kept of the sources besides git, and when nothing says more, what the process itself knew of its commit. */
@@ -81,7 +92,7 @@ function sourceLines(run: RunDetailShape): Lines {
     const kept = numberOf(data['files']);
     lines.push(['entry point', said(data['entry'])]);
     lines.push(['kept', kept === null || kept === 0 ? null : `${plural(kept, 'source file')}, under source/`]);
-    lines.push(['left out', said(data['left_out'])]);
+    lines.push(['left out', leftOut(data['left_out'])]);
     lines.push(['note', said(data['notes'])]);
   }
   if (capturesOf(run, 'git').length === 0) {

@@ -5,7 +5,7 @@ import type { Float, MetricShape } from '../shapes.ts';
 import { facts, table } from '../table.ts';
 import { oneLine } from '../width.ts';
 import type { Section, Shown } from './section.ts';
-import { attributeText } from './section.ts';
+import { attributeText, capturesOf, objectOf, said } from './section.ts';
 
 /** Lists longer than this are cut where everything is shown; the section by itself has all. */
 const LINES = 40;
@@ -62,9 +62,22 @@ const isConfig = (path: string): boolean => path.startsWith('config/');
 const isData = (_: string, value: unknown): boolean => dataDigestOf(value) !== undefined;
 
 export const paramsSection = attributesOf('params', 'Parameters', isParameter, (path) => path.slice('params/'.length));
-export const configSection = attributesOf('config', 'Configuration files', isConfig, (path) =>
+const configAttributes = attributesOf('config', 'Configuration files', isConfig, (path) =>
   path.slice('config/'.length),
 );
+export const configSection: Section = {
+  ...configAttributes,
+  print: (shown, cli) => {
+    const notes = capturesOf(shown.run, 'config').flatMap(({ data }) => Object.entries(objectOf(data['notes'])));
+    return (
+      configAttributes.print(shown, cli) +
+      facts(
+        cli.terminal,
+        notes.map(([file, note]) => [`(${file})`, said(note)] as const),
+      )
+    );
+  },
+};
 export const attributesSection = attributesOf(
   'attributes',
   'Attributes',
