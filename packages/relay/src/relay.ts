@@ -5,6 +5,7 @@ import { HybridClock, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { createApi } from '@fieldbook/core/api';
 import { Workspace } from '@fieldbook/core/documents';
 import { Author } from '@fieldbook/core/fold';
+import { PurgedRuns } from '@fieldbook/core/ingest';
 import { Library } from '@fieldbook/core/library';
 import { openReplica } from '@fieldbook/core/replica';
 import { PeerMemories, ReplicationServer } from '@fieldbook/core/replication';
@@ -59,6 +60,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const blobs = openBlobs(data.blobs);
   const workspace = { id: await workspaceOf(replica), name: await workspaceName(replica) };
   const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
+  const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true });
+  purged.resume();
   const presence = new Presence(clock);
   const sync = new RelaySync(replica);
   const replication = new ReplicationServer({
@@ -105,6 +108,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     sync.close();
     api.close();
     await served;
+    await purged.close();
     library.close();
     await replica.flush();
     await replica.close();
@@ -122,6 +126,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
         extra: {},
       });
     });
+    void purged.scanAll();
     const port = await listen(server, options.port, options.host);
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
     const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;

@@ -88,6 +88,7 @@ it('[FIL-14] a process that ends while it removes them leaves the rest to the ne
   let removed = 0;
   const dying = {
     read: blobs.read.bind(blobs),
+    stat: blobs.stat.bind(blobs),
     removal: () => ({
       ...blobs.removal(),
       remove: async (digest: BlobDigest) => {
@@ -127,6 +128,7 @@ it('[FIL-15] a purge leaves what somebody stores while it looks at what others n
   // After the look at the other runs, of which none names it, and before the first removal.
   const storing = {
     read: blobs.read.bind(blobs),
+    stat: blobs.stat.bind(blobs),
     removal: () => {
       const removal = blobs.removal();
       let stored: Promise<unknown> | undefined;

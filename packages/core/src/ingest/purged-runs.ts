@@ -25,7 +25,7 @@ const PURGING_PREFIX = 'purging/';
  */
 export class PurgedRuns {
   readonly #replica: Replica;
-  readonly #blobs: Pick<BlobStore, 'read' | 'removal'>;
+  readonly #blobs: Pick<BlobStore, 'read' | 'stat' | 'removal'>;
   readonly #log: Log | undefined;
   readonly #projects = new Map<ProjectId, ProjectPurges>();
   readonly #runs = new Set<RunId>();
@@ -33,7 +33,19 @@ export class PurgedRuns {
   #sweeping: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(replica: Replica, blobs: Pick<BlobStore, 'read' | 'removal'>, log?: Log) {
+  readonly #keepDocuments: boolean;
+
+  /**
+   * `keepDocuments`: take blobs only and leave emptying to the machines that ingest. A relay that emptied a document would send that to
+   * machines which have not looked yet what blobs it names.
+   */
+  constructor(
+    replica: Replica,
+    blobs: Pick<BlobStore, 'read' | 'stat' | 'removal'>,
+    log?: Log,
+    { keepDocuments = false }: { keepDocuments?: boolean } = {},
+  ) {
+    this.#keepDocuments = keepDocuments;
     this.#replica = replica;
     this.#blobs = blobs;
     this.#log = log;
@@ -45,6 +57,20 @@ export class PurgedRuns {
     const purges = await this.#project(project);
     await this.#scan(purges);
     return purges.runs.has(run);
+  }
+
+  /** Looks at the books of every project, for who takes nothing in and would not ask. Never rejects. */
+  async scanAll(): Promise<void> {
+    try {
+      const projects = new Set<ProjectId>();
+      for await (const { name } of this.#replica.list('book/')) {
+        const parsed = parseDocumentName(name);
+        if (parsed.kind === 'book') projects.add(parsed.project);
+      }
+      for (const project of projects) if (!this.#closed) await this.#scan(await this.#project(project));
+    } catch (error) {
+      this.#log?.warn('purges_unread', { error: String(error) });
+    }
   }
 
   /** Resolves when everything purged so far is swept up. */
@@ -171,15 +197,22 @@ export class PurgedRuns {
       });
       for (const digest of blobs ?? []) digests.add(digest);
     }
-    if (digests.size > own.size) {
+    if (this.#keepDocuments) {
+      for (const digest of digests) if ((await this.#blobs.stat(digest)) === undefined) digests.delete(digest);
+      if (digests.size === 0) return;
+    }
+    if ([...digests].some((digest) => !own.has(digest))) {
       const named = await namedElsewhere(this.#replica, this.#blobs, digests, name);
       for (const digest of named) digests.delete(digest);
     }
     // The list is durable with the emptying: whatever ends us now, the next one removes what nobody names any more.
     const mark = `${PURGING_PREFIX}${run}`;
-    await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(), [
-      { type: 'put', key: utf8(`x/${mark}`), value: packDigests([...digests]) },
-    ]);
+    const value = packDigests([...digests]);
+    if (this.#keepDocuments) await this.#replica.putPrivate([[mark, value]]);
+    else {
+      const put = { type: 'put', key: utf8(`x/${mark}`), value } as const;
+      await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(), [put]);
+    }
     await this.#remove(removal, mark, digests);
   }
 
