@@ -9,6 +9,7 @@ import os
 import re
 import struct
 import sys
+import warnings
 import wave
 import zlib
 from pathlib import Path
@@ -261,6 +262,37 @@ def test_histograms(home: Home, data: Any, edges: Any, counts: Any, left_out: An
     row, _ = recorded(home, fieldbook.Histogram(data, bins=4))
     assert row["data"] == {"edges": edges, "counts": counts}
     assert row.get("meta", {}).get("nonfinite") == left_out
+
+
+@pytest.mark.parametrize("kind", [list, numpy.array, lambda values: numpy.array(values, numpy.float32)])
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        ([1e308, -1e308, 0.5e308], [1, 0, 0, 2]),
+        ([sys.float_info.max] * 2, None),
+        ([-sys.float_info.max] * 2, None),
+        ([3.4e38, -3.4e38, -3.3e38, 0.0], [2, 0, 1, 1]),
+        ([5e-324, 0.0], None),
+        ([1e-40, 0.0, 1e-45], None),
+        ([math.nan, math.inf], [0, 0, 0, 0]),
+        ([], [0, 0, 0, 0]),
+    ],
+)
+def test_histograms_of_diverged_and_vanished_values(
+    kind: Any, values: list[float], counts: list[float] | None, home: Home
+) -> None:
+    """[CLT-11] A gradient that explodes does not end the training that logs it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of what float32 does not hold
+        given = kind(values)
+    histogram = fieldbook.Histogram(given, bins=4)
+    finite = [value for value in (given.tolist() if kind is not list else values) if math.isfinite(value)]
+    assert sum(histogram.counts) == len(finite)
+    assert all(map(math.isfinite, histogram.edges))
+    assert histogram.edges == sorted(set(histogram.edges))
+    assert all(histogram.edges[0] <= value <= histogram.edges[-1] for value in finite)
+    if counts is not None and len(finite) == sum(counts):
+        assert histogram.counts == counts
 
 
 def test_histograms_agree_with_numpy(home: Home) -> None:

@@ -56,9 +56,10 @@ def histogram_of(data: Any, bins: int) -> tuple[list[float], list[float], int]:
     finite = [number for number in numbers if math.isfinite(number)]
     low, high = _range(min(finite, default=0.0), max(finite, default=1.0))
     counts = [0] * bins
-    scale = bins / (high - low)
+    # Halves, because the whole range of diverged values may be more than a float holds.
+    start, scale = low / 2, bins / (high / 2 - low / 2)
     for number in finite:
-        counts[min(int((number - low) * scale), bins - 1)] += 1
+        counts[min(int((number / 2 - start) * scale), bins - 1)] += 1
     return _edges(low, high, bins), [float(count) for count in counts], len(numbers) - len(finite)
 
 
@@ -72,16 +73,26 @@ def _histogram_of_array(array: Any, bins: int) -> tuple[list[float], list[float]
     else:
         finite = flat.astype("float64") if flat.dtype.kind == "b" else flat
     low, high = _range(float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    counts, _ = numpy.histogram(finite, bins=bins, range=(low, high))
+    if high - low > _WIDE:
+        counts, _ = numpy.histogram(finite.astype("float64") / 2, bins=bins, range=(low / 2, high / 2))
+    else:
+        counts, _ = numpy.histogram(finite, bins=bins, range=(low, high))
     return _edges(low, high, bins), [float(count) for count in counts], int(flat.size - finite.size)
 
 
 def _range(low: float, high: float) -> tuple[float, float]:
     """Wide enough for rising edges, as numpy does it for values that are all equal."""
-    if high - low <= abs(high) * 1e-12:
-        return low - max(0.5, abs(low) * 1e-6), high + max(0.5, abs(high) * 1e-6)
+    if high - low <= max(abs(high) * 1e-12, 1e-300):
+        below, above = low - max(0.5, abs(low) * 1e-6), high + max(0.5, abs(high) * 1e-6)
+        return below if math.isfinite(below) else low, above if math.isfinite(above) else high
     return low, high
 
 
+#: A wider range overflows while values of float32 are counted into it.
+_WIDE = 1e38
+
+
 def _edges(low: float, high: float, bins: int) -> list[float]:
+    if high - low > _WIDE:
+        return [(low / 2 + (high / 2 - low / 2) * (index / bins)) * 2 for index in range(bins)] + [high]
     return [low + (high - low) * index / bins for index in range(bins)] + [high]
