@@ -252,6 +252,47 @@ def test_watch_follows_what_others_write(home: Home, tmp_path: Path) -> None:
     process.communicate(timeout=60)
 
 
+TRAINING = """
+import os, time
+import numpy
+from tensorboardX import SummaryWriter
+writer = SummaryWriter("runs/one")
+for step in range(200):
+    writer.add_scalar("train/loss", 1 / (step + 1), step)
+writer.add_text("note", "*hello*", 3)
+writer.add_histogram("weights", numpy.arange(100.0), 4)
+writer.add_image("picture", numpy.zeros((3, 8, 8), dtype=numpy.uint8), 5)
+print("written", flush=True)
+while not os.path.exists("gate"):  # a flush does not wait for the queue behind which it writes
+    writer.flush()
+    time.sleep(0.05)
+writer.add_hparams({"lr": 0.1}, {"score": 0.5})
+writer.add_scalar("train/loss", 7.0, 200)
+writer.close()
+"""
+
+
+def test_a_training_is_followed_live(home: Home, tmp_path: Path) -> None:
+    """[TBD-4] What tensorboardX writes is in the journal while the command still runs, and the rest when it has ended."""
+    (tmp_path / "train.py").write_text(TRAINING)
+    process = begin(home, "-p", "x", "--no-capture", "--", sys.executable, "train.py", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    until(
+        lambda: {data["kind"] for data in home.only().of(journal.OBJECT)} >= {"text", "histogram", "image"}, "objects"
+    )
+    assert len(points(home.only())) == 200
+    (tmp_path / "gate").touch()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    run = home.only()
+    losses = [point for point in points(run) if point[0] == "train/loss"]
+    assert [step for _, step, _ in losses] == list(range(201))
+    assert losses[-1][2] == 7.0
+    assert attributes(run)["params/lr"] == 0.1
+    assert "score" in {path.rpartition("/")[2] for path, _, _ in points(run)}
+
+
 @pytest.mark.parametrize("library", ["torch", "tensorboardX"])
 def test_import(home: Home, tmp_path: Path, library: str, capsys: pytest.CaptureFixture[str]) -> None:
     """[TBD-5] A folder is a run with points, objects and hyper-parameters; again adds nothing, and more adds what is more."""
