@@ -24,7 +24,8 @@ class Home:
         return sorted((self.path / "journals").glob("*/*/*.fbj"))
 
     def journals(self) -> list[Journal]:
-        return [journal_reader.read(file.read_bytes()) for file in self.files()]
+        """All that have begun: a file without a byte is just being created."""
+        return [journal_reader.read(data) for data in (file.read_bytes() for file in self.files()) if data]
 
     def only(self) -> Journal:
         """The journal of the only writer, which has not rotated."""

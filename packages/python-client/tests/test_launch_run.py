@@ -222,7 +222,7 @@ def test_a_reader_that_stops_early(home: Home) -> None:
         f"{' '.join(LAUNCHER)} -p x -- yes | head -n 2", shell=True, env=environ(home), cwd=home.path.parent, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
     assert (said.stdout, said.stderr) == ("y\ny\n", "")
-    end = until(lambda: home.files() and close(home.only()), "the end of the run")
+    end = until(lambda: home.journals() and close(home.only()), "the end of the run")
     assert end["signal"] == 13
 
 
@@ -255,7 +255,7 @@ def test_kill_9_of_the_launcher(home: Home, tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "one\n"
-    until(lambda: home.files() and console(home.only()).get(1) == "one", "the first line in the journal")
+    until(lambda: home.journals() and console(home.only()).get(1) == "one", "the first line in the journal")
     process.kill()
     process.wait()
     gate.touch()
