@@ -97,6 +97,26 @@ def test_a_run_on_gpus(home: Home, tmp_path: Path, library: str) -> None:
     ]
 
 
+def test_a_run_on_several_gpus(home: Home, tmp_path: Path, library: str) -> None:
+    """[CAP-10] Each has its own metrics; what one of them does not say is not recorded of it."""
+    script = "import fieldbook\nrun = fieldbook.init('p')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment(home, FIELDBOOK_NVML=library),
+        timeout=60,
+        check=True,
+    )
+    assert done.returncode == 0
+    found = Captured(home)
+    metrics = {path: value for path, _, value, *_ in found.companion.points() if path.startswith("sys/gpu/")}
+    assert metrics["sys/gpu/0/memory_bytes"] == 21474836480
+    assert metrics["sys/gpu/1/memory_bytes"] == 2 * 21474836480
+    assert "sys/gpu/0/utilisation_percent" in metrics
+    assert "sys/gpu/1/utilisation_percent" not in metrics
+    assert [device["index"] for device in found.sections()["gpus"]["devices"]] == [0, 1]
+
+
 def test_absent_gpus_load_and_start_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """[CAP-10]"""
     monkeypatch.setattr(gpus, "_DEVICES", ("/nowhere",))
