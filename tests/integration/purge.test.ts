@@ -24,14 +24,14 @@ async function stored(agent: Agent, run: string, count: number): Promise<void> {
   }, soon);
 }
 
-it('[FIL-14] a purge takes the blobs of a run from the relay, too, and leaves those of other runs', async () => {
+it('[FIL-14] a purge takes the blobs of a run from the relay, too, also when the relay was down, and leaves those of other runs', async () => {
   const relay = await new Relay().up();
   const home = emptyFolder('purge');
   const agent = await startAgent(home);
   const joined = await fieldbook(home, ['join', relay.url, '-t', await relay.token('member', 'x')]);
   expect(joined.code, joined.stderr).toBe(0);
   const shared = bytesOf(9 * MiB, 1);
-  for (const [index, run] of ['stays', 'gone'].entries()) {
+  for (const [index, run] of ['stays', 'gone', 'later'].entries()) {
     const script = new Script(home, 'p', run);
     script.upload(shared, { path: 'shared' });
     script.upload(bytesOf(9 * MiB, 2 + index), { path: 'own' });
@@ -46,7 +46,7 @@ it('[FIL-14] a purge takes the blobs of a run from the relay, too, and leaves th
   await synced();
   const all = held(relay.data);
   // Of each run two chunks, their list and its points; of what they share two chunks and a list.
-  expect(all.size).toBeGreaterThanOrEqual(2 * 4 + 3);
+  expect(all.size).toBeGreaterThanOrEqual(3 * 4 + 3);
 
   const purge = async (run: string): Promise<void> => {
     const { status, json } = await ask(agent, 'POST', `/runs/${run}/edits`, [
@@ -56,6 +56,14 @@ it('[FIL-14] a purge takes the blobs of a run from the relay, too, and leaves th
   };
   await purge('gone');
   await vi.waitFor(() => expect(held(relay.data).size).toBeLessThanOrEqual(all.size - 4), soon);
+  const first = held(relay.data);
+  await relay.down();
+  await purge('later');
+  const mine = held(home).size;
+  await vi.waitFor(() => expect(held(home).size).toBeLessThan(mine), soon);
+  await relay.up();
+  await synced();
+  await vi.waitFor(() => expect(held(relay.data).size).toBeLessThanOrEqual(first.size - 4), soon);
   // What the run that stays needs is whole.
   const file = await ask(agent, 'GET', '/runs/stays/files');
   for (const { path } of file.json.files as { path: string }[]) {

@@ -1,5 +1,6 @@
 import type * as Y from 'yjs';
 import { isFieldbookError } from '../errors.ts';
+import type { BlobDigest } from '../ports.ts';
 import type {
   CaptureEntry,
   Entry,
@@ -17,10 +18,17 @@ import {
   fileKey,
   objectsKey,
   objectTailKey,
+  packDigests,
   segmentKey,
   tailKey,
+  unpackDigests,
   writerKey,
 } from '../record/index.ts';
+
+/** Keys under which `clear` notes blobs: by the first of each piece, so that pieces of several machines stand side by side. */
+const PURGED = 'purged/';
+/** Digests of one piece. */
+const NOTED = 1_000;
 
 /** Typed access to a run document: one flat map of manifest entries. */
 export class RunDocument {
@@ -33,7 +41,7 @@ export class RunDocument {
   /** Every entry that this program can read; others stay in the document untouched. */
   *entries(): Generator<[key: string, entry: Entry]> {
     for (const [key, bytes] of this.#entries.entries()) {
-      const entry = read(bytes);
+      const entry = key.startsWith(PURGED) ? undefined : read(bytes);
       if (entry !== undefined) yield [key, entry];
     }
   }
@@ -108,9 +116,30 @@ export class RunDocument {
     this.#entries.delete(key);
   }
 
-  /** Empties the document: what a purge leaves of a run. */
-  clear(): void {
+  /**
+   * Empties the document: what a purge leaves of a run. `blobs` are noted, for replicas that hear of the purge and of the emptying at
+   * once and could not know any more what they may remove.
+   */
+  clear(blobs: readonly BlobDigest[] = []): void {
     this.#entries.clear();
+    for (let at = 0; at < blobs.length; at += NOTED)
+      this.#entries.set(`${PURGED}${blobs[at]}`, packDigests(blobs.slice(at, at + NOTED)));
+  }
+
+  /** What `clear` has noted. */
+  purgedBlobs(): Set<BlobDigest> {
+    const noted = new Set<BlobDigest>();
+    for (const [key, bytes] of this.#entries.entries()) {
+      if (!key.startsWith(PURGED) || !(bytes instanceof Uint8Array) || bytes.length % 32 !== 0) continue;
+      for (const digest of unpackDigests(bytes)) noted.add(digest);
+    }
+    return noted;
+  }
+
+  /** True when nothing but what `clear` has noted is left. */
+  get isCleared(): boolean {
+    for (const key of this.#entries.keys()) if (!key.startsWith(PURGED)) return false;
+    return true;
   }
 
   *#withPrefix(prefix: string, except?: ReadonlySet<string>): Generator<[string, Entry]> {

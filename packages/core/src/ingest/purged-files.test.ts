@@ -147,3 +147,36 @@ it('[FIL-15] a purge leaves what somebody stores while it looks at what others n
   expect(await blobs.read(shared)).toEqual(bytes);
   await replica.close();
 });
+
+it('[FIL-14] a replica that hears of the purge and of the emptying at once knows what to remove, and says nothing of its own', async () => {
+  const bytes = [random.bytes(50), random.bytes(51)];
+  const first = { replica: await openTestReplica(new MemoryStorage()), blobs: new MemoryBlobStore() };
+  const digests = await Promise.all(bytes.map((one) => first.blobs.write(one)));
+  await put(first.replica, 'gone', digests[0]!, 50, null);
+  await put(first.replica, 'gone', digests[1]!, 51, null);
+  const purged = new PurgedRuns(first.replica, first.blobs);
+  await purge(first.replica, 'gone');
+  await purged.has('gone' as RunId, project);
+  await purged.close();
+  for (const keepDocuments of [true, false]) {
+    const replica = await openTestReplica(new MemoryStorage());
+    const blobs = new MemoryBlobStore();
+    await Promise.all(bytes.map((one) => blobs.write(one)));
+    // One of them is that of another run here.
+    await put(replica, 'stays', digests[1]!, 51, null);
+    const here = new PurgedRuns(replica, blobs, undefined, { keepDocuments });
+    const name = 'run/gone' as DocumentName;
+    await replica.apply(name, (await first.replica.encodeState(name)).update, 'peer');
+    const { lastSeq } = replica;
+    await replica.apply(BOOK, (await first.replica.encodeState(BOOK)).update, 'peer');
+    await here.has('gone' as RunId, project);
+    await here.close();
+    const left: string[] = [];
+    for await (const { digest } of blobs.list()) left.push(digest);
+    expect(left).toEqual([digests[1]]);
+    // Only the book came: two machines that empty a document in turn would never end.
+    expect(replica.lastSeq).toBe(lastSeq + 1);
+    await replica.close();
+  }
+  await first.replica.close();
+});

@@ -181,15 +181,16 @@ export class PurgedRuns {
   async #emptyWith(removal: BlobRemoval, run: RunId): Promise<void> {
     const name = runDocumentName(run);
     if ((await this.#replica.info(name)) === undefined) return;
-    const { own, files } = await this.#replica.read(name, (doc) => {
+    const { own, files, noted, isCleared } = await this.#replica.read(name, (doc) => {
       const document = new RunDocument(doc);
       const segments: BlobDigest[] = [];
       for (const { digest, levels } of document.segments())
         segments.push(digest, ...levels.map((level) => level.digest));
       for (const { digest } of document.objects()) segments.push(digest);
-      return { own: new Set(segments), files: storedFiles(doc) };
+      const noted = document.purgedBlobs();
+      return { own: new Set(segments), files: storedFiles(doc), noted, isCleared: document.isCleared };
     });
-    const digests = new Set([...own, ...(await this.#replica.read(name, pointBlobs))]);
+    const digests = new Set([...own, ...noted, ...(await this.#replica.read(name, pointBlobs))]);
     for (const file of files) {
       const blobs = await blobsOf(this.#blobs, file).catch((error: unknown) => {
         if (isFieldbookError(error, 'blob_corrupt')) return undefined;
@@ -197,7 +198,9 @@ export class PurgedRuns {
       });
       for (const digest of blobs ?? []) digests.add(digest);
     }
-    if (this.#keepDocuments) {
+    const all = [...digests];
+    const leave = this.#keepDocuments || isCleared;
+    if (leave) {
       for (const digest of digests) if ((await this.#blobs.stat(digest)) === undefined) digests.delete(digest);
       if (digests.size === 0) return;
     }
@@ -208,10 +211,10 @@ export class PurgedRuns {
     // The list is durable with the emptying: whatever ends us now, the next one removes what nobody names any more.
     const mark = `${PURGING_PREFIX}${run}`;
     const value = packDigests([...digests]);
-    if (this.#keepDocuments) await this.#replica.putPrivate([[mark, value]]);
+    if (leave) await this.#replica.putPrivate([[mark, value]]);
     else {
       const put = { type: 'put', key: utf8(`x/${mark}`), value } as const;
-      await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(), [put]);
+      await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(all), [put]);
     }
     await this.#remove(removal, mark, digests);
   }
