@@ -13,6 +13,7 @@ from fieldbook import journal
 from fieldbook.capture.captured import switch_of
 from fieldbook.capture.switches import SWITCHES
 from fieldbook.journal_reader import Journal
+from launch_support import launch
 from support import Home, meta
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -124,6 +125,26 @@ with fieldbook.init("p", name="sweep", capture=["system"]) as run:
     found = complete(home, 2)
     assert set(sections(found["fold"])) == {"packages"}
     assert sections(found["sweep"]) == {}
+
+
+def test_a_child_within_a_recorded_command_leaves_the_load_to_the_launcher(home: Home) -> None:
+    """[CAP-16]"""
+    script = """
+import fieldbook
+with fieldbook.init("joint") as run:
+    with run.child(name="fold") as child:
+        child.log({"acc": 1})
+"""
+    said = launch(home, "-p", "joint", "--", sys.executable, "-c", script, FIELDBOOK_CAPTURE="")
+    assert said.returncode == 0, said.stderr
+    child = next(meta(one)["run"] for one in readable(home) if meta(one)["name"] == "fold")
+    until(lambda: all(one.of(journal.CLOSE) for one in readable(home)))
+    loads = {meta(one)["run"] for one in readable(home) if any(path.startswith("sys/") for path, *_ in one.points())}
+    assert len(loads) == 1
+    assert child not in loads
+    assert {"packages", "code"} <= {
+        row["section"] for one in readable(home) if meta(one)["run"] == child for row in one.of(journal.CAPTURE)
+    }
 
 
 def test_every_capture_hangs_on_a_switch() -> None:

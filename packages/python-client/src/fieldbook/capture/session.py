@@ -228,6 +228,9 @@ def begin(run: Run, options: Any) -> None:
     recorded = environment.recorded(run.id)
     if recorded:
         switches = switches.without(recorded)
+    elif run._above is not None and "system" in environment.recorded(run._above):
+        # The launcher of the run above samples this process already.
+        switches = switches.without(["system"])
     if not switches:
         return
     session = _sessions[id(run)] = Session(run, switches)
