@@ -7,25 +7,10 @@ from __future__ import annotations
 
 import re
 
-SECRET_WORDS = frozenset(
-    [
-        "secret",
-        "secrets",
-        "password",
-        "passwords",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "credential",
-        "credentials",
-        "apikey",
-        "authtoken",
-        "accesstoken",
-        "bearer",
-        "cookie",
-        "jwt",
-    ]
-)
+_secret_words = """
+    secret secrets password passwords passwd passphrase pwd credential credentials apikey authtoken accesstoken bearer cookie jwt
+    """
+SECRET_WORDS = frozenset(_secret_words.split())
 #: Words that end like this: PGPASSWORD, DBPASSWD, clientsecret.
 _SECRET_ENDS = (
     "password",
@@ -40,139 +25,29 @@ _SECRET_ENDS = (
     "accesstoken",
 )
 #: What stands before ``key`` when it opens something. A ``sort_key`` or ``primary_key`` does not.
-_OPENING_KEYS = frozenset(
-    [
-        "api",
-        "access",
-        "private",
-        "secret",
-        "auth",
-        "signing",
-        "encryption",
-        "account",
-        "ssh",
-        "license",
-        "storage",
-        "master",
-        "deploy",
-        "hmac",
-        "fernet",
-        "session",
-        "service",
-        "client",
-        "shared",
-        "sas",
-        "webhook",
-        "tls",
-        "ssl",
-        "gpg",
-        "pgp",
-        "jwt",
-        "openai",
-        "anthropic",
-        "cohere",
-        "mistral",
-        "groq",
-        "wandb",
-        "comet",
-        "neptune",
-        "clearml",
-        "github",
-        "gitlab",
-        "aws",
-        "azure",
-        "gcp",
-        "google",
-        "hf",
-        "huggingface",
-        "replicate",
-        "langchain",
-        "langsmith",
-        "pinecone",
-        "stripe",
-        "sendgrid",
-        "twilio",
-    ]
-)
+_opening_keys = """
+    api access private secret auth signing encryption account ssh license storage master deploy hmac fernet session service client
+    shared sas webhook tls ssl gpg pgp jwt openai anthropic cohere mistral groq wandb comet neptune clearml github gitlab aws
+    azure gcp google hf huggingface replicate langchain langsmith pinecone stripe sendgrid twilio
+    """
+_OPENING_KEYS = frozenset(_opening_keys.split())
 _OPENING_LISTS = frozenset(["api", "access", "private", "secret", "ssh"])
 #: What stands before ``pass`` when it is a password, and not the forward one.
-_LOGINS = frozenset(
-    [
-        "db",
-        "database",
-        "user",
-        "smtp",
-        "imap",
-        "mail",
-        "email",
-        "redis",
-        "mysql",
-        "pg",
-        "postgres",
-        "mongo",
-        "sql",
-        "ftp",
-        "ssh",
-        "sudo",
-        "root",
-        "admin",
-        "http",
-        "proxy",
-        "login",
-        "rabbit",
-        "ldap",
-        "elastic",
-        "broker",
-        "mqtt",
-    ]
-)
+_logins = """
+    db database user smtp imap mail email redis mysql pg postgres mongo sql ftp ssh sudo root admin http proxy login rabbit ldap
+    elastic broker mqtt
+    """
+_LOGINS = frozenset(_logins.split())
 _PERSONAL = frozenset(["github", "gitlab", "gh", "azure", "ado", "devops", "git"])
 _FUSED_TOKENS = frozenset(
     f"{word}token" for word in ["hf", "gh", "gl", "api", "refresh", "session", "csrf", "bot", "slack", "wandb"]
 )
 #: Tokens of a vocabulary, not of a login.
-_MODEL_TOKENS = frozenset(
-    [
-        "pad",
-        "eos",
-        "bos",
-        "sos",
-        "eot",
-        "sot",
-        "mask",
-        "unk",
-        "sep",
-        "cls",
-        "class",
-        "end",
-        "start",
-        "special",
-        "stop",
-        "image",
-        "audio",
-        "video",
-        "vision",
-        "max",
-        "min",
-        "num",
-        "per",
-        "next",
-        "new",
-        "first",
-        "last",
-        "trigger",
-        "prefix",
-        "placeholder",
-        "initializer",
-        "rare",
-        "instance",
-        "register",
-        "separator",
-        "speaker",
-        "pool",
-        "think",
-    ]
-)
+_model_tokens = """
+    pad eos bos sos eot sot mask unk sep cls class end start special stop image audio video vision max min num per next new first
+    last trigger prefix placeholder initializer rare instance register separator speaker pool think
+    """
+_MODEL_TOKENS = frozenset(_model_tokens.split())
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
