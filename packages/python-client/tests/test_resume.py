@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,32 @@ def test_a_second_writer_appends_and_nobody_is_asked(home: Home, tmp_path: Path)
     assert meta(there)["tags"] == ["late"]
     assert [(record["add"], record["remove"]) for record in there.of(journal.TAGS)] == [(["evaluated"], [])]
     assert there.attributes() == {}
+
+
+def test_what_two_machines_recorded_of_a_run_becomes_one(home: Home, tmp_path: Path) -> None:
+    """[CLT-16] Training here, evaluation elsewhere afterwards, nobody asked; then the journals come together."""
+    with fieldbook.init(
+        "p", run_id="shared", name="train", tags=["baseline"], config={"lr": 0.1}, capture=False
+    ) as run:
+        run["loss"].extend([3, 2, 1])
+        run["labels"].add("night", "wrong")
+        run["labels"].remove("wrong")
+        run["model"].upload(b"weights", name="model.bin")
+    elsewhere = tmp_path / "elsewhere"
+    with fieldbook.init("p", run_id="shared", tags=["evaluated"], home=elsewhere, capture=False) as late:
+        late.log({"test/acc": 0.9, "loss": 0.5}, step=3)
+        late["params/lr"] = 0.2
+        late["labels"].add("paper")
+        late["report"].upload(b"fine", name="report.txt")
+    shutil.copytree(elsewhere / "journals", home.path / "journals", dirs_exist_ok=True)
+    (found,) = fieldbook.runs("p")
+    assert (found.id, found.name, found.status) == ("shared", "train", "finished")
+    assert sorted(found.tags) == ["baseline", "evaluated"]
+    assert found.attributes == {"params/lr": 0.2, "labels/night": True, "labels/paper": True}
+    assert (found["loss"].steps(), found["loss"].values()) == ([0, 1, 2, 3], [3, 2, 1, 0.5])
+    assert found["test/acc"].values() == [0.9]
+    for path, data in (("model", b"weights"), ("report", b"fine")):
+        assert Path(found[path].download(f"{tmp_path}/out/")).read_bytes() == data
 
 
 def test_without_resume_automatic_steps_begin_again(home: Home) -> None:
