@@ -201,6 +201,29 @@ describe('files of a run', () => {
 });
 
 describe('files between machines', () => {
+  it('[API-30] a relay sends nothing of a damaged chunk, and ends the answer', async () => {
+    const relay = await new Relay().up();
+    const agent = await joined(relay, 'gpu-3');
+    const script = new Script(agent.home, 'p', 'run-a');
+    const large = bytesOf(20 * MiB, 6);
+    script.upload(large, { path: 'model' });
+    script.finish();
+    await until(agent, 'run-a', 'here', 1);
+    expect((await fieldbook(agent.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    const chunk = sha256(large.subarray(8 * MiB, 16 * MiB));
+    const place = join(relay.data, 'blobs/sha256', chunk.slice(0, 2), chunk);
+    const broken = readFileSync(place);
+    broken[1000]! ^= 1;
+    writeFileSync(place, broken);
+    const browser = { url: relay.url, token: await relay.token('viewer', 'browser') };
+    await expect(get(browser, '/runs/run-a/file?path=model')).rejects.toThrow(/aborted|hang up|reset/i);
+    const refused = await get(browser, '/runs/run-a/file?path=model', { range: `bytes=${9 * MiB}-` });
+    expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([422, 'blob_corrupt']);
+    const first = await get(browser, '/runs/run-a/file?path=model', { range: `bytes=0-${8 * MiB - 1}` });
+    expect(first.body.equals(large.subarray(0, 8 * MiB))).toBe(true);
+    expect((await relay.api(browser.token, 'GET', '/projects')).status).toBe(200);
+  });
+
   it('[RPL-28] what travels now is at the relay, what does not is named there; [API-29] who asks for it gets it', async () => {
     const relay = await new Relay().up();
     const rules = { files: [{ pattern: 'checkpoints/**', over: MiB, travel: 'request' }] };

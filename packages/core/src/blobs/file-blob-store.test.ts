@@ -63,6 +63,7 @@ describe('file blob store', () => {
     const { root, teardown } = await temporary();
     for (const [code, expected] of [
       ['ENOSPC', 'disk_full'],
+      ['EDQUOT', 'disk_full'],
       ['EIO', 'storage_failed'],
     ] as const) {
       const failing: BlobFileSystem = {
