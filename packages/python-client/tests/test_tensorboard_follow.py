@@ -18,9 +18,9 @@ from fieldbook.tensorboard_follow import Follower
 from fieldbook.tensorboard_import import main as take_in
 from fieldbook.tensorboard_owner import FOREIGN, NOBODY, OURS, STRANGER, Owners
 from fieldbook.writer import Writer
-from launch_support import attributes, begin, until
+from launch_support import attributes, begin, environ, until
 from support import Home, close, meta, points
-from tensorboard_support import GOLDEN, frame, scalar
+from tensorboard_support import GOLDEN, event, field, frame, scalar, tensor, value
 
 
 def event_file(folder: Path, number: int = 0, seconds: int | None = None) -> Path:
@@ -223,6 +223,38 @@ def test_a_command_is_followed_live(home: Home, tmp_path: Path) -> None:
         process.communicate()
     for name in "ab":
         assert of(name)[5:] == [("loss", 5.0, 99.0)]
+
+
+def test_a_kill_before_the_note(home: Home, tmp_path: Path) -> None:
+    """[TBD-4] Events that were recorded by a process that died before it noted so are not recorded again, the same ones twice over included."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    path = logs / "events.out.tfevents.1700000000.x"
+    events = [
+        scalar("loss", 1.0, 0),
+        scalar("loss", 2.0, 1),
+        scalar("loss", 2.0, 1),
+        event(value("note", 8, tensor(7, [1], field(8, b"a")), "text"), 1),
+    ]
+    path.write_bytes(b"".join(events))
+    dies = (
+        "import os, sys, fieldbook.tensorboard_import as program; from fieldbook.tensorboard_follow import State\n"
+        "State.save = lambda *_, **__: os._exit(9)\n"
+        "program.main(sys.argv[1:])\n"
+    )
+    for more in (b"", scalar("loss", 3.0, 2)):
+        with path.open("ab") as file:
+            file.write(more)
+        # Twice, because the second one has the journals of two before it.
+        died = subprocess.run([sys.executable, "-c", dies, str(logs), "-p", "x"], env=environ(home), check=False)
+        assert died.returncode == 9
+    path.open("ab").write(scalar("loss", 4.0, 3))
+    assert take_in([str(logs), "-p", "x", "--home", str(home.path)]) == 0
+    found = sorted(point for one in home.journals() for point in points(one))
+    assert found == [("loss", 0.0, 1.0), ("loss", 1.0, 2.0), ("loss", 1.0, 2.0), ("loss", 2.0, 3.0), ("loss", 3.0, 4.0)]
+    assert [data["text"] for one in home.journals() for data in one.of(journal.OBJECT)] == ["a"]
+    state = json.loads(next((home.path / "tensorboard").glob("*.json")).read_text())
+    assert len(state["since"]) == 1
 
 
 def test_watch_follows_what_others_write(home: Home, tmp_path: Path) -> None:

@@ -49,24 +49,42 @@ class State:
         #: The folder of the run itself.
         self.root: str | None = root
         self.offsets: dict[str, int] = {}
+        #: By writer, the sequence number behind which its journal may have events that no offset knows of yet.
+        self.since: dict[str, int] = {}
         try:
             with open(self._path, encoding="utf-8") as file:
                 said = json.load(file)
             self.root = said["root"] if root is None and isinstance(said["root"], str) else root
             self.offsets = {str(path): int(offset) for path, offset in said["offsets"].items()}
+            self.since = {str(writer): int(sequence) for writer, sequence in said.get("since", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass
         self._saved = dict(self.offsets)
 
-    def save(self) -> None:
-        """Replaces the file when something has changed. A disk that refuses only makes a restart less exact."""
+    def begin(self, sink: Sink) -> None:
+        """Before the first event is recorded: what an earlier follower recorded and did not note is passed over."""
+        sink.recall(self.since)
+        writer, sequence = sink.place
+        self.since.setdefault(writer, sequence)
+        self._write()
+
+    def save(self, sink: Sink, whole: bool = False) -> None:
+        """Replaces the file when something has changed. A disk that refuses only makes a restart less exact. ``whole``: all
+        files have been read to their ends."""
+        if whole:
+            sink.recorded.forget()
         if self.offsets == self._saved:
             return
+        if not sink.recorded:
+            self.since = dict([sink.place])
+        self._write()
+
+    def _write(self) -> None:
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             temporary = f"{self._path}.{os.getpid()}.part"
             with open(temporary, "w", encoding="utf-8") as file:
-                json.dump({"root": self.root, "offsets": self.offsets}, file)
+                json.dump({"root": self.root, "offsets": self.offsets, "since": self.since}, file)
             os.replace(temporary, self._path)
             self._saved = dict(self.offsets)
         except OSError:
@@ -97,6 +115,7 @@ class Follower:
         self._known: dict[str, tuple[int, list[str], list[str]]] = {}
         self._first_look = True
         self._sink: Sink | None = None
+        self._begun = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.points = 0
@@ -248,12 +267,16 @@ class Follower:
                 if points and file.prefix is None:
                     file.prefix = self._names.prefix_of(os.path.dirname(path))
                     self._state.root = self._names.root
+                if points and not self._begun:
+                    self._begun = True
+                    self._state.begin(self._sink)
                 for point in points:
                     self._sink.put(point, file.prefix or "")
                 self.points += len(points)
                 more = file.offset > before and not file.given_up and file.size < 0
                 self._state.offsets[path] = max(0, file.offset)
-                self._state.save()
+                self._state.save(self._sink)
+        self._state.save(self._sink, whole=True)
 
     def _grown(self, file: EventFile) -> bool:
         """Whether a file that was there before has grown; it is then read from the first frame behind its old end."""

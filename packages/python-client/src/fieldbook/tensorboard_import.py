@@ -123,13 +123,15 @@ def _take_in(root: str, paths: list[str], name: str, project: str, tags: list[st
                     run_id, project, name if name != "." else os.path.basename(root), tags, home, new[0].time
                 )
                 sink = Sink(writer)
+                state.begin(sink)
             for point in new:
                 assert sink is not None
                 sink.put(point, prefix)
                 last = max(last, point.time)
             points += len(new)
             state.offsets[key] = file.offset
-            state.save()
+            if sink is not None:
+                state.save(sink)
             if file.offset == before or file.size >= 0:
                 break
     if writer is not None:

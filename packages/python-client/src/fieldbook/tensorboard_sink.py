@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from time import time
 
 from . import journal, spool, tensorboard, values
 from .tensorboard_names import path_of
+from .tensorboard_recorded import Recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,23 +26,37 @@ class Sink:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        #: What an earlier follower had recorded and not noted: it is passed over.
+        self.recorded = Recorded()
         self._spool = os.path.join(writer.folder, f"{writer.id}.files")
         self._numbers: set[str] = set()
         self._objects: dict[str, str] = {}
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The writer, and the sequence number of its next record."""
+        return self._writer.id, self._writer.next_sequence
+
+    def recall(self, since: Mapping[str, int]) -> None:
+        """Passes over what the journals of these writers hold from these sequence numbers on."""
+        self.recorded.read(self._writer.folder, since)
 
     def put(self, point: tensorboard.Point, prefix: str) -> None:
         """Records one point, at its own time and step."""
         if point.kind == "scalar":
             path = self._path(point.tag, prefix, "number")
-            self._writer.put_points({path: point.value}, float(point.step), _moment(point.time))
+            step, time_ms = float(point.step), _moment(point.time)
+            if not (self.recorded and self.recorded.meet(path, step, time_ms)):
+                self._writer.put_points({path: point.value}, step, time_ms)
         elif point.kind in ("hparams", "metrics", "end"):
             self._attributes(point, prefix)
         elif point.kind == "text":
             tag = point.tag[: -len("/text_summary")] if point.tag.endswith("/text_summary") else point.tag
-            text = _cut(point.value)
-            self._object(tag, prefix, point, {"text": text, "meta": point.meta})
+            if not self._was_recorded(tag, prefix, point):
+                self._object(tag, prefix, point, {"text": _cut(point.value), "meta": point.meta})
         elif point.kind == "histogram":
-            self._object(point.tag, prefix, point, {"data": point.value})
+            if not self._was_recorded(point.tag, prefix, point):
+                self._object(point.tag, prefix, point, {"data": point.value})
         else:
             self._file(point, prefix)
 
@@ -60,12 +76,19 @@ class Sink:
         path = self._path(tag, prefix, point.kind)
         self._writer.put_object(path, float(point.step), {"kind": point.kind, **body}, _moment(point.time))
 
+    def _was_recorded(self, tag: str, prefix: str, point: tensorboard.Point) -> bool:
+        if not self.recorded:
+            return False
+        return self.recorded.meet(self._path(tag, prefix, point.kind), float(point.step), _moment(point.time))
+
     def _file(self, point: tensorboard.Point, prefix: str) -> None:
         if len(point.value) > OBJECT_LIMIT:
             self._writer.miss("too large")
             return
         ending, mime = _kind_of(point.value, point.kind)
         tag = point.tag if point.index == 0 else f"{point.tag}/{point.index}"
+        if self._was_recorded(tag, prefix, point):
+            return
         plain = re.sub(r"[^A-Za-z0-9._-]+", "_", tag)[-60:] or point.kind
         kept = spool.keep(self._spool, point.value, f"{plain}-{point.step}{ending}")
         if kept["spool"] is None:

@@ -267,6 +267,11 @@ class Writer:
         """Does ``work`` when the call is over that a signal handler interrupted."""
         self._later.append(work)
 
+    @property
+    def next_sequence(self) -> int:
+        """The sequence number of the next record that is written; what waits in memory has this one or a later one."""
+        return self._file.sequence
+
     def open(self) -> None:
         """Creates the first file. A disk that refuses is reported, not raised."""
         with self._lock:
