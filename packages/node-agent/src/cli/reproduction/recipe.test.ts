@@ -239,6 +239,15 @@ describe('the command', () => {
     expect(of({ entry: '/x/pkg/__main__.py', module: 'pkg' })).toEqual(['python', '-m', 'pkg', '--lr', '1']);
   });
 
+  it('[CLI-31] misses no patch where nothing that git knows was changed', () => {
+    const git = { commit: COMMIT, root: '/w', remotes: {}, dirty: true, changed_files: 0, untracked_files: 2 };
+    const warnings = recipeOf(run({ git }), [file('source/untracked/extra.py')], []).warnings.join('\n');
+    expect(warnings).toContain('in untracked/');
+    expect(warnings).not.toContain('will differ');
+    const changed = recipeOf(run({ git: { ...git, changed_files: 1 } }), [], []).warnings.join('\n');
+    expect(changed).toContain('will differ');
+  });
+
   it('[CLI-31] says first what is missing: secrets, a dirty tree without a patch, files elsewhere, no checkout', () => {
     const recipe = recipeOf(
       run({

@@ -209,7 +209,12 @@ function codeWarnings(run: CapturedRun, patch: Placed | null, placed: readonly P
   const data = section(run, 'git');
   const warnings: string[] = [];
   if (data?.['dirty'] === true) {
-    const applied = patch === null ? 'no patch was recorded, so the code will differ' : 'source.patch has the changes';
+    const applied =
+      patch !== null
+        ? 'source.patch has the changes'
+        : data['changed_files'] === 0
+          ? 'there were files that git did not know; those of them that were recorded are in untracked/'
+          : 'no patch was recorded, so the code will differ';
     warnings.push(`The code was not what is committed (dirty): ${applied}.`);
   }
   for (const note of texts(data?.['notes'])) warnings.push(`Of the checkout: ${note}.`);
