@@ -104,6 +104,23 @@ def test_torch_modules_state_dicts_and_checkpoints(home: Home) -> None:
             assert back["epoch"] == 3
 
 
+def test_what_torch_compiled(home: Home) -> None:
+    """[CLT-14] torch.save refuses what torch.jit made, and torch.save's own refusals are no RuntimeErrors in a training."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(2, 1)
+    traced = torch.jit.trace(module, torch.ones(1, 2))
+    for given in (torch.jit.script(module), traced):
+        record, place = uploaded(home, given)
+        assert (record["kind"], record["meta"]["format"], record["meta"]["parameters"]) == (
+            "model",
+            "torch.jit.save",
+            3,
+        )
+        assert torch.equal(torch.jit.load(place)(torch.ones(1, 2)), module(torch.ones(1, 2)))
+    with fieldbook.init("p", capture=False) as run, pytest.raises(TypeError, match="state_dict"):
+        run["model"].upload({"weight": torch.zeros(1), "net": traced})
+
+
 def test_what_torch_cannot_save_is_told(home: Home) -> None:
     torch = pytest.importorskip("torch")
     module = torch.nn.Linear(1, 1)

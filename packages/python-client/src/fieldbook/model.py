@@ -76,6 +76,10 @@ def _torch(value: Any) -> Saved | None:
     module = getattr(getattr(torch, "nn", None), "Module", ())
     if isinstance(value, module):
         meta["parameters"] = sum(parameter.numel() for parameter in value.parameters())
+        if _is_script(torch, value):
+            meta["format"] = "torch.jit.save"
+    elif _is_script(torch, value):
+        meta["format"] = "torch.jit.save"
     elif isinstance(value, Mapping) and _has_tensor(torch, value):
         meta["parameters"] = _count(torch, value)
         if type(value).__name__ in ("dict", "OrderedDict") and all(
@@ -87,19 +91,32 @@ def _torch(value: Any) -> Saved | None:
     return Saved(lambda path: _save_torch(torch, value, path), "model.pt", "model", meta)
 
 
+def _is_script(torch: Any, value: Any) -> bool:
+    """What torch.jit compiled, which torch.save refuses."""
+    kinds = tuple(
+        kind
+        for kind in (getattr(getattr(torch, "jit", None), name, None) for name in ("ScriptModule", "ScriptFunction"))
+        if kind
+    )
+    return isinstance(value, kinds)
+
+
 def _save_torch(torch: Any, value: Any, path: str) -> None:
     # Into an open file: what torch.save makes of a path depends on its ending.
     with open(path, "wb") as file:
         watched = _Watched(file)
         try:
-            torch.save(value, watched)
+            if _is_script(torch, value):
+                torch.jit.save(value, watched)
+            else:
+                torch.save(value, watched)
             file.flush()
         except Exception as error:
             if watched.error is not None:
                 raise watched.error from error
-            if isinstance(error, (pickle.PicklingError, AttributeError, TypeError)):
-                raise TypeError(f"source cannot be saved by torch: {error}; hand in its state_dict()") from error
-            raise
+            if isinstance(error, OSError):
+                raise  # the disk, not the module
+            raise TypeError(f"source cannot be saved by torch: {error}; hand in its state_dict()") from error
 
 
 class _Watched:
