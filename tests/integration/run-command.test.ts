@@ -13,9 +13,10 @@ const FIELDBOOK = join(ROOT, 'packages/node-agent/bin/fieldbook.mjs');
 function begin(
   home: string,
   words: readonly string[],
+  more: Record<string, string> = {},
 ): { pid: number; says(text: string): Promise<void>; ended: Promise<number | null>; output(): string } {
   const child = spawn(process.execPath, [FIELDBOOK, 'run', '--no-capture', ...words], {
-    env: { ...process.env, FIELDBOOK_HOME: home },
+    env: { ...process.env, FIELDBOOK_HOME: home, ...more },
     cwd: emptyFolder('work'),
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
@@ -142,6 +143,46 @@ describe('fieldbook run', () => {
       stdout: expect.stringContaining('usage: fieldbook run'),
     });
     expect((await fieldbook(home, ['--help'])).stdout).toMatch(/\n\s+run /);
+  });
+
+  it('[CLI-27] says which signal ended a run, and that a scheduler had announced it', async () => {
+    const home = emptyFolder('home');
+    const program = 'trap "echo saving; exit 3" USR1; echo ready; while :; do sleep 0.05; done';
+    const job = { SLURM_JOB_ID: '7' };
+    for (const { name, signal, env, code, writer, said } of [
+      {
+        name: 'ended',
+        signal: 'SIGTERM',
+        env: {},
+        code: 143,
+        writer: { signal: 15, reason: null },
+        said: /failed, SIGTERM/,
+      },
+      {
+        name: 'preempted',
+        signal: 'SIGTERM',
+        env: job,
+        code: 143,
+        writer: { status: 'preempted', signal: 15, reason: 'SIGTERM from the scheduler' },
+        said: /preempted, SIGTERM/,
+      },
+      {
+        name: 'warned',
+        signal: 'SIGUSR1',
+        env: { SLURM_JOB_ID: '8' },
+        code: 3,
+        writer: { status: 'preempted', exitCode: 3, reason: 'SIGUSR1 from the scheduler' },
+        said: /preempted.*SIGUSR1 from the scheduler/,
+      },
+    ] as const) {
+      const run = begin(home, ['-p', 'signals', '--name', name, '--', 'sh', '-c', program], env);
+      await run.says('ready');
+      process.kill(run.pid, signal);
+      expect(await run.ended, name).toBe(code);
+      const { json } = await fieldbook(home, ['show', name, '--json']);
+      expect(json.writers, name).toMatchObject([writer]);
+      expect((await fieldbook(home, ['show', name])).stdout).toMatch(said);
+    }
   });
 
   it('[CLI-27] says what to do where there is no Python', async () => {
