@@ -24,8 +24,9 @@ class Home:
         return sorted((self.path / "journals").glob("*/*/*.fbj"))
 
     def journals(self) -> list[Journal]:
-        """All that have begun: a file without a byte is just being created."""
-        return [journal_reader.read(data) for data in (file.read_bytes() for file in self.files()) if data]
+        """All that have begun: a file without its header and META is just being created."""
+        found = [journal_reader.read(data) for data in (file.read_bytes() for file in self.files()) if len(data) > 72]
+        return [one for one in found if one.records]
 
     def only(self) -> Journal:
         """The journal of the only writer, which has not rotated."""

@@ -214,10 +214,12 @@ def test_a_command_is_followed_live(home: Home, tmp_path: Path) -> None:
     def of(name: str) -> list[tuple[str, float, float]]:
         return [point for found in home.journals() if meta(found)["project"] == name for point in points(found)]
 
-    for name, number in (("a", 1.0), ("b", 2.0)):
-        until(lambda name=name: len(of(name)) >= 5, f"the points of {name}")  # type: ignore[misc]
-        assert of(name) == [("loss", float(step), number) for step in range(5)]
-    gate.touch()
+    try:
+        for name, number in (("a", 1.0), ("b", 2.0)):
+            until(lambda name=name: len(of(name)) >= 5, f"the points of {name}")  # type: ignore[misc]
+            assert of(name) == [("loss", float(step), number) for step in range(5)]
+    finally:
+        gate.touch()  # else they would wait for it for ever
     for process in both:
         assert process.wait(timeout=60) == 0
         process.communicate()
