@@ -94,7 +94,12 @@ describe('fieldbook show', () => {
     writeFileSync(join(folder, 'logins.json'), '{"auths": {"https://hub": {"auth": "l0gin"}}}\n');
     const { command, args, env } = training(
       'train.py',
-      ...['--lr', '0.2', '--config', 'conf.yaml', '--also', 'logins.json'],
+      '--lr',
+      '0.2',
+      '--config',
+      'conf.yaml',
+      '--also',
+      'logins.json',
     );
     const trained = spawnSync(command, args, { env: { ...process.env, ...env }, encoding: 'utf8' });
     if (trained.status !== 0) throw new Error(`the training failed:\n${trained.stdout}${trained.stderr}`);
