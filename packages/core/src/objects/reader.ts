@@ -4,6 +4,7 @@ import type { BlobDigest, BlobStore } from '../ports.ts';
 import type { Entry, ObjectsEntry } from '../record/index.ts';
 import { ByteCache } from '../series/cache.ts';
 import type { Piece } from '../series/coverage.ts';
+import { lowerBound } from '../series/merge.ts';
 import type { PlacedRow, RowPlace } from './place.ts';
 import { comparePlaces, placeOf } from './place.ts';
 import { countRows, ObjectSegment } from './segment.ts';
@@ -305,15 +306,4 @@ function candidateOf(piece: Piece<ObjectSource>, path: string, x: 'step' | 'time
   if (source.kind === 'objects') return { piece, low: source.startTime, high: source.endTime };
   const times = source.rows.filter((row) => row.path === path).map((row) => row.time);
   return { piece, low: Math.min(...times), high: Math.max(...times) };
-}
-
-function lowerBound(keys: Float64Array, reached: (key: number) => boolean): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (reached(keys[middle]!)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

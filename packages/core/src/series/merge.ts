@@ -70,7 +70,8 @@ function isAscending(keys: Numbers): boolean {
   return true;
 }
 
-function lowerBound(keys: Numbers, reached: (key: number) => boolean): number {
+/** The first place whose key is `reached`; the length when none is. Keys that are reached come last. */
+export function lowerBound(keys: Numbers, reached: (key: number) => boolean): number {
   let low = 0;
   let high = keys.length;
   while (low < high) {

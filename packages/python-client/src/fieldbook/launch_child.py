@@ -233,7 +233,7 @@ class _Keeper:
         while True:
             ready, _, _ = select.select([wake, self._control], [], [])
             if wake in ready:
-                _drain(wake)
+                drain(wake)
                 ended = self._wait(pid) or ended
             if self._control in ready:
                 word = os.read(self._control, 1)
@@ -277,7 +277,7 @@ class _Keeper:
                 try:
                     data = os.read(fd, _PIECE)
                     if data:
-                        _write_all(self._routes[fd], data)
+                        write_all(self._routes[fd], data)
                         continue
                 except OSError:
                     pass  # a pty's end, or nobody reads us any more
@@ -377,7 +377,8 @@ def copy_terminal(streams: Streams, like: int, *, raw_output: bool) -> None:
         pass
 
 
-def _drain(fd: int) -> None:
+def drain(fd: int) -> None:
+    """Reads away what waits in a pipe that does not block."""
     try:
         while os.read(fd, 512):
             pass
@@ -385,7 +386,8 @@ def _drain(fd: int) -> None:
         pass
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """All of it, also where somebody made the descriptor non-blocking."""
     view = memoryview(data)
     while view:
         try:

@@ -7,9 +7,7 @@ stopped terminal hangs.
 
 from __future__ import annotations
 
-import errno
 import os
-import select
 import selectors
 import signal
 import threading
@@ -17,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from . import journal
-from .launch_child import CLOSE_STDERR, CLOSE_STDOUT, EXITED, KILLED, STOPPED, Child, Streams
+from .launch_child import CLOSE_STDERR, CLOSE_STDOUT, EXITED, KILLED, STOPPED, Child, Streams, drain, write_all
 from .launch_terminal import RawTerminal, in_foreground, is_terminal, own_newlines, set_size, size_of
 
 TYPE_CHECKING = False
@@ -246,7 +244,7 @@ class Pump:
     def _event(self, fd: int) -> bool:
         """Handles one ready descriptor; True when the command has printed something."""
         if fd == self._signals.wake:
-            _drain(fd)
+            drain(fd)
         elif fd == self._child.report:
             self._reported()
         elif fd in self._routes:
@@ -275,7 +273,7 @@ class Pump:
             return True
         if shown not in self._dark:
             try:
-                _write_all(shown, data)
+                write_all(shown, data)
             except OSError:
                 # Whoever read us has gone (``| head``), or the terminal has. A pipe is closed, so that the command
                 # hears of it as it would have; a pty stays, and what comes is still recorded.
@@ -394,22 +392,3 @@ class Pump:
                 os.tcsetpgrp(0, os.getpgrp())
             except OSError:
                 pass
-
-
-def _drain(fd: int) -> None:
-    try:
-        while os.read(fd, 512):
-            pass
-    except BlockingIOError:
-        pass
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except OSError as error:
-            if error.errno != errno.EAGAIN:
-                raise
-            select.select([], [fd], [])  # somebody made our own output non-blocking
