@@ -415,8 +415,9 @@ calls = []
 def handler(*_):
     calls.append(1)
     sys.stderr.write("signal\\n")
+    signal.setitimer(signal.ITIMER_REAL, 0.001)  # not sooner: Python refuses a handler inside its own write
 signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
 for number in range(20000): sys.stdout.write(f"{number}\\n")
 signal.setitimer(signal.ITIMER_REAL, 0)
 run["signals"] = len(calls)
