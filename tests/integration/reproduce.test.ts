@@ -150,6 +150,8 @@ describe('fieldbook reproduce', () => {
       env: { PYTHON: command, ...env },
     });
     expect(ran.code, ran.stderr).toBe(0);
+    // The training has ended a moment ago; the agent takes in what it wrote.
+    expect((await two.api('POST', '/drain', {})).status).toBe(200);
     const { body } = await two.api<{ runs: Trained[] }>('GET', '/projects/digits/runs');
     const again = body.runs.find((run) => run.id !== id);
     expect(again?.attributes).toMatchObject({ 'sys/reproduces': id });

@@ -24,5 +24,7 @@ export async function launchChromium(): Promise<Browser> {
   if (executablePath === null) {
     throw new Error('There is no Chrome or Chromium: install one, or name it in FIELDBOOK_CHROMIUM.');
   }
-  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+  // Names of files with letters beyond ASCII are saved as they are, whatever the locale of whoever tests.
+  const env = { ...process.env, LC_ALL: 'C.UTF-8' } as Record<string, string>;
+  return chromium.launch({ executablePath, headless: true, args: FLAGS, env });
 }
