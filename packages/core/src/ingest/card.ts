@@ -46,7 +46,10 @@ export function cardOf(state: WriterState, device: DeviceId): Card {
 /** The writer's entry in the run document. */
 export function writerEntryOf(state: WriterState, device: DeviceId): WriterEntry {
   const attributes = [...state.attributes];
-  for (let count = attributes.length; ; count = Math.floor(count / 2)) {
+  // As for cards: halving what is told finds an entry that fits in a few tries.
+  for (let share = 1; ; share /= 2) {
+    const count = Math.floor(attributes.length * share);
+    const metrics = Math.floor(LIMITS.cardMetrics * share);
     const entry: WriterEntry = {
       kind: 'writer',
       writer: state.writer,
@@ -62,10 +65,10 @@ export function writerEntryOf(state: WriterState, device: DeviceId): WriterEntry
       traceback: cut(state.traceback, 128 * 1024),
       dropped: state.dropped,
       damage: cut(state.damage, LIMITS.attributeValueBytes),
-      system: metricsFor(state, LIMITS.cardMetrics, isSystem),
+      system: metricsFor(state, metrics, isSystem),
       extra: {},
     };
-    if (count === 0 || fits(() => encodeEntry(entry))) return entry;
+    if (count + metrics === 0 || fits(() => encodeEntry(entry))) return entry;
   }
 }
 

@@ -295,6 +295,27 @@ describe('taking in what is not a number', () => {
     }
   });
 
+  it('[ING-41] [ING-32] more metrics of the machine than an entry holds are cut, and the writer is taken in', async () => {
+    const world = await ObjectWorld.open();
+    const intake = await WriterIntake.open(world.context, WRITER);
+    const writer = new JournalWriter({ writer: WRITER, nonce: new Uint8Array(16) });
+    writer.json('META', { ...META, role: 'system' });
+    // Nothing that a path shares with the one before it.
+    const names = Array.from({ length: 3_000 }, (_, index) => `sys/${String(index).padEnd(508, String(index))}`);
+    for (let from = 0; from < names.length; from += 1_000) {
+      writer.declare(names.slice(from, from + 1_000).map((name, index) => [from + index, name] as const));
+    }
+    const numbers = names.map((_, index) => index);
+    writer.scalars(T0, 0, numbers, numbers);
+    writer.json('CLOSE', { time: T0 + 3, status: 'failed', traceback: 'x'.repeat(60_000) });
+    await feedIntake(intake, writer);
+    await intake.commit({ force: true });
+    expect(intake.done).toBe(true);
+    const [entry] = await world.of('writer');
+    expect(entry!.system.size).toBeGreaterThan(100);
+    expect(entry!.system.size).toBeLessThan(names.length);
+  });
+
   it('[ING-32] whatever a journal says, entries are within all limits and the rest is noted', async () => {
     const world = await ObjectWorld.open();
     const intake = await WriterIntake.open(world.context, WRITER);
