@@ -1,30 +1,13 @@
-import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { fieldbook, startAgent } from '../fixtures/agent.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
-import { pythonForTests } from '../scaffold/python.ts';
+import { runPython } from '../scaffold/python.ts';
 
-/** Runs Python against a home; its stdout as JSON. Throws when it fails, unless it was to be killed. */
-async function python<T>(home: string, script: string, args: readonly string[] = []): Promise<T> {
-  const { command, env } = pythonForTests();
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('FIELDBOOK_'));
-  const child = spawn(command, ['-c', script, ...args], {
-    env: { ...Object.fromEntries(inherited), ...env, FIELDBOOK_HOME: home, FIELDBOOK_HOST: 'gpu-1', TZ: 'UTC' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let out = '';
-  let err = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', resolve);
-  });
-  if (code !== 0) throw new Error(`Python ended with ${code}:\n${err}`);
-  return (out === '' ? null : JSON.parse(out)) as T;
-}
+/** Runs Python against a home, on a machine of this name. */
+const python = <T>(home: string, script: string, args: readonly string[] = []): Promise<T> =>
+  runPython<T>(script, { FIELDBOOK_HOME: home, FIELDBOOK_HOST: 'gpu-1', TZ: 'UTC' }, args);
 
 /** Runs of every kind of end, with every kind of content; some by processes that are killed. */
 const RECORD = `
