@@ -208,4 +208,4 @@ def test_the_keeper_is_killed(home: Home) -> None:
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (1, "more\n")
     assert "keeper was killed" in err
-    until(lambda: close(home.only()), "the end of the run")
+    until(lambda: home.journals() and close(home.only()), "the end of the run")

@@ -277,7 +277,7 @@ def test_watch_follows_what_others_write(home: Home, tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.readline()
-    until(home.files, "the journal")
+    until(home.journals, "the journal")
     with event_file(logs).open("wb") as file:  # held by this very process, which has nothing to do with the command
         file.write(scalar("loss", 3.0, 1))
         file.flush()
