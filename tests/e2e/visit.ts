@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { expect, onTestFinished } from 'vitest';
 import type { Agent } from '../fixtures/agent.ts';
 import { startAgent } from '../fixtures/agent.ts';
@@ -18,13 +18,16 @@ export function agentAt(home: string, port: number): Promise<Agent> {
   return startAgent(home, { args: ['--port', String(port)] });
 }
 
-/** A browser profile of its own, gone after the test. */
+/** A browser profile of its own, gone after the test: of somebody who has seen the first steps, unless `newcomer` says otherwise. */
 export async function profile(
   browser: Browser,
   size: { width: number; height: number } = { width: 1440, height: 900 },
+  options: BrowserContextOptions & { newcomer?: boolean } = {},
 ): Promise<BrowserContext> {
-  const context = await browser.newContext({ viewport: size, locale: 'en-US' });
+  const { newcomer = false, ...more } = options;
+  const context = await browser.newContext({ viewport: size, locale: 'en-US', ...more });
   context.setDefaultTimeout(20_000);
+  if (!newcomer) await context.addInitScript(() => localStorage.setItem('fieldbook/tour', 'true'));
   onTestFinished(() => context.close());
   return context;
 }
