@@ -134,6 +134,12 @@ export class RunTable implements Known {
     return Array.from(rows, (row) => found.map((column) => cellAt(column, row)));
   }
 
+  /** Cells of one column by row: what charts of many runs read. */
+  cells(rows: ArrayLike<number>, column: string, frame: TimeFrame): Cell[] {
+    const found = this.#resolve(column, frame);
+    return Array.from(rows, (row) => cellAt(found, row));
+  }
+
   /** Rows that match, sorted. Throws `query_syntax` and `query_type`. */
   select(request: SelectRequest): Selection {
     const query = typeof request.query === 'string' ? parseQuery(request.query) : request.query;

@@ -14,6 +14,8 @@ import {
 } from '@fieldbook/core/query';
 import type { ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, View } from './api.ts';
 import { AGGREGATES } from './columns.ts';
+import type { MetricGoal, PlotData } from './plots-api.ts';
+import { goalsOf, plotData } from './plots.ts';
 
 const NUMBERS_OFFERED = 8;
 
@@ -83,6 +85,14 @@ export class ProjectTable {
       ({ kind, text: value }) => kind === 'value' && value !== '' && !Number.isNaN(Number(value)),
     );
     return numbers.length > NUMBERS_OFFERED ? offers.filter((offer) => !numbers.includes(offer)) : offers;
+  }
+
+  plot(runs: Iterable<RunId>, columns: readonly string[], now: number): PlotData {
+    return plotData(this.#table, runs, columns, now);
+  }
+
+  goals(now: number): MetricGoal[] {
+    return goalsOf(this.#table, now);
   }
 
   tags(): string[] {

@@ -14,6 +14,7 @@ import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
 import { LocalSeries } from './local-series.ts';
 import { Manifests } from './manifests.ts';
+import type { PlotData, PlotScope } from './plots-api.ts';
 import type { Glance, Project } from './project.ts';
 import { glanceKey } from './project.ts';
 import { SeriesSource } from './series.ts';
@@ -182,6 +183,17 @@ class Worker implements FieldbookWorker {
 
   async tags(id: ProjectId) {
     return this.#library.project(id)?.table.tags() ?? [];
+  }
+
+  async plot(id: ProjectId, scope: PlotScope, columns: readonly string[]): Promise<PlotData> {
+    const project = this.#library.project(id);
+    if (project === undefined) return { ids: '', count: 0, columns: [] };
+    const now = Date.now();
+    return project.table.plot('runs' in scope ? scope.runs : project.select(scope.view, now).ids, columns, now);
+  }
+
+  async goals(id: ProjectId) {
+    return this.#library.project(id)?.table.goals(Date.now()) ?? [];
   }
 
   async run(id: RunId): Promise<RunDetail | undefined> {
