@@ -7,6 +7,7 @@ import type { RunDetail } from '../worker/api.ts';
 import { registerWords } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
+import { router } from './router.svelte.ts';
 
 /** One run on its page: its detail, followed, and what can be done to it. */
 export class RunPage {
@@ -35,6 +36,27 @@ export class RunPage {
   async read(): Promise<void> {
     this.detail = await client.worker.run(this.id);
     this.answered = true;
+  }
+
+  /** What the address says under a name; null when it is as usual. */
+  param(name: string): string | null {
+    return new URLSearchParams(router.search).get(name);
+  }
+
+  /** Puts choices into the address, so that a link restores them; null and '' take them out. */
+  setParams(choices: Readonly<Record<string, string | null>>): void {
+    const parameters = new URLSearchParams(router.search);
+    for (const [name, value] of Object.entries(choices)) {
+      if (value === null || value === '') parameters.delete(name);
+      else parameters.set(name, value);
+    }
+    const search = parameters.toString().replaceAll('%2F', '/').replaceAll('%3A', ':').replaceAll('%2C', ',');
+    router.replaceSearch(search === '' ? '' : `?${search}`);
+  }
+
+  /** Shows a tab. What only another tab keeps in the address goes with it. */
+  openTab(tab: string): void {
+    if (tab !== (this.param('tab') ?? 'overview')) router.replaceSearch(tab === 'overview' ? '' : `?tab=${tab}`);
   }
 
   async change(what: string, change: Change): Promise<void> {
