@@ -1,64 +1,85 @@
-import type { MetricSummary, RunStatus } from '@fieldbook/core/record';
+import type { Centre, Spread } from './groups.ts';
 
-export type Axis = 'step' | 'relative' | 'time';
+/** What lies along the axis: `metric:` and a path for another series, joined by step. */
+export type Axis = 'step' | 'relative' | 'time' | `metric:${string}`;
+
+export type SmoothingKind = 'ema' | 'gaussian' | 'mean';
+
+export interface Smoothing {
+  kind: SmoothingKind;
+  /** In per cent of the series' own extent along x, or in steps or seconds. */
+  width: number;
+  unit: 'share' | 'x';
+}
 
 export interface ChartSettings {
   axis: Axis;
-  /** Share of the past that is left after one step, 0 to 0.99. */
-  smoothing: number;
-  log: boolean;
+  /** Null: as recorded. */
+  smoothing: Smoothing | null;
+  logX: boolean;
+  logY: boolean;
+  /** Per cent of the points, from the middle, that the height is made for; 100 for all of them. */
+  clip: number;
+  /** The envelope of what lies between the points that are drawn. */
+  envelope: boolean;
+  centre: Centre;
+  spread: Spread;
+  /** One height for all panels of a section. */
+  sharedY: boolean;
+  /** Zooming one panel zooms all. */
+  linkedX: boolean;
 }
 
-/** What charts know of a run. */
-export interface ChartedRun {
-  id: string;
-  name: string;
-  status: RunStatus;
-  created: number;
-  updated: number;
-  metrics: ReadonlyMap<string, MetricSummary>;
-  /** Rises when there may be points that no card speaks of yet. */
-  beat: number;
+export const USUAL_SETTINGS: ChartSettings = {
+  axis: 'step',
+  smoothing: null,
+  logX: false,
+  logY: false,
+  clip: 100,
+  envelope: true,
+  centre: 'mean',
+  spread: 'minmax',
+  sharedY: false,
+  linkedX: true,
+};
+
+/** Everything that a person can set about charts. */
+export interface ChartState extends ChartSettings {
+  /** The stretch of x that is shown, in units of the axis; null for all of it. */
+  zoom: { min: number; max: number } | null;
+  /** Words that metrics must have in their names. */
+  words: string;
+  pins: readonly string[];
+  /** Sections that are closed. */
+  folded: readonly string[];
+  /** Metrics that share a panel. */
+  combined: readonly (readonly string[])[];
+  /** Heights set by hand, by panel. */
+  heights: Readonly<Record<string, readonly [min: number, max: number]>>;
+  /** The panel that fills the screen. */
+  full: string | null;
+  /** Charts that were added, in the text form of `definition.ts`. */
+  added: string;
 }
 
-/** Up to so many metrics flow as one; their full names say where they belong. */
-const FLOWING = 24;
+export const USUAL_STATE: ChartState = {
+  ...USUAL_SETTINGS,
+  zoom: null,
+  words: '',
+  pins: [],
+  folded: [],
+  combined: [],
+  heights: {},
+  full: null,
+  added: '',
+};
 
-export interface MetricGroup {
-  space: string;
-  metrics: readonly string[];
+/** The metric along the axis, or null. */
+export function axisMetric(axis: Axis): string | null {
+  return axis.startsWith('metric:') ? axis.slice('metric:'.length) : null;
 }
 
-/** Metrics of any of the runs that match the words; many of them by namespace. What was pinned comes first and on its own. */
-export function groupMetrics(runs: readonly ChartedRun[], words: string, pinned: readonly string[]): MetricGroup[] {
-  const wanted = words
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== '');
-  const paths = new Set<string>();
-  for (const run of runs) for (const path of run.metrics.keys()) paths.add(path);
-  const found = [...paths].filter((path) => wanted.every((word) => path.toLowerCase().includes(word)));
-  const groups = new Map<string, string[]>();
-  for (const path of found.sort(bySpace)) {
-    if (pinned.includes(path)) continue;
-    const slash = path.lastIndexOf('/');
-    const space = slash === -1 ? '' : path.slice(0, slash);
-    groups.set(space, [...(groups.get(space) ?? []), path]);
-  }
-  const flowing = [...groups.values()].flat();
-  const list =
-    flowing.length === 0
-      ? []
-      : flowing.length <= FLOWING
-        ? [{ space: '', metrics: flowing }]
-        : [...groups].map(([space, metrics]) => ({ space, metrics }));
-  const top = pinned.filter((path) => found.includes(path));
-  return top.length === 0 ? list : [{ space: 'Pinned', metrics: top }, ...list];
-}
-
-/** Validation before training before the system's own; then by name. */
-function bySpace(a: string, b: string): number {
-  const rank = (path: string): number =>
-    /^(val|valid|validation|test|eval)\b/.test(path) ? 0 : /^(sys|system)\b/.test(path) ? 2 : 1;
-  return rank(a) - rank(b) || (a < b ? -1 : 1);
+/** What an axis is measured in: one setting of zoom fits all axes of one kind. */
+export function isOfTime(axis: Axis): boolean {
+  return axis === 'relative' || axis === 'time';
 }

@@ -1,7 +1,7 @@
 import type { MetricSummary } from '@fieldbook/core/record';
 import { describe, expect, it } from 'vitest';
-import type { ChartedRun } from './settings.ts';
-import { groupMetrics } from './settings.ts';
+import type { ChartedRun } from './sections.ts';
+import { groupMetrics } from './sections.ts';
 
 const run = (...paths: string[]): ChartedRun => ({
   id: 'a',

@@ -1,0 +1,59 @@
+import type { ProjectId } from '@fieldbook/core';
+import { Persisted } from '../state/persisted.svelte.ts';
+import { readCharts, writeCharts } from './address.ts';
+import type { ChartState } from './settings.ts';
+import { USUAL_STATE } from './settings.ts';
+
+/**
+ * What somebody has set about the charts of a project: kept in this browser, and in the address when the page has one for it. A
+ * link's settings hold while its page is open and become one's own with the first change.
+ */
+export class ChartChoices {
+  readonly #kept: Persisted<string>;
+  #linked = $state<string | null>(null);
+  /** Looking closer is not a preference: it ends with the page. */
+  #passing = $state.raw<Pick<ChartState, 'zoom' | 'words' | 'full'>>({ zoom: null, words: '', full: null });
+  readonly state: ChartState = $derived.by(() => ({
+    ...readCharts(this.#linked ?? this.#kept.current),
+    ...this.#passing,
+  }));
+  /** As the address says it. */
+  readonly text: string = $derived.by(() => writeCharts(this.state));
+
+  constructor(project: ProjectId, address: string) {
+    this.#kept = new Persisted<string>(`charts/${project}`, '');
+    if (address !== '') this.open(address);
+  }
+
+  /** Takes settings from an address or a saved view. */
+  open(address: string): void {
+    if (address === this.text) return;
+    const state = readCharts(address);
+    this.#linked = address;
+    this.#passing = { zoom: state.zoom, words: state.words, full: state.full };
+  }
+
+  set(change: Partial<ChartState>): void {
+    const next = { ...this.state, ...change };
+    const { zoom, words, full } = next;
+    this.#passing = { zoom, words, full };
+    const lasting = Object.keys(change).some((key) => !(key in this.#passing));
+    if (!lasting) return;
+    this.#linked = null;
+    this.#kept.current = writeCharts({ ...next, zoom: null, words: '', full: null });
+  }
+
+  reset(): void {
+    this.set(USUAL_STATE);
+  }
+
+  togglePin(metric: string): void {
+    const { pins } = this.state;
+    this.set({ pins: pins.includes(metric) ? pins.filter((each) => each !== metric) : [...pins, metric] });
+  }
+
+  toggleFold(section: string): void {
+    const { folded } = this.state;
+    this.set({ folded: folded.includes(section) ? folded.filter((each) => each !== section) : [...folded, section] });
+  }
+}
