@@ -1,11 +1,12 @@
 import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
 import type { Change, RunState } from '@fieldbook/core/fold';
 import type { AttributeValue, Edit, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
+import type { FilesApi } from './files-api.ts';
 import type { PlotsApi } from './plots-api.ts';
 import type { Connection } from './shelf.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
-export interface FieldbookWorker extends PlotsApi {
+export interface FieldbookWorker extends PlotsApi, FilesApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;

@@ -12,6 +12,8 @@ export interface KeptBytes {
 export interface BytesCache {
   get(key: string): Promise<KeptBytes | undefined>;
   put(kept: KeptBytes): Promise<void>;
+  /** Keys that begin with `prefix`. */
+  keys(prefix: string): Promise<string[]>;
   /** Drops what is under `key` and under `key/…`. */
   remove(key: string): Promise<void>;
   /** Drops the longest unused beyond `limit` bytes. */
@@ -29,6 +31,10 @@ export class MemoryBytes implements BytesCache {
   async put(kept: KeptBytes): Promise<void> {
     this.#kept.delete(kept.key);
     this.#kept.set(kept.key, kept);
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    return [...this.#kept.keys()].filter((key) => key.startsWith(prefix));
   }
 
   async remove(key: string): Promise<void> {
@@ -78,6 +84,15 @@ export class IndexedBytes implements BytesCache {
     const transaction = this.#db.transaction('bytes', 'readwrite');
     transaction.objectStore('bytes').put(kept);
     await done(transaction);
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    const store = this.#db.transaction('bytes').objectStore('bytes');
+    const request = store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`));
+    return new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result as string[]);
+      request.onerror = () => reject(request.error ?? new Error('a read failed'));
+    });
   }
 
   async remove(key: string): Promise<void> {

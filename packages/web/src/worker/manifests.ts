@@ -104,9 +104,9 @@ export class Manifests {
   }
 }
 
-/** Entries that series are made of; files and captures of a run are others' business. */
+/** Everything that names bytes; captures, up to half a megabyte each, are read by whoever shows them. */
 function listOf(doc: Y.Doc): readonly Entry[] {
   return [...new RunDocument(doc).entries()].flatMap(([, entry]) =>
-    entry.kind === 'segment' || entry.kind === 'tail' ? [entry] : [],
+    entry.kind === 'capture' || entry.kind === 'writer' ? [] : [entry],
   );
 }

@@ -6,9 +6,11 @@ import * as Comlink from 'comlink';
 import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, WorkerEvent } from './api.ts';
 import { WebBlobs } from './blobs.ts';
 import { IndexedBytes } from './bytes.ts';
+import { Contents } from './contents.ts';
 import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
+import type { Content } from './files-api.ts';
 import { Http } from './http.ts';
 import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
@@ -17,6 +19,7 @@ import { Manifests } from './manifests.ts';
 import type { PlotData, PlotScope } from './plots-api.ts';
 import type { Glance, Project } from './project.ts';
 import { glanceKey } from './project.ts';
+import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
 
@@ -33,6 +36,8 @@ class Worker implements FieldbookWorker {
   #library!: WebLibrary;
   #editor!: Editor;
   #series!: SeriesSource;
+  #contents!: Contents;
+  #files!: RunFilesReader;
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
@@ -61,6 +66,15 @@ class Worker implements FieldbookWorker {
     this.#http = new Http(options.origin, this.#token);
     const bytes = await IndexedBytes.open();
     const manifests = new Manifests(this.#http, bytes, (run) => this.#shelf.get(runDocumentName(run)));
+    this.#contents = new Contents(this.#http, bytes);
+    this.#files = new RunFilesReader({
+      manifests,
+      contents: this.#contents,
+      http: this.#http,
+      nameOf: (device) => this.#library.workspace.devices().find((each) => each.device === device)?.name,
+      projectOf: (run) => this.#library.projectOf(run)?.id,
+      historyOf: (run) => this.#library.projectOf(run)?.fold.history(run) ?? [],
+    });
     this.#series = new SeriesSource(
       this.#http,
       keep,
@@ -243,6 +257,32 @@ class Worker implements FieldbookWorker {
 
   async series(request: Parameters<FieldbookWorker['series']>[0]) {
     return this.#series.read(request);
+  }
+
+  async files(run: RunId) {
+    return this.#files.files(run);
+  }
+
+  async media(run: RunId) {
+    return this.#files.media(run);
+  }
+
+  async mediaRows(run: RunId, request: Parameters<FieldbookWorker['mediaRows']>[1]) {
+    return this.#files.mediaRows(run, request);
+  }
+
+  async preview(source: Parameters<FieldbookWorker['preview']>[0]) {
+    return this.#files.preview(source);
+  }
+
+  async contentBytes(content: Content, start: number, end: number) {
+    const bytes = await this.#contents.read(content, start, end);
+    return Comlink.transfer(bytes, [bytes.buffer]);
+  }
+
+  async contentChunk(content: Content, start: number, size: number) {
+    const bytes = await this.#contents.chunk(content, start, size);
+    return bytes === undefined ? undefined : Comlink.transfer(bytes, [bytes.buffer]);
   }
 
   async sync(): Promise<unknown> {

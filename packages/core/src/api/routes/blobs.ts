@@ -21,13 +21,21 @@ const NONCE: Parameter = {
   schema: { type: 'string', pattern: '^[0-9a-f]{64}$' },
 };
 
+const FROM: Parameter = {
+  description: '`anywhere`: when it is not here, ask other replicas for it and keep it.',
+  schema: { type: 'string', enum: ['here', 'anywhere'], default: 'here' },
+};
+
 /** Two hundred segments are a day of a busy machine; more go in more requests. */
 const DIGESTS_MAX = 1_000;
 
-export function blobRoutes({ blobs, sha256 }: ApiContext): Route[] {
-  const get = async ({ path, request }: Call): Promise<ApiResponse> => {
+export function blobRoutes({ blobs, fetching, sha256 }: ApiContext): Route[] {
+  const get = async ({ path, query, request }: Call): Promise<ApiResponse> => {
     const digest = parseDigest(path['digest']!);
-    const stat = await blobs.stat(digest);
+    let stat = await blobs.stat(digest);
+    // Replicas ask each other without it: a question would go round for ever.
+    if (stat === undefined && query['from'] === 'anywhere' && (await fetching?.read(digest)) !== undefined)
+      stat = await blobs.stat(digest);
     if (stat === undefined) throw absent(digest);
     const headers = {
       'content-type': 'application/octet-stream',
@@ -105,6 +113,7 @@ export function blobRoutes({ blobs, sha256 }: ApiContext): Route[] {
       summary: 'A blob’s bytes; ranges work',
       needs: 'viewer',
       inPath: { digest: DIGEST },
+      inQuery: { from: FROM },
       answers,
       handle: get,
     },
