@@ -1,0 +1,156 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchChromium } from '../scaffold/browser.ts';
+import { emptyFolder } from '../scaffold/folder.ts';
+import { audit } from './axe.ts';
+import { drawn, EMPTY_PLACES, PLACES, tabPlace, tabsOf } from './places.ts';
+import { agentAt, freePort, profile, rowOf, rows, saved, says, table, visit } from './visit.ts';
+import type { World } from './world.ts';
+import { world } from './world.ts';
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launchChromium();
+});
+afterAll(() => browser.close());
+
+describe('accessibility', () => {
+  it('axe finds nothing wrong on any page, light and dark', async () => {
+    const place = await world(200);
+    const wrong: Record<string, string[]> = {};
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await visit(await profile(browser, undefined, { colorScheme }), place.url);
+      const tabs = await tabsOf(page, place);
+      expect(tabs.length).toBeGreaterThan(3);
+      for (const { name, go } of [...PLACES, ...tabs.map(tabPlace)]) {
+        await go(page, place);
+        const found = await audit(page);
+        if (found.length > 0) wrong[`${name}, ${colorScheme}`] = found;
+      }
+    }
+    expect(wrong).toEqual({});
+  });
+
+  it('axe finds nothing wrong on any page of an empty field book, nor on a phone', async () => {
+    const agent = await agentAt(emptyFolder('empty'), await freePort());
+    const empty = { url: agent.url } as World;
+    const page = await visit(await profile(browser, { width: 390, height: 844 }), agent.url);
+    const wrong: Record<string, string[]> = {};
+    for (const { name, go } of EMPTY_PLACES) {
+      await go(page, empty);
+      const found = await audit(page);
+      if (found.length > 0) wrong[name] = found;
+    }
+    expect(wrong).toEqual({});
+  });
+
+  it('at 200 % zoom every page keeps within the window, and nothing moves for whoever asked for less motion', async () => {
+    const place = await world(20);
+    // 200 % on a screen of 1280 × 1024 is a window of 640 × 512.
+    const settings = { deviceScaleFactor: 2, reducedMotion: 'reduce' } as const;
+    const page = await visit(await profile(browser, { width: 640, height: 512 }, settings), place.url);
+    const wrong: Record<string, string[]> = {};
+    for (const { name, go } of [...PLACES, ...(await tabsOf(page, place)).map(tabPlace)]) {
+      await go(page, place);
+      const found = [...(await sticksOut(page)), ...(await moves(page))];
+      if (found.length > 0) wrong[name] = found;
+    }
+    expect(wrong).toEqual({});
+  });
+
+  it('a whole errand by keyboard: find a run, tag it, compare two, and back', async () => {
+    const place = await world(20);
+    const page = await visit(await profile(browser), place.url);
+    await page.getByRole('link', { name: 'media' }).waitFor();
+    await reach(page, 'media');
+    await page.keyboard.press('Enter');
+    await rows(page).nth(1).waitFor();
+    await page.keyboard.press('/');
+    await page.keyboard.type('val/accuracy.last > 0.5');
+    await says(page.getByRole('status'), /2 runs of 2 match/);
+    await page.keyboard.press('Escape');
+    // Into the table, down, and select both.
+    await table(page).focus();
+    await page.keyboard.press('j');
+    await page.keyboard.press('x');
+    await page.keyboard.press('j');
+    await page.keyboard.press('x');
+    await says(page.locator('body'), '2 selected');
+    await page.keyboard.press('t');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.type('by-hand');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await says(rowOf(page, 'hidden 24'), 'by-hand');
+    await saved(page);
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('compare');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: /2 runs side by side/ }).waitFor();
+    await drawn(page);
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('hidden 64');
+    await says(page.getByRole('option'), 'hidden 64');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'hidden 64' }).waitFor();
+    // Along the tabs by arrows.
+    await page.getByRole('tab', { selected: true }).focus();
+    const first = await page.getByRole('tab', { selected: true }).textContent();
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.getByRole('tab', { selected: true }).textContent()).not.toBe(first);
+  });
+});
+
+/** Tabs along until the focus is on a link with this name; what has the focus can be seen. */
+async function reach(page: Page, name: string): Promise<void> {
+  for (let steps = 0; steps < 60; steps++) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => {
+      const element = document.activeElement as HTMLElement;
+      const { width, height } = element.getBoundingClientRect();
+      return {
+        text: element.textContent?.trim() ?? '',
+        seen: width > 0 && height > 0,
+        outline: getComputedStyle(element).outlineStyle,
+      };
+    });
+    if (at.text !== name) continue;
+    expect(at.seen).toBe(true);
+    expect(at.outline).not.toBe('none');
+    return;
+  }
+  throw new Error(`Tab never came to "${name}".`);
+}
+
+/** Elements that nobody can scroll to: beyond the window's edges with nothing around them that scrolls. */
+function sticksOut(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const found: string[] = [];
+    if (document.documentElement.scrollWidth > innerWidth)
+      found.push(`the page is ${document.documentElement.scrollWidth} px wide`);
+    for (const element of document.querySelectorAll<HTMLElement>('button, a, input, select, h1, h2, h3, [role=tab]')) {
+      const { left, right, width } = element.getBoundingClientRect();
+      if (width === 0 || (left >= -1 && right <= innerWidth + 1)) continue;
+      if (element.closest('.skip, .unseen') !== null) continue;
+      let scrolls = false;
+      for (let around = element.parentElement; around !== null && !scrolls; around = around.parentElement) {
+        scrolls = /auto|scroll/.test(getComputedStyle(around).overflowX) && around.scrollWidth > around.clientWidth;
+      }
+      if (!scrolls) found.push(element.outerHTML.slice(0, 120));
+    }
+    return found;
+  });
+}
+
+/** Animations and transitions that take time. */
+function moves(page: Page): Promise<string[]> {
+  return page.evaluate(() =>
+    document
+      .getAnimations()
+      .map((animation) => Number(animation.effect?.getComputedTiming().duration ?? 0))
+      .filter((duration) => duration > 1)
+      .map((duration) => `something moves for ${duration} ms`),
+  );
+}

@@ -1,0 +1,97 @@
+import type { Page } from 'playwright-core';
+import type { World } from './world.ts';
+import { rows, saved } from './visit.ts';
+
+/** A page of the UI, and how to get to it. */
+export interface Place {
+  name: string;
+  /** Goes there and returns when it is drawn. */
+  go: (page: Page, world: World) => Promise<void>;
+}
+
+/** Waits until everything that is on the screen has been drawn. */
+export async function drawn(page: Page): Promise<void> {
+  await saved(page);
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('section.panel')].every((panel) => {
+      const { top, bottom, width } = panel.getBoundingClientRect();
+      return width === 0 || bottom < 0 || top > innerHeight || panel.hasAttribute('data-drawn');
+    }),
+  );
+  await page.evaluate(() =>
+    document.fonts.ready.then(
+      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+    ),
+  );
+}
+
+const at = (
+  name: string,
+  address: string | ((world: World) => string),
+  ready: (page: Page) => Promise<void>,
+): Place => ({
+  name,
+  go: async (page, world) => {
+    await page.goto(world.url + (typeof address === 'string' ? address : address(world)));
+    await ready(page);
+    await drawn(page);
+  },
+});
+
+const heading = (name: string | RegExp) => (page: Page) => page.getByRole('heading', { name }).first().waitFor();
+const table = (page: Page) => rows(page).first().waitFor();
+
+/** Tabs of a run's page, as the page itself lists them. */
+export async function tabsOf(page: Page, world: World): Promise<string[]> {
+  await page.goto(`${world.url}/r/${world.runs[1]}`);
+  const tabs = page.getByRole('tablist', { name: 'Parts of the run' }).getByRole('tab');
+  await tabs.first().waitFor();
+  return Promise.all((await tabs.all()).map(async (tab) => (await tab.getAttribute('id'))!.replace('tab-', '')));
+}
+
+export const tabPlace = (tab: string): Place =>
+  at(
+    `run-${tab}`,
+    ({ runs }) => `/r/${runs[1]}?tab=${tab}`,
+    async (page) => {
+      await page.locator(`#tab-${tab}[aria-selected="true"]`).waitFor();
+      await page.getByRole('tabpanel').waitFor();
+    },
+  );
+
+/** Every page but the run's tabs. */
+export const PLACES: readonly Place[] = [
+  at('projects', '/', heading('Projects')),
+  at('project', '/p/digits', table),
+  at('project-selected', ({ runs }) => `/p/media?sel=${runs.map((run) => run.slice(-10)).join(',')}`, table),
+  at('project-10k', '/p/sweep', table),
+  at('project-none', '/p/digits?q=nothing-has-this', heading('No run matches')),
+  at(
+    'compare',
+    ({ runs }) => `/p/media/compare?runs=${runs.map((run) => run.slice(-10)).join(',')}`,
+    heading(/side by side/),
+  ),
+  at('sync', '/sync', heading('Sync')),
+  at('settings', '/settings', heading('Settings')),
+  at('lost', '/nowhere', heading('There is nothing at this address')),
+  at('palette', '/p/digits', async (page) => {
+    await table(page);
+    await page.keyboard.press('Control+k');
+    await page.getByRole('dialog', { name: 'Go to' }).getByRole('option').first().waitFor();
+  }),
+  at('keys', '/p/digits', async (page) => {
+    await table(page);
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+  }),
+];
+
+/** The pages of a field book with nothing in it. */
+export const EMPTY_PLACES: readonly Place[] = [
+  at('projects', '/', heading('An empty field book')),
+  at('project', '/p/nobody', heading('This project is not in this field book')),
+  at('run', '/r/nobody', heading('This run is not in this field book')),
+  at('compare', '/p/nobody/compare?runs=a,b', (page) => page.getByText('Choose runs in the table').waitFor()),
+  at('sync', '/sync', heading('Sync')),
+  at('settings', '/settings', heading('Settings')),
+];
