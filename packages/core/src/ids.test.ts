@@ -104,6 +104,7 @@ describe('ids', () => {
     expect(parseDocumentName('workspace')).toEqual({ kind: 'workspace' });
     expect(parseDocumentName('book/mnist/2026-11')).toEqual({ kind: 'book', project: 'mnist', month: '2026-11' });
     expect(parseDocumentName('run/abc')).toEqual({ kind: 'run', run: 'abc' });
+    expect(parseDocumentName('note/abc')).toEqual({ kind: 'note', run: 'abc' });
     for (const name of [
       '',
       'workspace/',
@@ -112,6 +113,8 @@ describe('ids', () => {
       'book/mnist/2026-13',
       'run/',
       'run/a/b',
+      'note/',
+      'note/a/b',
       'run/..',
       '../x',
     ]) {

@@ -178,10 +178,16 @@ export function runDocumentName(run: RunId): DocumentName {
   return `run/${run}` as DocumentName;
 }
 
+/** `note/<run id>`: the text of a run's notes, while people write it. */
+export function noteDocumentName(run: RunId): DocumentName {
+  return `note/${run}` as DocumentName;
+}
+
 export type ParsedDocumentName =
   | { kind: 'workspace' }
   | { kind: 'book'; project: ProjectId; month: BookMonth }
-  | { kind: 'run'; run: RunId };
+  | { kind: 'run'; run: RunId }
+  | { kind: 'note'; run: RunId };
 
 /** What a document name says; throws `invalid_id` for anything that is not one of ours. */
 export function parseDocumentName(text: string): ParsedDocumentName {
@@ -190,7 +196,8 @@ export function parseDocumentName(text: string): ParsedDocumentName {
   if (parts.length === 3 && parts[0] === 'book' && MONTH.test(parts[2] ?? '')) {
     return { kind: 'book', project: parseProjectId(parts[1] ?? ''), month: parts[2] as BookMonth };
   }
-  if (parts.length === 2 && parts[0] === 'run') return { kind: 'run', run: parseRunId(parts[1] ?? '') };
+  if (parts.length === 2 && (parts[0] === 'run' || parts[0] === 'note'))
+    return { kind: parts[0], run: parseRunId(parts[1] ?? '') };
   throw new FieldbookError('invalid_id', `"${clip(text)}" is not the name of a document.`);
 }
 

@@ -47,6 +47,8 @@ export const LIMITS = {
   updateStructs: 500_000,
   /** One document loaded in memory. */
   documentBytes: 512 * 1024 * 1024,
+  /** The text of one run's notes with all its history: 64 kB of text and some 100,000 places where somebody typed or deleted. */
+  noteDocumentBytes: 2 * 1024 * 1024,
   /** One blob over HTTP in one request. */
   blobBytes: 64 * 1024 * 1024,
   /** JSON bodies of the HTTP API. */

@@ -1,3 +1,4 @@
 export * from './book.ts';
+export * from './note.ts';
 export * from './run-document.ts';
 export * from './workspace.ts';

@@ -4,6 +4,7 @@ import type { AttributePath, DeviceId, RunId } from '../ids.ts';
 import { mintEditId, parsePath } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { BlobDigest, Clock, Random } from '../ports.ts';
+import { marked } from '../notes/mark.ts';
 import type {
   AttributeValue,
   BaseId,
@@ -25,6 +26,8 @@ export interface Change {
   /** Which attribute, with the field `attribute` only. */
   path?: AttributePath;
   value: AttributeValue;
+  /** Of notes that were written in their text: which characters it had (`markOf`). */
+  mark?: Uint8Array | null;
 }
 
 /** Makes edits for one person on one device. */
@@ -70,7 +73,7 @@ export class Author {
       device: this.device,
       at: this.hybrid.tick(),
       signature: null,
-      extra: {},
+      extra: change.mark === undefined ? {} : marked(change.mark),
     };
   }
 

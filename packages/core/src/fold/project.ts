@@ -6,6 +6,7 @@ import type { ProjectId, RunId } from '../ids.ts';
 import { utf8 } from '../ids.ts';
 import type { Card, Edit } from '../record/index.ts';
 import { cardKey, decodeCard, decodeEdit, parseCardKey } from '../record/index.ts';
+import type { NoteHistory } from '../notes/adopt.ts';
 import { canonicalState } from './canonical.ts';
 import { compareEdits } from './register.ts';
 import { foldRun } from './run.ts';
@@ -92,6 +93,16 @@ export class ProjectFold {
       this.#cards(records).filter((card) => card.created <= timeMs),
       this.#edits(records).filter((edit) => hlcMs(edit.at) <= timeMs),
     );
+  }
+
+  /** What was said of a run's notes: by its scripts, and by people. */
+  notes(id: RunId): NoteHistory {
+    const records = this.#runs.get(id);
+    if (records === undefined) return { scripted: '', edits: [] };
+    return {
+      scripted: foldRun(id, this.project, this.#cards(records), []).notes,
+      edits: this.#edits(records).filter(({ field }) => field === 'notes'),
+    };
   }
 
   /** All edits of a run, oldest first. */

@@ -1,5 +1,6 @@
 import type { AttributePath, ProjectId, RunId } from '../ids.ts';
 import type { AttributeValue, BaseId, Card, Edit, MetricSummary, RegisterName, RunStatus } from '../record/index.ts';
+import { isOfText } from '../notes/mark.ts';
 import { REGISTER_FIELDS } from '../record/index.ts';
 import { editAttributes } from './attributes.ts';
 import { compare, headsOf, tagAddsOf } from './register.ts';
@@ -28,7 +29,8 @@ export function foldRun(id: RunId, project: ProjectId, cards: readonly Card[], e
     const sides = headsOf(fieldEdits);
     heads[field] = sides.map((edit) => edit.id);
     inForce[field] = sides[0]!.value;
-    if (sides.some((edit) => edit.value !== sides[0]!.value)) {
+    // What several people wrote in one text is merged there, letter by letter.
+    if (sides.some((edit) => edit.value !== sides[0]!.value) && !sides.every(isOfText)) {
       conflicts.push({
         field,
         sides: sides.map(({ id: edit, op, value, by, device, at }) => ({ edit, op, value, by, device, at })),

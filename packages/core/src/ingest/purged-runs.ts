@@ -1,8 +1,8 @@
-import { Book, RunDocument } from '../documents/index.ts';
+import { Book, clearNote, noteText, RunDocument } from '../documents/index.ts';
 import { isFieldbookError } from '../errors.ts';
 import { blobsOf, namedElsewhere, pointBlobs, storedFiles } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
-import { parseDocumentName, runDocumentName, utf8 } from '../ids.ts';
+import { noteDocumentName, parseDocumentName, runDocumentName, utf8 } from '../ids.ts';
 import type { BlobDigest, BlobRemoval, BlobStore, Log } from '../ports.ts';
 import { decodeEdit, packDigests, unpackDigests } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -20,7 +20,7 @@ const PURGING_PREFIX = 'purging/';
 
 /**
  * Which runs people have purged, and the sweeping up: when a purge arrives, or data of a purged run does, the run's
- * document is emptied and its blobs are removed. Segments carry their writer's id, so no other run shares them; files, images and
+ * document and its note are emptied and its blobs are removed. Segments carry their writer's id, so no other run shares them; files, images and
  * chunks may be those of other runs too, and then stay.
  */
 export class PurgedRuns {
@@ -110,7 +110,8 @@ export class PurgedRuns {
 
   #changed(name: DocumentName, origin: unknown): void {
     const parsed = parseDocumentName(name);
-    if (parsed.kind === 'run' && origin !== 'local' && this.#runs.has(parsed.run)) this.#sweep(parsed.run);
+    if ((parsed.kind === 'run' || parsed.kind === 'note') && origin !== 'local' && this.#runs.has(parsed.run))
+      this.#sweep(parsed.run);
     if (parsed.kind !== 'book' || this.#closed) return;
     const purges = this.#projects.get(parsed.project);
     purges?.dirty.add(name);
@@ -176,6 +177,16 @@ export class PurgedRuns {
     } finally {
       removal.end();
     }
+    if (!this.#keepDocuments) await this.#emptyNote(run);
+  }
+
+  /** The text goes from the document, and by rewriting its log from the disk. */
+  async #emptyNote(run: RunId): Promise<void> {
+    const name = noteDocumentName(run);
+    if ((await this.#replica.info(name)) === undefined) return;
+    if ((await this.#replica.read(name, (doc) => noteText(doc).length)) === 0) return;
+    await this.#replica.transact(name, clearNote);
+    await this.#replica.compact(name);
   }
 
   async #emptyWith(removal: BlobRemoval, run: RunId): Promise<void> {

@@ -1,4 +1,5 @@
 import * as Y from 'yjs';
+import { NOTE_TEXT } from '../documents/note.ts';
 import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
@@ -108,6 +109,9 @@ function isBookKey(key: string): boolean {
   }
 }
 
+/** A note is one text and nothing else: the scan sees to what is in it. */
+const NOTE: Schema = {};
+
 /** Maps whose name begins so may be added by newer versions; their values must be well-formed records. */
 const NEWER = /^x-[a-z0-9-]{1,32}$/;
 const NEWER_RULE: MapRule = {
@@ -122,7 +126,12 @@ const NEWER_RULE: MapRule = {
 
 export function schemaOf(name: DocumentName): Schema {
   const { kind } = parseDocumentName(name);
-  return kind === 'book' ? BOOK : kind === 'run' ? RUN : WORKSPACE;
+  return kind === 'book' ? BOOK : kind === 'run' ? RUN : kind === 'note' ? NOTE : WORKSPACE;
+}
+
+/** What a document may grow to. */
+export function documentLimit(name: DocumentName): number {
+  return parseDocumentName(name).kind === 'note' ? LIMITS.noteDocumentBytes : LIMITS.documentBytes;
 }
 
 function ruleOf(schema: Schema, map: string): MapRule | undefined {
@@ -136,14 +145,17 @@ function ruleOf(schema: Schema, map: string): MapRule | undefined {
  * `missing_dependency`.
  */
 export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (client: number) => number): UpdateScan {
-  if (update.length > LIMITS.updateBytes) {
-    const message = `An update of ${name} has ${update.length} bytes; the limit is ${LIMITS.updateBytes}.`;
+  const limit = Math.min(LIMITS.updateBytes, documentLimit(name));
+  if (update.length > limit) {
+    const message = `An update of ${name} has ${update.length} bytes; the limit is ${limit}.`;
     throw new FieldbookError('update_too_large', message);
   }
-  const scan = scanUpdate(update, { structs: LIMITS.updateStructs, keyBytes: LIMITS.keyBytes });
   const schema = schemaOf(name);
+  const holds = schema === NOTE ? 'text' : 'records';
+  const scan = scanUpdate(update, { structs: LIMITS.updateStructs, keyBytes: LIMITS.keyBytes, holds });
   for (const map of scan.maps) {
-    if (ruleOf(schema, map) === undefined) throw forbidden(name, `a map "${map.slice(0, 40)}"`);
+    const isKnown = schema === NOTE ? map === NOTE_TEXT : ruleOf(schema, map) !== undefined;
+    if (!isKnown) throw forbidden(name, `a map "${map.slice(0, 40)}"`);
   }
   for (const [client, { start }] of scan.spans) if (start > stateOf(client)) throw missing(name);
   for (const [client, clock] of scan.needs) {
@@ -161,6 +173,10 @@ export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: 
   const schema = schemaOf(name);
   for (const [type, keys] of transaction.changed) {
     const map = mapNameOf(doc, type);
+    if (schema === NOTE) {
+      if (map !== NOTE_TEXT || [...keys].some((key) => key !== null)) throw forbidden(name, 'more than its text');
+      continue;
+    }
     const rule = map === undefined ? undefined : ruleOf(schema, map);
     if (map === undefined || rule === undefined) throw forbidden(name, 'a shared type that it may not hold');
     for (const key of keys) {

@@ -2,10 +2,10 @@ import * as Y from 'yjs';
 import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
-import { LIMITS } from '../limits.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
 import type { DocumentMeta, RestoreGuard } from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
+import { documentLimit } from './admission.ts';
 import { isWorthCompacting } from './compaction.ts';
 import { OpenDocument } from './open-document.ts';
 import type { Commit, DocumentInfo, EncodedState, FeedEntry, Replica } from './replica.ts';
@@ -111,8 +111,9 @@ class StoredReplica implements Replica {
 
   async apply(name: DocumentName, update: Uint8Array, origin: unknown): Promise<Commit | undefined> {
     return this.#with(name, (open) => {
-      if (this.#sizeOf(name) + update.length > LIMITS.documentBytes) {
-        const message = `Document ${name} would have more than ${LIMITS.documentBytes} bytes.`;
+      const limit = documentLimit(name);
+      if (this.#sizeOf(name) + update.length > limit) {
+        const message = `Document ${name} would have more than ${limit} bytes.`;
         throw new FieldbookError('update_too_large', message);
       }
       const renew = (): number => {

@@ -3,7 +3,8 @@ import { FieldbookError } from '../errors.ts';
 /**
  * What an update (V1 encoding of Yjs 13) holds, read without Yjs, without building anything, and without believing any
  * count: time is linear in its bytes whatever they are. Only what our documents are made of is let through (items with
- * byte content or deleted content, in maps); everything else ends the scan before its content is looked at.
+ * byte content or deleted content in maps; in a note, text or deleted content in a list); everything else ends the scan
+ * before its content is looked at.
  */
 export interface UpdateScan {
   /** Structs in all. */
@@ -12,7 +13,7 @@ export interface UpdateScan {
   readonly spans: ReadonlyMap<number, { readonly start: number; readonly end: number }>;
   /** For each client, the highest clock that anything in the update refers to: origins, parents, deletes. */
   readonly needs: ReadonlyMap<number, number>;
-  /** Names of the top-level maps that items name as their parent. */
+  /** Names of the top-level types that items name as their parent. */
   readonly maps: ReadonlySet<string>;
 }
 
@@ -20,6 +21,8 @@ export interface ScanLimits {
   structs: number;
   /** Bytes of a key. */
   keyBytes: number;
+  /** What the document is made of: byte records in maps, unless said otherwise. */
+  holds?: 'records' | 'text';
 }
 
 /** Clocks are added and compared as doubles; nothing of ours comes near. */
@@ -27,6 +30,7 @@ const CLOCK_MAX = 2 ** 40;
 
 const DELETED = 1;
 const BINARY = 3;
+const STRING = 4;
 const SKIP = 10;
 const CONTENT_NAMES = ['GC', 'deleted', 'JSON', 'binary', 'string', 'embed', 'format', 'type', 'any', 'document'];
 
@@ -84,8 +88,10 @@ class Scanner {
     const info = this.#byte();
     const kind = info & 31;
     if (info === SKIP) throw new FieldbookError('missing_dependency', 'An update has a gap.');
-    // In flat maps of bytes Yjs itself never makes one; a forged one hides its victim's later changes.
-    if (kind !== DELETED && kind !== BINARY) throw forbidden(`${CONTENT_NAMES[kind] ?? 'unknown'} content`);
+    const holds = this.#limits.holds ?? 'records';
+    // In flat maps of bytes and in a flat text Yjs itself never makes a GC; a forged one hides its victim's later changes.
+    if (kind !== DELETED && kind !== (holds === 'text' ? STRING : BINARY))
+      throw forbidden(`${CONTENT_NAMES[kind] ?? 'unknown'} content`, holds);
     const hasOrigin = (info & 128) !== 0;
     const hasRightOrigin = (info & 64) !== 0;
     if (hasOrigin) this.#id();
@@ -93,12 +99,20 @@ class Scanner {
     if (!hasOrigin && !hasRightOrigin) {
       const parent = this.#varUint();
       // By id: inside of another item, which our flat maps do not have.
-      if (parent !== 1) throw parent === 0 ? forbidden('a nested type') : malformed('it has an unknown kind of parent');
+      if (parent !== 1)
+        throw parent === 0 ? forbidden('a nested type', holds) : malformed('it has an unknown kind of parent');
       this.#maps.add(this.#text(this.#limits.keyBytes));
-      if ((info & 32) === 0) throw forbidden('list content');
-      this.#text(this.#limits.keyBytes);
+      const isKeyed = (info & 32) !== 0;
+      if (isKeyed !== (holds === 'records')) throw forbidden(isKeyed ? 'a record' : 'list content', holds);
+      if (isKeyed) this.#text(this.#limits.keyBytes);
     }
     if (kind === DELETED) return this.#length(clock);
+    if (kind === STRING) {
+      // A clock counts UTF-16 units.
+      const { length } = this.#text(Infinity);
+      if (length === 0) throw malformed('a length is out of range');
+      return length;
+    }
     this.#skip(this.#varUint());
     return 1;
   }
@@ -163,6 +177,7 @@ function malformed(why: string): FieldbookError {
   return new FieldbookError('update_malformed', `An update cannot be decoded: ${why}.`);
 }
 
-function forbidden(what: string): FieldbookError {
-  return new FieldbookError('update_forbidden_content', `An update holds ${what} where only byte records may be.`);
+function forbidden(what: string, holds: 'records' | 'text' = 'records'): FieldbookError {
+  const instead = holds === 'text' ? 'only text' : 'only byte records';
+  return new FieldbookError('update_forbidden_content', `An update holds ${what} where ${instead} may be.`);
 }

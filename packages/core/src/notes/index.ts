@@ -1,0 +1,3 @@
+export * from './adopt.ts';
+export * from './diff.ts';
+export { isOfText, marked, markOf } from './mark.ts';
