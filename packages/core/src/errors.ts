@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'disk_full'
   | 'blob_missing'
   | 'blob_corrupt'
+  | 'snapshot_unreadable'
   // journals and series
   | 'journal_corrupt'
   | 'journal_version'

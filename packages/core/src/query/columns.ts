@@ -2,6 +2,7 @@ import type { AttributeValue, MetricSummary } from '../record/index.ts';
 import { Bitset } from './bitset.ts';
 import type { NumberStore } from './numbers.ts';
 import { NumberColumn } from './numbers.ts';
+import type { PackedNumbers, PackedTexts, PackedWords, PartReader, PartWriter } from './part.ts';
 import { ListColumn, TextColumn } from './texts.ts';
 
 /** What a cell shows; undefined where the run lacks it. Durations are numbers of ms. */
@@ -45,15 +46,37 @@ export class FlagColumn {
     return this.yes.has(row) ? true : this.no.has(row) ? false : undefined;
   }
 
-  set(row: number, value: boolean): void {
+  /** Whether that changed anything. */
+  set(row: number, value: boolean): boolean {
+    if (this.get(row) === value) return false;
     this.yes.put(row, value);
     this.no.put(row, !value);
+    return true;
   }
 
-  clear(row: number): void {
+  /** Whether there was anything. */
+  clear(row: number): boolean {
+    const held = this.get(row) !== undefined;
     this.yes.delete(row);
     this.no.delete(row);
+    return held;
   }
+
+  pack(into: PartWriter): PackedFlags {
+    return { yes: into.words(this.yes.words), no: into.words(this.no.words) };
+  }
+
+  static unpack(packed: PackedFlags, from: PartReader): FlagColumn {
+    const column = new FlagColumn();
+    column.yes.words = from.words(packed.yes);
+    column.no.words = from.words(packed.no);
+    return column;
+  }
+}
+
+interface PackedFlags {
+  yes: PackedWords;
+  no: PackedWords;
 }
 
 export function kindOf(value: AttributeValue): ValueKind {
@@ -100,22 +123,57 @@ export class AttributeColumn implements Column {
   readonly duration = false;
   filled = 0;
 
-  set(row: number, value: AttributeValue): void {
+  /** Whether that changed anything. */
+  set(row: number, value: AttributeValue): boolean {
     const before = cellAt(this, row);
     if (before === undefined) this.filled += 1;
     else if (kindOf(before) !== kindOf(value)) this.#clearKinds(row);
-    if (typeof value === 'number') (this.numbers ??= new NumberColumn()).set(row, value);
-    else if (typeof value === 'string') (this.texts ??= new TextColumn()).set(row, value);
-    else if (typeof value === 'boolean') (this.flags ??= new FlagColumn()).set(row, value);
-    else if (value === null) (this.nulls ??= new Bitset()).add(row);
-    else if ('time' in value) (this.times ??= new NumberColumn()).set(row, value.time);
-    else (this.lists ??= new ListColumn()).set(row, value);
+    if (typeof value === 'number') return (this.numbers ??= new NumberColumn()).set(row, value);
+    if (typeof value === 'string') return (this.texts ??= new TextColumn()).set(row, value);
+    if (typeof value === 'boolean') return (this.flags ??= new FlagColumn()).set(row, value);
+    if (value === null) {
+      (this.nulls ??= new Bitset()).add(row);
+      return before !== null;
+    }
+    if ('time' in value) return (this.times ??= new NumberColumn()).set(row, value.time);
+    return (this.lists ??= new ListColumn()).set(row, value);
   }
 
-  clear(row: number): void {
-    if (cellAt(this, row) === undefined) return;
+  /** Whether there was anything. */
+  clear(row: number): boolean {
+    if (cellAt(this, row) === undefined) return false;
     this.filled -= 1;
     this.#clearKinds(row);
+    return true;
+  }
+
+  pack(into: PartWriter): unknown {
+    const packed: PackedAttribute = {
+      filled: this.filled,
+      numbers: this.numbers?.pack(into) ?? null,
+      times: this.times?.pack(into) ?? null,
+      flags: this.flags?.pack(into) ?? null,
+      texts: this.texts?.pack(into) ?? null,
+      lists: this.lists?.texts.pack(into) ?? null,
+      nulls: this.nulls === null ? null : into.words(this.nulls.words),
+    };
+    return packed;
+  }
+
+  static unpack(from: PartReader): AttributeColumn {
+    const packed = from.header as PackedAttribute;
+    const column = new AttributeColumn();
+    column.filled = packed.filled;
+    if (packed.numbers !== null) column.numbers = NumberColumn.unpack(packed.numbers, from);
+    if (packed.times !== null) column.times = NumberColumn.unpack(packed.times, from);
+    if (packed.flags !== null) column.flags = FlagColumn.unpack(packed.flags, from);
+    if (packed.texts !== null) column.texts = TextColumn.unpack(packed.texts, from);
+    if (packed.lists !== null) column.lists = ListColumn.unpack(packed.lists, from);
+    if (packed.nulls !== null) {
+      column.nulls = new Bitset();
+      column.nulls.words = from.words(packed.nulls);
+    }
+    return column;
   }
 
   #clearKinds(row: number): void {
@@ -128,49 +186,68 @@ export class AttributeColumn implements Column {
   }
 }
 
+interface PackedAttribute {
+  filled: number;
+  numbers: PackedNumbers | null;
+  times: PackedNumbers | null;
+  flags: PackedFlags | null;
+  texts: PackedTexts | null;
+  lists: PackedTexts | null;
+  nulls: PackedWords | null;
+}
+
 export const AGGREGATES = ['last', 'min', 'max', 'count', 'step', 'minStep', 'maxStep', 'nonFinite'] as const;
 /** `step` is that of the last point; `minStep` and `maxStep` those of the extremes. */
 export type Aggregate = (typeof AGGREGATES)[number];
 
 /** Summaries of one metric path. */
-export class MetricColumn {
-  readonly last = new NumberColumn();
-  readonly min = new NumberColumn();
-  readonly max = new NumberColumn();
-  readonly count = new NumberColumn();
-  readonly step = new NumberColumn();
-  readonly minStep = new NumberColumn();
-  readonly maxStep = new NumberColumn();
-  readonly nonFinite = new NumberColumn();
+export class MetricColumn implements Record<Aggregate, NumberColumn> {
+  last = new NumberColumn();
+  min = new NumberColumn();
+  max = new NumberColumn();
+  count = new NumberColumn();
+  step = new NumberColumn();
+  minStep = new NumberColumn();
+  maxStep = new NumberColumn();
+  nonFinite = new NumberColumn();
 
   /** Runs that have the metric. */
   get filled(): number {
     return this.last.filled;
   }
 
-  set(row: number, summary: MetricSummary): void {
-    this.last.set(row, summary.last);
-    this.count.set(row, summary.count);
-    this.step.set(row, summary.lastStep);
-    this.nonFinite.set(row, summary.nonFinite);
+  /** Whether that changed anything. */
+  set(row: number, summary: MetricSummary): boolean {
+    let changed = this.last.set(row, summary.last);
+    changed = this.count.set(row, summary.count) || changed;
+    changed = this.step.set(row, summary.lastStep) || changed;
+    changed = this.nonFinite.set(row, summary.nonFinite) || changed;
     // NaN stands for "no finite value yet": then there is no extreme, and no step of it.
-    if (Number.isNaN(summary.min)) {
-      this.min.clear(row);
-      this.minStep.clear(row);
-    } else {
-      this.min.set(row, summary.min);
-      this.minStep.set(row, summary.minStep);
-    }
-    if (Number.isNaN(summary.max)) {
-      this.max.clear(row);
-      this.maxStep.clear(row);
-    } else {
-      this.max.set(row, summary.max);
-      this.maxStep.set(row, summary.maxStep);
-    }
+    changed = put(this.min, row, summary.min, summary.min) || changed;
+    changed = put(this.minStep, row, summary.minStep, summary.min) || changed;
+    changed = put(this.max, row, summary.max, summary.max) || changed;
+    return put(this.maxStep, row, summary.maxStep, summary.max) || changed;
   }
 
-  clear(row: number): void {
-    for (const aggregate of AGGREGATES) this[aggregate].clear(row);
+  /** Whether there was anything. */
+  clear(row: number): boolean {
+    let held = false;
+    for (const aggregate of AGGREGATES) held = this[aggregate].clear(row) || held;
+    return held;
   }
+
+  pack(into: PartWriter): unknown {
+    return Object.fromEntries(AGGREGATES.map((aggregate) => [aggregate, this[aggregate].pack(into)]));
+  }
+
+  static unpack(from: PartReader): MetricColumn {
+    const packed = from.header as Record<Aggregate, PackedNumbers>;
+    const column = new MetricColumn();
+    for (const aggregate of AGGREGATES) column[aggregate] = NumberColumn.unpack(packed[aggregate], from);
+    return column;
+  }
+}
+
+function put(column: NumberColumn, row: number, value: number, unless: number): boolean {
+  return Number.isNaN(unless) ? column.clear(row) : column.set(row, value);
 }

@@ -6,7 +6,20 @@ import { FlagColumn, NO_VALUES } from './columns.ts';
 import type { FieldName } from './fields.ts';
 import type { NumberStore } from './numbers.ts';
 import { NumberColumn } from './numbers.ts';
+import type { PackedNumbers, PackedTexts, PartReader, PartWriter } from './part.ts';
 import { ListColumn, TextColumn } from './texts.ts';
+
+const TEXTS = ['name', 'project', 'status', 'group', 'user', 'host', 'notes'] as const;
+const TIMES = ['created', 'updated', 'ended'] as const;
+const FLAGS = ['star', 'archived', 'trashed', 'unnamed', 'conflicted'] as const;
+/** `conflicts` and `sources` are no fields of a query: which registers of a run are in conflict, and which documents hold records of it. */
+const LISTS = ['tags', 'conflicts', 'sources'] as const;
+
+/** Names of the stored parts of the fields, flags in one. */
+export const FIELD_PARTS: readonly string[] = [
+  ...[...TEXTS, ...TIMES, ...LISTS, 'writers'].map((field) => `f:${field}`),
+  'f:flags',
+];
 
 /** The fields of every run, by row. */
 export class FieldColumns {
@@ -29,42 +42,67 @@ export class FieldColumns {
     unnamed: new FlagColumn(),
     conflicted: new FlagColumn(),
   };
-  readonly lists = { tags: new ListColumn() };
+  readonly lists = { tags: new ListColumn(), conflicts: new ListColumn(), sources: new ListColumn() };
   readonly numbers = { writers: new NumberColumn() };
-  #byId: { order: readonly number[]; rows: Uint32Array } | null = null;
+  #byId: { order: ArrayLike<number>; rows: Uint32Array } | null = null;
 
   /** Where free words are looked for. */
   get searched(): { names: TextColumn; notes: TextColumn; tags: ListColumn } {
     return { names: this.texts.name, notes: this.texts.notes, tags: this.lists.tags };
   }
 
-  set(row: number, state: RunState): void {
-    const { texts, times, flags } = this;
+  /** Takes in what a state says; `changed` hears of each part that it changes. */
+  set(row: number, state: RunState, changed: (part: string) => void): void {
+    const { texts, times, flags, lists } = this;
+    const told = (field: string, change: boolean): void => {
+      if (change) changed(`f:${field}`);
+    };
     texts.id.set(row, state.id);
-    texts.name.set(row, state.name);
-    texts.project.set(row, state.project);
-    texts.status.set(row, state.status);
-    putText(texts.group, row, state.group);
-    putText(texts.user, row, state.user);
-    putText(texts.host, row, state.host);
-    putText(texts.notes, row, state.notes);
-    times.created.set(row, state.created);
-    times.updated.set(row, state.updated);
-    if (state.ended === null) times.ended.clear(row);
-    else times.ended.set(row, state.ended);
-    flags.star.set(row, state.star);
-    flags.archived.set(row, state.archived);
-    flags.trashed.set(row, state.trashed);
-    flags.unnamed.set(row, state.unnamed);
-    flags.conflicted.set(row, state.conflicts.length > 0);
-    if (state.tags.length === 0) this.lists.tags.clear(row);
-    else this.lists.tags.set(row, state.tags);
-    this.numbers.writers.set(row, state.writers.length);
+    for (const field of TEXTS) told(field, putText(texts[field], row, state[field]));
+    for (const field of TIMES) {
+      const time = state[field];
+      told(field, time === null ? times[field].clear(row) : times[field].set(row, time));
+    }
+    for (const field of FLAGS)
+      told('flags', flags[field].set(row, field === 'conflicted' ? state.conflicts.length > 0 : state[field]));
+    told('tags', putList(lists.tags, row, state.tags));
+    told(
+      'conflicts',
+      putList(
+        lists.conflicts,
+        row,
+        state.conflicts.map(({ field }) => field),
+      ),
+    );
+    told('writers', this.numbers.writers.set(row, state.writers.length));
   }
 
-  clear(row: number): void {
+  clear(row: number, changed: (part: string) => void): void {
     for (const group of [this.texts, this.times, this.flags, this.lists, this.numbers]) {
       for (const column of Object.values(group) as { clear(row: number): void }[]) column.clear(row);
+    }
+    FIELD_PARTS.forEach(changed);
+  }
+
+  pack(part: string, into: PartWriter): unknown {
+    const field = part.slice(2);
+    if (isOne(TEXTS, field)) return this.texts[field].pack(into);
+    if (isOne(TIMES, field)) return this.times[field].pack(into);
+    if (isOne(LISTS, field)) return this.lists[field].texts.pack(into);
+    if (field === 'writers') return this.numbers.writers.pack(into);
+    return Object.fromEntries(FLAGS.map((flag) => [flag, this.flags[flag].pack(into)]));
+  }
+
+  /** Puts a stored part in place of what is here. */
+  unpack(part: string, from: PartReader): void {
+    const field = part.slice(2);
+    if (isOne(TEXTS, field)) this.texts[field] = TextColumn.unpack(from.header as PackedTexts, from);
+    else if (isOne(TIMES, field)) this.times[field] = NumberColumn.unpack(from.header as PackedNumbers, from);
+    else if (isOne(LISTS, field)) this.lists[field] = ListColumn.unpack(from.header as PackedTexts, from);
+    else if (field === 'writers') this.numbers.writers = NumberColumn.unpack(from.header as PackedNumbers, from);
+    else {
+      const packed = from.header as Record<(typeof FLAGS)[number], Parameters<typeof FlagColumn.unpack>[0]>;
+      for (const flag of FLAGS) this.flags[flag] = FlagColumn.unpack(packed[flag], from);
     }
   }
 
@@ -99,19 +137,35 @@ export class FieldColumns {
   }
 
   /** Rows in the order of their run ids; kept until a run comes or goes. */
-  rowsById(rowOf: ReadonlyMap<RunId, number>): Uint32Array {
+  rowsById(rowOf: (id: RunId) => number): Uint32Array {
     const ids = this.texts.id;
     const order = ids.order();
     if (this.#byId?.order !== order) {
-      this.#byId = { order, rows: Uint32Array.from(order, (code) => rowOf.get(ids.text(code) as RunId)!) };
+      const rows = new Uint32Array(order.length);
+      for (let index = 0; index < rows.length; index++) rows[index] = rowOf(ids.text(order[index]!) as RunId);
+      this.#byId = { order, rows };
     }
     return this.#byId.rows;
   }
+
+  /** Takes in ids by row and the rows in the order of their ids. */
+  putIds(ids: readonly (string | undefined)[], rows: Uint32Array): void {
+    const order = rows.map((row) => row + 1);
+    this.texts.id = TextColumn.numbered(ids, order, this.texts.id.keyOf);
+    this.#byId = { order, rows };
+  }
 }
 
-function putText(column: TextColumn, row: number, text: string | null): void {
-  if (text === null || text === '') column.clear(row);
-  else column.set(row, text);
+function isOne<T extends string>(names: readonly T[], name: string): name is T {
+  return (names as readonly string[]).includes(name);
+}
+
+function putText(column: TextColumn, row: number, text: string | null): boolean {
+  return text === null || text === '' ? column.clear(row) : column.set(row, text);
+}
+
+function putList(column: ListColumn, row: number, list: readonly string[]): boolean {
+  return list.length === 0 ? column.clear(row) : column.set(row, list);
 }
 
 /** How long each run ran, in ms; those that are running, until now. Never negative, whatever the clocks said. */

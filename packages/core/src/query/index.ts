@@ -1,6 +1,7 @@
 export * from './ast.ts';
 export { AGGREGATES, type Aggregate, type Cell, type ValueKind } from './columns.ts';
 export * from './complete.ts';
+export type { TableDirectory } from './directory.ts';
 export * from './engine.ts';
 export { FIELD_NAMES, FIELDS, fieldNamed, fieldOf, kindOfField, type FieldKind, type FieldName } from './fields.ts';
 export type { AggregateRequest, Group, Summary } from './group.ts';

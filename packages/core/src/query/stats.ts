@@ -1,6 +1,7 @@
 import { Bitset } from './bitset.ts';
 import type { Aggregate, AttributeColumn, Cell, Column, MetricColumn, ValueKind } from './columns.ts';
-import { cellAt, markPresent } from './columns.ts';
+import { markPresent } from './columns.ts';
+import type { NumberStore } from './numbers.ts';
 import { NumberColumn } from './numbers.ts';
 import { columnId } from './reference.ts';
 
@@ -57,45 +58,86 @@ export function metricInfo(path: string, metric: MetricColumn): ColumnInfo[] {
     aggregate,
     kinds: ['number'],
     filled: metric[aggregate].filled,
-    varies: severalNumbers(metric[aggregate]),
+    varies: metric[aggregate].several,
   }));
 }
 
+/** Of the rows that are in a column: one of a run that is gone is in none. */
 export function statsOf(column: Column, live: Bitset, size: number): ColumnStats {
+  const { numbers, times, flags, texts, lists, nulls } = column;
   const present = new Bitset(size);
   markPresent(column, present);
-  const counts = new Map<string, { value: Cell; runs: number }>();
+  const counts: { value: Cell; runs: number }[] = [];
+  let more = false;
   let min = Infinity;
   let max = -Infinity;
-  let filled = 0;
-  for (let row = 0; row < size; row++) {
-    if (!present.has(row) || !live.has(row)) continue;
-    filled += 1;
-    const value = cellAt(column, row);
-    const number =
-      typeof value === 'number'
-        ? value
-        : typeof value === 'object' && value !== null && 'time' in value
-          ? value.time
-          : Number.NaN;
-    if (number < min) min = number;
-    if (number > max) max = number;
-    if (counts.size > DISTINCT_COUNTED) continue;
-    const key = typeof value === 'number' ? String(value) : JSON.stringify(value);
-    const seen = counts.get(key);
-    if (seen === undefined) counts.set(key, { value, runs: 1 });
-    else seen.runs += 1;
+  for (const [store, cellOf] of [
+    [numbers, (value: number): Cell => value],
+    [times, (time: number): Cell => ({ time })],
+  ] as const) {
+    if (store === null) continue;
+    const found = store instanceof NumberColumn ? store.counts(DISTINCT_COUNTED) : countsOf(store, live, size);
+    const extent = extentOf(store, found?.keys());
+    if (extent !== undefined) {
+      min = Math.min(min, extent.min);
+      max = Math.max(max, extent.max);
+    }
+    if (found === undefined) more = true;
+    else for (const [value, runs] of found) counts.push({ value: cellOf(value), runs });
   }
-  const listed =
-    counts.size > DISTINCT_COUNTED ? [] : [...counts.values()].sort((a, b) => b.runs - a.runs).slice(0, VALUES_LISTED);
+  if (flags !== null)
+    for (const [value, rows] of [
+      [true, flags.yes],
+      [false, flags.no],
+    ] as const)
+      if (!rows.isEmpty) counts.push({ value, runs: rows.count() });
+  for (const [store, cellOf] of [
+    [texts, (text: string): Cell => text],
+    [lists?.texts ?? null, (text: string): Cell => lists!.list(text)],
+  ] as const) {
+    if (store === null) continue;
+    if (store.distinct > DISTINCT_COUNTED) {
+      more = true;
+      continue;
+    }
+    for (let code = 1; code < store.codes; code++) {
+      const text = store.text(code);
+      if (text !== undefined) counts.push({ value: cellOf(text), runs: store.holders(code) });
+    }
+  }
+  if (nulls !== null && !nulls.isEmpty) counts.push({ value: null, runs: nulls.count() });
+  more ||= counts.length > DISTINCT_COUNTED;
   return {
     kinds: kindsOf(column),
-    filled,
-    min: min <= max ? min : null,
-    max: min <= max ? max : null,
-    distinct: Math.min(counts.size, DISTINCT_COUNTED),
-    values: listed,
+    filled: present.and(live).count(),
+    // Of 0 and -0, which are equal, it is 0 that is said.
+    min: min <= max ? min + 0 : null,
+    max: min <= max ? max + 0 : null,
+    distinct: more ? DISTINCT_COUNTED : counts.length,
+    values: more ? [] : counts.sort((a, b) => b.runs - a.runs).slice(0, VALUES_LISTED),
   };
+}
+
+/** The same as `NumberColumn.counts` of numbers that are computed. */
+function countsOf(store: NumberStore, live: Bitset, size: number): Map<number, number> | undefined {
+  const counts = new Map<number, number>();
+  for (let row = 0; row < size; row++) {
+    const value = live.has(row) ? store.get(row) : undefined;
+    if (value === undefined) continue;
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function extentOf(store: NumberStore, values?: Iterable<number>): { min: number; max: number } | undefined {
+  if (store instanceof NumberColumn) return store.extent();
+  let min = Infinity;
+  let max = -Infinity;
+  for (const value of values ?? []) {
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  return min <= max ? { min, max } : undefined;
 }
 
 /** Kinds of values that a column holds, most useful first. */
@@ -117,14 +159,7 @@ function holdsNumbers(store: Column['numbers']): boolean {
 function varies(column: AttributeColumn): boolean {
   const { numbers, times, flags, texts, lists } = column;
   if (kindsOf(column).length > 1) return true;
-  if (numbers !== null && severalNumbers(numbers)) return true;
-  if (times !== null && severalNumbers(times)) return true;
+  if (numbers?.several === true || times?.several === true) return true;
   if (flags !== null && !flags.yes.isEmpty && !flags.no.isEmpty) return true;
   return (texts?.distinct ?? 0) > 1 || (lists?.texts.distinct ?? 0) > 1;
-}
-
-function severalNumbers(column: NumberColumn): boolean {
-  const seen = new Set<number>();
-  column.distinct(seen, 2);
-  return seen.size > 1;
 }

@@ -1,3 +1,4 @@
+import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { RunState } from '../fold/state.ts';
 import type { AttributePath, RunId } from '../ids.ts';
 import type { Path, Query } from './ast.ts';
@@ -6,12 +7,16 @@ import { Bitset } from './bitset.ts';
 import type { Cell, Column } from './columns.ts';
 import { AttributeColumn, cellAt, MetricColumn, NO_VALUES } from './columns.ts';
 import type { QuerySchema } from './complete.ts';
+import type { TableDirectory } from './directory.ts';
+import { IDS, makeDirectory, partOf, readDirectory } from './directory.ts';
 import { evaluate } from './evaluate.ts';
-import { FieldColumns } from './field-columns.ts';
+import { FIELD_PARTS, FieldColumns } from './field-columns.ts';
 import type { AggregateRequest, Group } from './group.ts';
 import { groupRows } from './group.ts';
 import type { TimeFrame } from './literal.ts';
 import { parseQuery } from './parse.ts';
+import type { PackedWords } from './part.ts';
+import { PartReader, PartWriter, unreadable } from './part.ts';
 import type { Known, Reference } from './reference.ts';
 import { resolveColumn, resolvePath } from './reference.ts';
 import type { SortKey } from './sort.ts';
@@ -55,14 +60,22 @@ const NEWEST_FIRST: readonly SortKey[] = [{ column: 'created', descending: true 
  * `m:val/acc.max`) or by what people type (`params/lr`, `val/acc.max`); docs/query.md says how that is resolved.
  */
 export class RunTable implements Known {
-  readonly #rowOf = new Map<RunId, number>();
-  readonly #ids: (RunId | undefined)[] = [];
+  /** Made when first needed: a table that is only looked at needs no index of its 100,000 ids. */
+  #index: Map<RunId, number> | null = new Map();
+  #ids: (RunId | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #live = new Bitset();
   readonly #fields = new FieldColumns();
   readonly #attributes = new Map<string, AttributeColumn>();
   readonly #metrics = new Map<string, MetricColumn>();
+  /** Columns that are stored and not read yet, by the name of their part, with what a list of columns says of them. */
+  readonly #sealed = new Map<string, readonly ColumnInfo[]>();
+  /** Parts that changed since they were last packed. */
+  readonly #changed = new Set<string>([IDS, ...FIELD_PARTS]);
+  readonly #note = (part: string): unknown => this.#changed.add(part);
   #version = 0;
+  /** All rows in the order asked for last, for the next query that asks for it. */
+  #sorted: { sort: string; version: number; rows: Uint32Array } | null = null;
 
   /** A table of many states at once. */
   static from(states: Iterable<RunState>): RunTable {
@@ -71,9 +84,107 @@ export class RunTable implements Known {
     return table;
   }
 
+  /**
+   * A table as `directory` described it, of which nothing is read yet: `needs` says which parts a request needs,
+   * `unpack` takes them in. Throws `snapshot_unreadable`.
+   */
+  static sealed(directory: unknown): RunTable {
+    const table = new RunTable();
+    table.#changed.clear();
+    for (const [part, infos] of readDirectory(directory)) table.#sealed.set(part, infos);
+    return table;
+  }
+
+  /** What `sealed` needs to know of the parts: their names and the columns in each, as JSON. */
+  directory(): TableDirectory {
+    return makeDirectory(this.columns());
+  }
+
+  /** Parts that changed since they were last packed, those that are gone included. */
+  get unpacked(): readonly string[] {
+    return [...this.#changed];
+  }
+
+  /** The bytes of a part as it is now; null for a column that no run has any more. */
+  pack(part: string): Uint8Array<ArrayBuffer> | null {
+    this.#changed.delete(part);
+    const into = new PartWriter();
+    if (part === IDS) {
+      const order = into.words(this.#fields.rowsById((id) => this.#rows.get(id)!));
+      return into.finish({ ids: this.#ids.map((id) => id ?? null), order });
+    }
+    if (part.startsWith('f:')) return into.finish(this.#fields.pack(part, into));
+    const path = part.slice(2);
+    const column = part.startsWith('a:') ? this.#attributes.get(path) : this.#metrics.get(path);
+    return column === undefined || column.filled === 0 ? null : into.finish(column.pack(into));
+  }
+
+  /** Every part counts as changed: what was packed is not kept. */
+  unpackedAll(): void {
+    for (const [part] of this.directory().parts) this.#changed.add(part);
+  }
+
+  /** Parts not read yet: all, or those that a request needs. `columns` are what `values` and `stats` will be asked. */
+  needs(request?: Pick<GroupRequest, 'query' | 'sort'> & { columns?: readonly string[] }): string[] {
+    if (this.#sealed.size === 0 || request === undefined) return [...this.#sealed.keys()];
+    const needed = new Set([IDS, ...FIELD_PARTS]);
+    const references = [...(request.columns ?? []), ...(request.sort ?? []).map(({ column }) => column)].map((id) =>
+      resolveColumn(id, this),
+    );
+    const query = typeof request.query === 'string' ? parseQuery(request.query) : request.query;
+    if (query !== undefined) references.push(...pathsOf(query).map((path) => resolvePath(path, this)));
+    for (const reference of references)
+      if (reference !== undefined && reference.source !== 'field') needed.add(partOf(reference.source, reference.path));
+    return [...needed].filter((part) => this.#sealed.has(part));
+  }
+
+  /** Takes in a part that is not read yet; one that is, is left as it is. Throws `snapshot_unreadable`. */
+  unpack(part: string, bytes: Uint8Array): void {
+    if (!this.#sealed.has(part)) return;
+    const from = new PartReader(bytes);
+    try {
+      if (part === IDS) this.#unpackIds(from);
+      else if (part.startsWith('f:')) this.#fields.unpack(part, from);
+      else if (part.startsWith('a:')) this.#attributes.set(part.slice(2), AttributeColumn.unpack(from));
+      else this.#metrics.set(part.slice(2), MetricColumn.unpack(from));
+    } catch (error) {
+      // The checksum was right: another program wrote it that calls itself by the same format.
+      throw isFieldbookError(error) ? error : unreadable(String(error));
+    }
+    this.#sealed.delete(part);
+    this.#version += 1;
+  }
+
+  #unpackIds(from: PartReader): void {
+    const { ids, order } = from.header as { ids: (RunId | null)[]; order: PackedWords };
+    this.#ids = ids.map((id) => id ?? undefined);
+    this.#index = null;
+    for (let row = 0; row < ids.length; row++) {
+      if (ids[row] === null) this.#free.push(row);
+      else this.#live.add(row);
+    }
+    this.#fields.putIds(this.#ids, from.words(order));
+  }
+
+  get #rows(): Map<RunId, number> {
+    if (this.#index === null) {
+      this.#index = new Map();
+      for (let row = 0; row < this.#ids.length; row++) {
+        const id = this.#ids[row];
+        if (id !== undefined) this.#index.set(id, row);
+      }
+    }
+    return this.#index;
+  }
+
   /** Runs in the table. */
   get size(): number {
-    return this.#rowOf.size;
+    return this.#ids.length - this.#free.length;
+  }
+
+  /** Ids of all runs, in no order. */
+  *ids(): Generator<RunId> {
+    for (const id of this.#ids) if (id !== undefined) yield id;
   }
 
   /** Rises with every change; rows and selections of another version mean nothing. */
@@ -81,33 +192,66 @@ export class RunTable implements Known {
     return this.#version;
   }
 
-  /** Takes in a run's state in place of the one before. Purged runs and runs without a card are taken out. */
-  upsert(state: RunState): void {
+  /**
+   * Takes in a run's state in place of the one before. Purged runs and runs without a card are taken out. `source`
+   * names a document that holds records of it, see `sources`. All parts must be read before.
+   */
+  upsert(state: RunState, source?: string): void {
     if (state.purged || !state.known) {
       this.remove(state.id);
       return;
     }
+    this.#open();
     this.#version += 1;
-    let row = this.#rowOf.get(state.id);
+    let row = this.#rows.get(state.id);
     if (row === undefined) {
       row = this.#free.pop() ?? this.#ids.length;
-      this.#rowOf.set(state.id, row);
+      this.#rows.set(state.id, row);
       this.#ids[row] = state.id;
       this.#live.add(row);
+      this.#changed.add(IDS);
     } else this.#clearOthers(row, state);
-    this.#fields.set(row, state);
-    for (const [path, value] of state.attributes) this.#attribute(path).set(row, value);
-    for (const [path, summary] of state.metrics) this.#metric(path).set(row, summary);
+    this.#fields.set(row, state, this.#note);
+    if (source !== undefined) this.#addSource(row, source);
+    for (const [path, value] of state.attributes)
+      if (this.#attribute(path).set(row, value)) this.#changed.add(partOf('attribute', path));
+    for (const [path, summary] of state.metrics)
+      if (this.#metric(path).set(row, summary)) this.#changed.add(partOf('metric', path));
+  }
+
+  /** Registers of a run whose concurrent edits disagree. */
+  conflicts(row: number): readonly string[] {
+    return this.#fields.lists.conflicts.get(row) ?? [];
+  }
+
+  /** Documents that hold records of a run, as `upsert` was told. */
+  sources(row: number): readonly string[] {
+    return this.#fields.lists.sources.get(row) ?? [];
+  }
+
+  #addSource(row: number, source: string): void {
+    const sources = this.sources(row);
+    if (sources.includes(source)) return;
+    this.#fields.lists.sources.set(row, [...sources, source].sort());
+    this.#changed.add('f:sources');
+  }
+
+  /** A row that is written in a column and not in another would be half a run. */
+  #open(): void {
+    if (this.#sealed.size > 0)
+      throw new FieldbookError('invalid_argument', 'A stored table is changed only when all of it is read.');
   }
 
   /** Takes a run out; one that is not in it is no error. */
   remove(id: RunId): void {
-    const row = this.#rowOf.get(id);
+    this.#open();
+    const row = this.#rows.get(id);
     if (row === undefined) return;
     this.#version += 1;
     this.#clearOthers(row);
-    this.#fields.clear(row);
-    this.#rowOf.delete(id);
+    this.#fields.clear(row, this.#note);
+    this.#changed.add(IDS);
+    this.#rows.delete(id);
     this.#ids[row] = undefined;
     this.#live.delete(row);
     this.#free.push(row);
@@ -120,7 +264,7 @@ export class RunTable implements Known {
 
   /** The row of a run. */
   row(id: RunId): number | undefined {
-    return this.#rowOf.get(id);
+    return this.#rows.get(id);
   }
 
   /** A cell; undefined when the run has none. `frame.now` ends the duration of a run that is running. */
@@ -143,15 +287,8 @@ export class RunTable implements Known {
   /** Rows that match, sorted. Throws `query_syntax` and `query_type`. */
   select(request: SelectRequest): Selection {
     const query = typeof request.query === 'string' ? parseQuery(request.query) : request.query;
-    const rows = this.#matching(query, request);
-    const sort = request.sort === undefined || request.sort.length === 0 ? NEWEST_FIRST : request.sort;
-    sortRows(
-      rows,
-      sort.map(({ column, descending }) => ({
-        column: this.#resolve(column, request),
-        descending: descending === true,
-      })),
-    );
+    const found = this.#matching(query, request);
+    const rows = this.#inOrder(found, request);
     const offset = Math.max(0, request.offset ?? 0);
     const page =
       request.limit === undefined && offset === 0
@@ -159,6 +296,14 @@ export class RunTable implements Known {
         : rows.subarray(offset, offset + (request.limit ?? rows.length));
     const unknown = query === undefined ? [] : pathsOf(query).filter((path) => !this.#exists(path));
     return { rows: page, total: rows.length, unknown };
+  }
+
+  /** Rows that match, counted. Throws `query_syntax` and `query_type`. */
+  count(request: Pick<SelectRequest, 'query' | keyof TimeFrame>): number {
+    return this.#matching(
+      typeof request.query === 'string' ? parseQuery(request.query) : request.query,
+      request,
+    ).count();
   }
 
   /** The same, and the matching rows in groups. `offset` and `limit` are those of `rows`; groups hold all that match. */
@@ -177,7 +322,7 @@ export class RunTable implements Known {
 
   /** Attributes and metrics that any run has, by path; metrics once per aggregate. Fields are in `FIELDS`. */
   columns(): ColumnInfo[] {
-    const infos: ColumnInfo[] = [];
+    const infos: ColumnInfo[] = [...this.#sealed.values()].flat();
     for (const [path, column] of this.#attributes) if (column.filled > 0) infos.push(attributeInfo(path, column));
     for (const [path, column] of this.#metrics) if (column.filled > 0) infos.push(...metricInfo(path, column));
     return infos.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
@@ -213,29 +358,44 @@ export class RunTable implements Known {
   }
 
   hasAttribute(path: string): boolean {
-    return (this.#attributes.get(path)?.filled ?? 0) > 0;
+    return this.#sealed.has(partOf('attribute', path)) || (this.#attributes.get(path)?.filled ?? 0) > 0;
   }
 
   hasMetric(path: string): boolean {
-    return (this.#metrics.get(path)?.filled ?? 0) > 0;
+    return this.#sealed.has(partOf('metric', path)) || (this.#metrics.get(path)?.filled ?? 0) > 0;
   }
 
-  /** Matching rows in the order of their run ids, which breaks every tie of a sort. */
-  #matching(query: Query | undefined, frame: TimeFrame): Uint32Array {
+  #matching(query: Query | undefined, frame: TimeFrame): Bitset {
     const size = this.#ids.length;
     const live = new Bitset(size).or(this.#live);
-    const found =
-      query === undefined
-        ? live
-        : evaluate(
-            query,
-            { size, live, column: (path) => this.#column(resolvePath(path, this), frame), ...this.#fields.searched },
-            frame,
-          );
-    const rows = new Uint32Array(found.count());
-    let count = 0;
-    for (const row of this.#fields.rowsById(this.#rowOf)) if (found.has(row)) rows[count++] = row;
-    return rows;
+    if (query === undefined) return live;
+    return evaluate(
+      query,
+      { size, live, column: (path) => this.#column(resolvePath(path, this), frame), ...this.#fields.searched },
+      frame,
+    );
+  }
+
+  /** Those rows as a request wants them; equal ones in the order of their run ids. */
+  #inOrder(found: Bitset, request: SelectRequest): Uint32Array {
+    const sort = request.sort === undefined || request.sort.length === 0 ? NEWEST_FIRST : request.sort;
+    const name = JSON.stringify(sort);
+    const all = this.#fields.rowsById((id) => this.#rows.get(id)!);
+    if (this.#sorted?.sort === name && this.#sorted.version === this.#version) return within(this.#sorted.rows, found);
+    const by = sort.map(({ column, descending }) => ({
+      column: this.#resolve(column, request),
+      descending: descending === true,
+    }));
+    // A duration of a running run is another every moment.
+    if (by.some(({ column }) => column.duration)) {
+      const rows = within(all, found);
+      sortRows(rows, by);
+      return rows;
+    }
+    const rows = all.slice();
+    sortRows(rows, by);
+    this.#sorted = { sort: name, version: this.#version, rows };
+    return within(rows, found);
   }
 
   #exists(path: Path): boolean {
@@ -256,21 +416,30 @@ export class RunTable implements Known {
       case 'field':
         return this.#fields.column(reference.field, frame.now);
       case 'attribute':
-        return this.#attributes.get(reference.path);
+        return this.#attributes.get(reference.path) ?? this.#mustNeed(reference);
       case 'metric': {
-        const metric = this.#metrics.get(reference.path);
+        const metric = this.#metrics.get(reference.path) ?? this.#mustNeed(reference);
         return metric === undefined ? undefined : { ...NO_VALUES, numbers: metric[reference.aggregate] };
       }
     }
   }
 
+  /** Nothing of a column that no run has; one that is not read is not empty. */
+  #mustNeed({ source, path }: { source: 'attribute' | 'metric'; path: string }): undefined {
+    if (this.#sealed.has(partOf(source, path)))
+      throw new FieldbookError('invalid_argument', `The column ${path} is stored and not read yet; see "needs".`);
+    return undefined;
+  }
+
   /** Takes a row out of every column, or of those that its new state no longer has. */
   #clearOthers(row: number, state?: RunState): void {
     for (const [path, column] of this.#attributes) {
-      if (state?.attributes.has(path as AttributePath) !== true) column.clear(row);
+      if (state?.attributes.has(path as AttributePath) !== true && column.clear(row))
+        this.#changed.add(partOf('attribute', path));
     }
     for (const [path, column] of this.#metrics) {
-      if (state?.metrics.has(path as AttributePath) !== true) column.clear(row);
+      if (state?.metrics.has(path as AttributePath) !== true && column.clear(row))
+        this.#changed.add(partOf('metric', path));
     }
   }
 
@@ -285,4 +454,12 @@ export class RunTable implements Known {
     if (column === undefined) this.#metrics.set(path, (column = new MetricColumn()));
     return column;
   }
+}
+
+/** The rows that are in a set, in the order given. */
+function within(rows: Uint32Array, set: Bitset): Uint32Array {
+  const found = new Uint32Array(set.count());
+  let count = 0;
+  for (let index = 0; index < rows.length; index++) if (set.has(rows[index]!)) found[count++] = rows[index]!;
+  return found;
 }

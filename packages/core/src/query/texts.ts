@@ -1,6 +1,9 @@
 import type { Bitset } from './bitset.ts';
 import { naturalKey } from './natural.ts';
-import { PAGE, PAGE_BITS } from './numbers.ts';
+import type { CodePage } from './pages.ts';
+import { codePage, PAGE, PAGE_BITS, readCode, widenedCodes } from './pages.ts';
+import type { PackedTexts, PartReader, PartWriter } from './part.ts';
+import { unreadable } from './part.ts';
 
 const IN_PAGE = PAGE - 1;
 
@@ -9,15 +12,16 @@ const IN_PAGE = PAGE - 1;
  * Texts that no row holds any more are forgotten and their numbers used again.
  */
 export class TextColumn {
-  readonly #pages: (Uint32Array | undefined)[] = [];
+  readonly #pages: (CodePage | undefined)[] = [];
   /** By number; 0 stands for "no text". */
-  readonly #texts: (string | undefined)[] = [undefined];
+  #texts: (string | undefined)[] = [undefined];
   readonly #lower: (string | undefined)[] = [undefined];
-  readonly #numbers = new Map<string, number>();
+  /** Made when first needed: a table that is only looked at needs no index of its 100,000 names. */
+  #index: Map<string, number> | null = null;
   readonly #free: number[] = [];
   #holders = new Uint32Array(16);
   /** Numbers in natural order of their texts, as of the last time somebody asked; and those that changed since. */
-  #order: number[] = [];
+  #order: ArrayLike<number> = [];
   #changed = new Set<number>();
   #ranks: Uint32Array | null = null;
   /** Gives the texts whose code-unit order is the order of the column. */
@@ -34,7 +38,8 @@ export class TextColumn {
 
   /** The number of the row's text; 0 for none. */
   code(row: number): number {
-    return this.#pages[row >>> PAGE_BITS]?.[row & IN_PAGE] ?? 0;
+    const page = this.#pages[row >>> PAGE_BITS];
+    return page === undefined ? 0 : readCode(page, row & IN_PAGE);
   }
 
   text(code: number): string | undefined {
@@ -52,7 +57,18 @@ export class TextColumn {
   }
 
   get distinct(): number {
-    return this.#numbers.size;
+    return this.#texts.length - 1 - this.#free.length;
+  }
+
+  get #numbers(): Map<string, number> {
+    if (this.#index === null) {
+      this.#index = new Map();
+      for (let code = 1; code < this.#texts.length; code++) {
+        const text = this.#texts[code];
+        if (text !== undefined) this.#index.set(text, code);
+      }
+    }
+    return this.#index;
   }
 
   /** How many rows hold the text of a number. */
@@ -60,24 +76,29 @@ export class TextColumn {
     return this.#holders[code] ?? 0;
   }
 
-  set(row: number, text: string): void {
+  /** Whether that changed anything. */
+  set(row: number, text: string): boolean {
     const index = row >>> PAGE_BITS;
-    const page = (this.#pages[index] ??= new Uint32Array(PAGE));
-    const before = page[row & IN_PAGE]!;
-    if (before !== 0 && this.#texts[before] === text) return;
+    const before = this.code(row);
+    if (before !== 0 && this.#texts[before] === text) return false;
     const code = this.#take(text);
     if (before === 0) this.filled += 1;
     else this.#release(before);
+    const page = widenedCodes(this.#pages[index] ?? codePage(code), code);
+    this.#pages[index] = page;
     page[row & IN_PAGE] = code;
+    return true;
   }
 
-  clear(row: number): void {
+  /** Whether there was anything. */
+  clear(row: number): boolean {
     const page = this.#pages[row >>> PAGE_BITS];
-    const code = page?.[row & IN_PAGE] ?? 0;
-    if (page === undefined || code === 0) return;
+    const code = this.code(row);
+    if (page === undefined || code === 0) return false;
     page[row & IN_PAGE] = 0;
     this.filled -= 1;
     this.#release(code);
+    return true;
   }
 
   /** Adds those of the rows `within` whose text passes the test; it is run once per distinct text among them. */
@@ -94,7 +115,7 @@ export class TextColumn {
       while (asked !== 0) {
         const bit = 31 - Math.clz32(asked);
         asked &= ~(1 << bit);
-        const code = page[((word << 5) & IN_PAGE) + bit]!;
+        const code = readCode(page, ((word << 5) & IN_PAGE) + bit);
         if (verdicts[code] === 0) verdicts[code] = test(this.#texts[code]!, code) ? 2 : 1;
         if (verdicts[code] === 2) found |= 1 << bit;
       }
@@ -128,7 +149,7 @@ export class TextColumn {
   /** By number, the place of its text in natural order. */
   ranks(): Uint32Array {
     if (this.#ranks === null) {
-      this.#order = this.#sorted();
+      if (this.#changed.size > 0) this.#order = this.#sorted();
       this.#changed.clear();
       this.#ranks = new Uint32Array(this.#texts.length);
       for (let rank = 0; rank < this.#order.length; rank++) this.#ranks[this.#order[rank]!] = rank;
@@ -137,7 +158,7 @@ export class TextColumn {
   }
 
   /** Numbers in natural order of their texts. */
-  order(): readonly number[] {
+  order(): ArrayLike<number> {
     this.ranks();
     return this.#order;
   }
@@ -153,7 +174,7 @@ export class TextColumn {
     const fresh = [...this.#changed].filter((code) => this.#texts[code] !== undefined);
     const pairs = fresh.map((code) => ({ code, key: keyOf(code) }));
     pairs.sort((a, b) => (a.key < b.key ? -1 : 1));
-    const kept = this.#order.filter((code) => !this.#changed.has(code));
+    const kept = Array.from(this.#order).filter((code) => !this.#changed.has(code));
     if (kept.length === 0) return pairs.map(({ code }) => code);
     const merged: number[] = [];
     let from = 0;
@@ -181,10 +202,70 @@ export class TextColumn {
       for (let word = 0; word < count; word++) {
         let bits = 0;
         const base = word << 5;
-        for (let bit = 0; bit < 32; bit++) bits |= passes[page[base + bit]!]! << bit;
+        for (let bit = 0; bit < 32; bit++) bits |= passes[readCode(page, base + bit)]! << bit;
         words[firstWord + word]! |= bits;
       }
     });
+  }
+
+  /** Puts its pages into a part; `unpack` reads them back. Its order goes along only where it is known. */
+  pack(into: PartWriter): PackedTexts {
+    const sorted = this.#changed.size === 0 && this.#order.length > 0;
+    return {
+      pages: into.pages(this.#pages),
+      texts: this.#texts.map((text) => text ?? null),
+      order: sorted ? into.words(Uint32Array.from(this.#order)) : null,
+      filled: this.filled,
+    };
+  }
+
+  /** A column of different texts, one a row, whose number is the row's plus one; `order` are those numbers, sorted. */
+  static numbered(
+    texts: readonly (string | undefined)[],
+    order: Uint32Array,
+    keyOf: (text: string) => string,
+  ): TextColumn {
+    const column = new TextColumn(keyOf);
+    column.#texts = [undefined, ...texts];
+    column.#order = order;
+    column.#holders = new Uint32Array(Math.max(16, column.#texts.length));
+    for (let first = 0; first < texts.length; first += PAGE) {
+      const page = codePage(first + PAGE);
+      for (let row = first; row < Math.min(first + PAGE, texts.length); row++) {
+        if (texts[row] === undefined) column.#free.push(row + 1);
+        else {
+          page[row - first] = row + 1;
+          column.#holders[row + 1] = 1;
+          column.filled += 1;
+        }
+      }
+      column.#pages[first >>> PAGE_BITS] = page;
+    }
+    return column;
+  }
+
+  /** Throws `snapshot_unreadable`. */
+  static unpack(packed: PackedTexts, from: PartReader, keyOf?: (text: string) => string): TextColumn {
+    const column = new TextColumn(keyOf);
+    column.#texts = packed.texts.map((text) => text ?? undefined);
+    column.filled = packed.filled;
+    const holders = new Uint32Array(Math.max(16, column.#texts.length));
+    from.codePages(packed.pages).forEach((page, index) => {
+      if (page === undefined) return;
+      column.#pages[index] = page;
+      for (let at = 0; at < PAGE; at++) holders[readCode(page, at)]! += 1;
+    });
+    column.#holders = holders;
+    for (let code = column.#texts.length - 1; code > 0; code--)
+      if (column.#texts[code] === undefined) column.#free.push(code);
+      else if (holders[code] === 0) throw unreadable('a text belongs to no row');
+    if (packed.order === null) {
+      for (let code = 1; code < column.#texts.length; code++) column.#changed.add(code);
+    } else {
+      column.#order = from.words(packed.order);
+      if (column.#order.length !== column.distinct) throw unreadable('an order is not that of its texts');
+    }
+    return column;
   }
 
   #take(text: string): number {
@@ -226,8 +307,16 @@ export function listKey(json: string): string {
 /** Lists of texts by row, as tags are: each distinct list kept once. */
 export class ListColumn {
   /** The lists' JSON. */
-  readonly texts = new TextColumn(listKey);
+  readonly texts: TextColumn;
   readonly #lists = new Map<string, readonly string[]>();
+
+  constructor(texts = new TextColumn(listKey)) {
+    this.texts = texts;
+  }
+
+  static unpack(packed: PackedTexts, from: PartReader): ListColumn {
+    return new ListColumn(TextColumn.unpack(packed, from, listKey));
+  }
 
   get filled(): number {
     return this.texts.filled;
@@ -250,12 +339,12 @@ export class ListColumn {
     return list;
   }
 
-  set(row: number, list: readonly string[]): void {
-    this.texts.set(row, JSON.stringify(list));
+  set(row: number, list: readonly string[]): boolean {
+    return this.texts.set(row, JSON.stringify(list));
   }
 
-  clear(row: number): void {
-    this.texts.clear(row);
+  clear(row: number): boolean {
+    return this.texts.clear(row);
   }
 
   /** Adds the rows that have an element which passes. */

@@ -4,20 +4,9 @@ import type { RunState } from '@fieldbook/core/fold';
 import { ProjectFold } from '@fieldbook/core/fold';
 import { parseCardKey } from '@fieldbook/core/record';
 import type { ColumnInfo, Row, Window, WindowRequest, View } from './api.ts';
-import { cellOf, parseColumn } from './columns.ts';
-import type { LiveRun } from './live.ts';
 import { Live } from './live.ts';
-import type { ParsedColumn } from './columns.ts';
-import type { Found } from './table.ts';
-import { drawerOf, ProjectTable } from './table.ts';
-
-/** Facts of every run that lists need without folding it again. */
-interface Summary {
-  status: RunState['status'];
-  updated: number;
-  drawer: ReturnType<typeof drawerOf>;
-  conflicted: boolean;
-}
+import type { Found, Tally } from './table.ts';
+import { ProjectTable } from './table.ts';
 
 /** How long folding goes on before the worker looks at its mailbox again, and before the page hears of what there is so far. */
 const SLICE_MS = 20;
@@ -50,7 +39,7 @@ export class Project {
   /** Books listed, and those folded. */
   readonly books = new Map<DocumentName, { loaded: boolean }>();
   readonly live: Live;
-  readonly #summaries = new Map<RunId, Summary>();
+  #tally: { version: number; tally: Tally } | null = null;
   readonly #states = new Map<RunId, RunState>();
   /** Where a run's card lies; its edits go there too. */
   readonly #homes = new Map<RunId, DocumentName>();
@@ -119,20 +108,20 @@ export class Project {
   }
 
   has(id: RunId): boolean {
-    return this.#summaries.has(id);
+    return this.table.has(id);
   }
 
-  ids(): IterableIterator<RunId> {
-    return this.#summaries.keys();
+  ids(): Iterable<RunId> {
+    return this.table.ids();
   }
 
   homeOf(id: RunId): DocumentName | undefined {
     return this.#homes.get(id);
   }
 
-  /** Ids of a view in its order. With a query that cannot be read: those of the last one that could, and the error. */
+  /** Rows of a view in its order. With a query that cannot be read: those of the last one that could, and the error. */
   select(view: View, now: number): Found {
-    const key = JSON.stringify([view.drawer, view.query, view.sort]);
+    const key = JSON.stringify([view.drawer, view.query, view.sort, this.table.version]);
     if (this.#selected?.key === key) return this.#selected;
     let found = this.table.select(view, now);
     if (found.error === null) this.#lastGood = view.query;
@@ -144,50 +133,31 @@ export class Project {
   window(request: WindowRequest, now: number, isUnsaved: (run: RunId) => boolean): Window {
     if (this.loading && this.glance !== null && request.first === 0 && this.glance.key === glanceKey(request))
       return { ...this.glance.window, loading: true };
-    const { ids, error } = this.select(request, now);
-    const all = this.#inDrawer(request.drawer);
-    const first = Math.max(0, Math.min(request.first, ids.length));
-    const rows = this.rows(ids.slice(first, first + request.count), request.columns, now, isUnsaved);
-    return { total: ids.length, all, first, rows, error, loading: this.loading };
+    const found = this.select(request, now);
+    const total = found.rows.length;
+    const first = Math.max(0, Math.min(request.first, total));
+    const rows = this.#rows(found.rows.subarray(first, first + request.count), request.columns, now, isUnsaved);
+    const all = this.table.inDrawer(request.drawer);
+    return { total, all, first, rows, error: found.error, loading: this.loading };
+  }
+
+  /** Ids of a view between two places of its order. */
+  idsOf(view: View, first: number, count: number, now: number): RunId[] {
+    return this.table.idsOf(this.select(view, now).rows.subarray(first, first + count));
   }
 
   rows(ids: readonly RunId[], columns: readonly string[], now: number, isUnsaved: (run: RunId) => boolean): Row[] {
-    const parsed = columns.map(parseColumn);
-    const rows: Row[] = [];
-    for (const id of ids) {
-      const state = this.state(id);
-      if (state !== undefined)
-        rows.push(
-          rowOf(
-            state,
-            parsed,
-            now,
-            isUnsaved(id),
-            state.status === 'running' ? this.live.of(id, state.updated, now) : undefined,
-          ),
-        );
-    }
-    return rows;
+    return this.#rows(this.table.rowsOf(ids), columns, now, isUnsaved);
   }
 
-  line(): { runs: number; running: number; archived: number; trashed: number; conflicts: number; updated: number } {
-    const line = { runs: 0, running: 0, archived: 0, trashed: 0, conflicts: 0, updated: 0 };
-    for (const { status, updated, drawer, conflicted } of this.#summaries.values()) {
-      if (drawer === 'trash') line.trashed += 1;
-      else if (drawer === 'archive') line.archived += 1;
-      else line.runs += 1;
-      if (drawer === 'trash') continue;
-      if (status === 'running') line.running += 1;
-      if (conflicted) line.conflicts += 1;
-      line.updated = Math.max(line.updated, updated);
-    }
-    return line;
+  line(): Tally {
+    const { version } = this.table;
+    if (this.#tally?.version !== version) this.#tally = { version, tally: this.table.tally() };
+    return this.#tally.tally;
   }
 
-  #inDrawer(wanted: View['drawer']): number {
-    let count = 0;
-    for (const { drawer } of this.#summaries.values()) if (drawer === wanted) count += 1;
-    return count;
+  #rows(rows: Uint32Array, columns: readonly string[], now: number, isUnsaved: (run: RunId) => boolean): Row[] {
+    return this.table.rows(rows, columns, now, isUnsaved, (run, updated) => this.live.of(run, updated, now));
   }
 
   #changed(name: DocumentName, book: Book, cards: ReadonlySet<string>, edits: ReadonlySet<string>): void {
@@ -210,54 +180,14 @@ export class Project {
   #refold(run: RunId): void {
     const state = this.fold.run(run);
     this.#states.delete(run);
-    if (state === undefined || !state.known || state.purged) {
-      this.#summaries.delete(run);
-      this.table.remove(run);
-      return;
-    }
-    this.table.upsert(state);
-    this.#summaries.set(run, {
-      status: state.status,
-      updated: state.updated,
-      drawer: drawerOf(state),
-      conflicted: state.conflicts.length > 0,
-    });
+    if (state === undefined) this.table.remove(run);
+    else this.table.upsert(state);
   }
 
   #tell(runs: readonly RunId[]): void {
     this.#selected = null;
     this.#onChange(runs);
   }
-}
-
-function rowOf(
-  state: RunState,
-  columns: readonly (ParsedColumn | undefined)[],
-  now: number,
-  unsaved: boolean,
-  live: LiveRun | undefined,
-): Row {
-  const { id, name, unnamed, status, created, ended, star, archived, trashed, notes, tags } = state;
-  return {
-    id,
-    name,
-    unnamed,
-    status,
-    created,
-    ended,
-    star,
-    archived,
-    trashed,
-    notes: notes.length > 200 ? `${notes.slice(0, 200)}…` : notes,
-    tags,
-    conflicts: state.conflicts.map(({ field }) => field),
-    unsaved,
-    cells: columns.map((column) => {
-      if (column === undefined) return undefined;
-      const newer = column.aggregate === 'last' ? live?.metrics.get(column.path) : undefined;
-      return newer ?? cellOf(state, column, now);
-    }),
-  };
 }
 
 /** Lets messages in. A macrotask, because promises alone would starve them; not a timer, which waits 4 ms for nothing. */

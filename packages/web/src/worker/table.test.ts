@@ -33,8 +33,11 @@ function tableOf(): ProjectTable {
   return table;
 }
 
-const ids = (drawer: 'runs' | 'archive' | 'trash', query = ''): readonly string[] =>
-  tableOf().select({ drawer, query, sort: [{ column: 'a:params/lr', descending: false }] }, NOW).ids;
+const ids = (drawer: 'runs' | 'archive' | 'trash', query = ''): readonly string[] => {
+  const table = tableOf();
+  const { rows } = table.select({ drawer, query, sort: [{ column: 'a:params/lr', descending: false }] }, NOW);
+  return table.idsOf(rows);
+};
 
 describe('the table of a project', () => {
   it('[WEB-5] shows each run in one drawer, and what is asked for by name wherever it lies', () => {
@@ -48,6 +51,23 @@ describe('the table of a project', () => {
       kind: 'and',
       terms: [{ kind: 'not' }, { kind: 'not' }, { kind: 'or' }],
     });
+  });
+
+  it('[WEB-20] shows of a row what its state says, and counts the drawers', () => {
+    const table = tableOf();
+    const rows = table.rows(
+      table.rowsOf(['b' as RunId, 'd' as RunId]),
+      ['a:params/lr', 'm:val/acc.last', 'nonsense', 'tags'],
+      NOW,
+      (run) => run === 'b',
+      () => undefined,
+    );
+    expect(rows.map(({ id, unsaved, trashed, tags, cells }) => ({ id, unsaved, trashed, tags, cells }))).toEqual([
+      { id: 'b', unsaved: true, trashed: false, tags: ['small'], cells: [0.01, undefined, undefined, ['small']] },
+      { id: 'd', unsaved: false, trashed: true, tags: [], cells: [0.3, undefined, undefined, undefined] },
+    ]);
+    expect(table.tally()).toMatchObject({ runs: 2, archived: 1, trashed: 2, running: 3, conflicts: 0 });
+    expect(table.tally().updated).toBeGreaterThan(0);
   });
 
   it('says where a query goes wrong and what could stand there', () => {

@@ -1,29 +1,50 @@
 import { isFieldbookError } from '@fieldbook/core';
 import type { FieldbookError, RunId } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
-import type { Node, Path, Query, QuerySchema, SortKey } from '@fieldbook/core/query';
-import {
-  columnId,
-  completions,
-  parseQuery,
-  pathsOf,
-  resolvePath,
-  RunTable,
-  tokens,
-  topTerms,
-} from '@fieldbook/core/query';
-import type { ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, View } from './api.ts';
-import { AGGREGATES } from './columns.ts';
+import type { Node, Query, SortKey } from '@fieldbook/core/query';
+import { completions, parseQuery, pathsOf, RunTable, tokens, topTerms } from '@fieldbook/core/query';
+import type { RegisterName, RunStatus } from '@fieldbook/core/record';
+import type { Cell, ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, Row, View } from './api.ts';
+import { AGGREGATES, parseColumn } from './columns.ts';
+import type { LiveRun } from './live.ts';
 import type { MetricGoal, PlotData } from './plots-api.ts';
 import { goalsOf, plotData } from './plots.ts';
 
 const NUMBERS_OFFERED = 8;
 
 export interface Found {
-  /** In the view's order. */
-  ids: readonly RunId[];
+  /** Places in the table, in the view's order; good until the table changes. */
+  rows: Uint32Array;
   error: QueryProblem | null;
 }
+
+/** How many runs lie where, and when the last of those outside the trash changed. */
+export interface Tally {
+  runs: number;
+  running: number;
+  archived: number;
+  trashed: number;
+  /** Runs with a conflict. */
+  conflicts: number;
+  /** ms since the epoch; 0 without any. */
+  updated: number;
+}
+
+/** What every row shows, besides the cells asked for. */
+const SHOWN = [
+  'name',
+  'unnamed',
+  'status',
+  'created',
+  'updated',
+  'ended',
+  'star',
+  'archived',
+  'trashed',
+  'notes',
+  'tags',
+];
+const NOTES_SHOWN = 200;
 
 /**
  * The query engine as the page sees it: core's columns and queries, with the drawer of the table (runs, archive,
@@ -40,15 +61,107 @@ export class ProjectTable {
     this.#table.remove(id);
   }
 
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Rises with every change: rows of another version mean nothing. */
+  get version(): number {
+    return this.#table.version;
+  }
+
+  has(id: RunId): boolean {
+    return this.#table.row(id) !== undefined;
+  }
+
+  ids(): Iterable<RunId> {
+    return this.#table.ids();
+  }
+
+  /** Ids of rows, in their order. */
+  idsOf(rows: Uint32Array): RunId[] {
+    return Array.from(rows, (row) => this.#table.id(row)!);
+  }
+
+  rowsOf(ids: readonly RunId[]): Uint32Array {
+    return Uint32Array.from(ids.flatMap((id) => this.#table.row(id) ?? []));
+  }
+
+  statusOf(id: RunId): RunStatus | undefined {
+    const row = this.#table.row(id);
+    return row === undefined ? undefined : (this.#table.value(row, 'status', { now: 0 }) as RunStatus);
+  }
+
   select(view: View, now: number): Found {
     try {
       const query = inDrawer(parseQuery(view.query), view.drawer);
       const { rows } = this.#table.select({ query, sort: view.sort as readonly SortKey[], now });
-      return { ids: Array.from(rows, (row) => this.#table.id(row)!), error: null };
+      return { rows, error: null };
     } catch (error) {
       if (!isFieldbookError(error)) throw error;
-      return { ids: [], error: problemOf(error) };
+      return { rows: new Uint32Array(), error: problemOf(error) };
     }
+  }
+
+  /** Runs of a drawer. */
+  inDrawer(drawer: Drawer): number {
+    return this.#table.count({ query: inDrawer(EVERYTHING, drawer), now: 0 });
+  }
+
+  tally(): Tally {
+    const count = (text: string): number => this.#table.count({ query: `not trashed and ${text}`, now: 0 });
+    let updated = 0;
+    const { rows } = this.#table.select({ query: 'not trashed', now: 0, sort: [UPDATED], limit: 1 });
+    if (rows.length > 0) updated = (this.#table.value(rows[0]!, 'updated', { now: 0 }) as { time: number }).time;
+    return {
+      runs: this.inDrawer('runs'),
+      archived: this.inDrawer('archive'),
+      trashed: this.inDrawer('trash'),
+      running: count('status:running'),
+      conflicts: count('conflicted'),
+      updated,
+    };
+  }
+
+  /** Rows as the page shows them. `live` gives newer values of metrics than the records have. */
+  rows(
+    rows: Uint32Array,
+    columns: readonly string[],
+    now: number,
+    isUnsaved: (run: RunId) => boolean,
+    live: (run: RunId, updated: number) => LiveRun | undefined,
+  ): Row[] {
+    const parsed = columns.map(parseColumn);
+    const known = parsed.flatMap((column) => column?.id ?? []);
+    const values = this.#table.values(rows, [...SHOWN, ...known], { now });
+    return values.map((cells, index) => {
+      const row = rows[index]!;
+      const id = this.#table.id(row)!;
+      const [name, unnamed, status, created, updated, ended, star, archived, trashed, notes, tags] = cells;
+      const newer = status === 'running' ? live(id, timeOf(updated) ?? 0) : undefined;
+      let next = SHOWN.length;
+      const text = (notes ?? '') as string;
+      return {
+        id,
+        name: name as string,
+        unnamed: unnamed === true,
+        status: status as RunStatus,
+        created: timeOf(created) ?? 0,
+        ended: timeOf(ended),
+        star: star === true,
+        archived: archived === true,
+        trashed: trashed === true,
+        notes: text.length > NOTES_SHOWN ? `${text.slice(0, NOTES_SHOWN)}…` : text,
+        tags: (tags ?? []) as readonly string[],
+        conflicts: this.#table.conflicts(row) as readonly RegisterName[],
+        unsaved: isUnsaved(id),
+        cells: parsed.map((column) => {
+          if (column === undefined) return undefined;
+          const cell = cells[next++];
+          return (column.aggregate === 'last' ? newer?.metrics.get(column.path) : undefined) ?? cell;
+        }),
+      };
+    });
   }
 
   columns(): ColumnInfo[] {
@@ -79,7 +192,7 @@ export class ProjectTable {
   }
 
   complete(text: string, cursor: number, now: number): Completion[] {
-    const offers = completions(text, cursor, this.#schema(now));
+    const offers = completions(text, cursor, this.#table.schema({ now }));
     // Fifteen digits of somebody's loss are no help in choosing a bound.
     const numbers = offers.filter(
       ({ kind, text: value }) => kind === 'value' && value !== '' && !Number.isNaN(Number(value)),
@@ -98,29 +211,13 @@ export class ProjectTable {
   tags(): string[] {
     return this.#table.tags().map(([tag]) => tag);
   }
-
-  #schema(now: number): QuerySchema {
-    const columns = this.#table.columns();
-    const stats = (path: Path) => {
-      const reference = resolvePath(path, this.#table);
-      return reference === undefined ? undefined : this.#table.stats(columnId(reference), { now });
-    };
-    return {
-      attributes: columns.filter(({ source }) => source === 'attribute'),
-      metrics: columns.filter(({ source, aggregate }) => source === 'metric' && aggregate === 'last'),
-      values: (path) => {
-        const reference = resolvePath(path, this.#table);
-        if (reference?.source === 'field' && reference.field === 'tags')
-          return this.#table.tags().map(([value, runs]) => ({ value, runs }));
-        return stats(path)?.values ?? [];
-      },
-      kinds: (path) => stats(path)?.kinds ?? [],
-    };
-  }
 }
 
-export function drawerOf(state: Pick<RunState, 'trashed' | 'archived'>): Drawer {
-  return state.trashed ? 'trash' : state.archived ? 'archive' : 'runs';
+const EVERYTHING: Query = parseQuery('');
+const UPDATED: SortKey = { column: 'updated', descending: true };
+
+function timeOf(cell: Cell): number | null {
+  return typeof cell === 'object' && cell !== null && 'time' in cell ? cell.time : null;
 }
 
 /** The query within a drawer. Who asks for `archived` or `trashed` by name gets what they ask for. */

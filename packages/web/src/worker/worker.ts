@@ -158,12 +158,7 @@ class Worker implements FieldbookWorker {
   }
 
   async idsOf(id: ProjectId, view: Parameters<FieldbookWorker['idsOf']>[1], first: number, count: number) {
-    return (
-      this.#library
-        .project(id)
-        ?.select(view, Date.now())
-        .ids.slice(first, first + count) ?? []
-    );
+    return this.#library.project(id)?.idsOf(view, first, count, Date.now()) ?? [];
   }
 
   async resolveIds(id: ProjectId, short: readonly string[]) {
@@ -203,7 +198,7 @@ class Worker implements FieldbookWorker {
     const project = this.#library.project(id);
     if (project === undefined) return { ids: '', count: 0, columns: [] };
     const now = Date.now();
-    return project.table.plot('runs' in scope ? scope.runs : project.select(scope.view, now).ids, columns, now);
+    return project.table.plot('runs' in scope ? scope.runs : project.idsOf(scope.view, 0, Infinity, now), columns, now);
   }
 
   async goals(id: ProjectId) {
@@ -358,7 +353,7 @@ class Worker implements FieldbookWorker {
   #growsElsewhere(run: RunId): boolean {
     if (this.#session.connection.state !== 'online' || this.#shelf.get(runDocumentName(run)) !== undefined)
       return false;
-    return this.#library.projectOf(run)?.state(run)?.status === 'running';
+    return this.#library.projectOf(run)?.table.statusOf(run) === 'running';
   }
 
   #stillListing(): boolean {
