@@ -63,6 +63,9 @@ export type ErrorCode =
   | 'journal_corrupt'
   | 'journal_version'
   | 'segment_corrupt'
+  // bundles
+  | 'bundle_corrupt'
+  | 'bundle_version'
   // replication
   | 'protocol_version'
   | 'protocol_violation'

@@ -14,6 +14,7 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
+import { bundlePlatform } from './platform/bundles.ts';
 import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard, sha256 } from './platform/data.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
@@ -93,6 +94,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     timers,
     log,
     gzip: gzipBytes,
+    bundles: { ...bundlePlatform, random },
     sha256,
     workspace: async () => ({ ...workspace, private: false }),
     sync,

@@ -9,6 +9,7 @@ import type { ApiOptions } from './options.ts';
 import { RouteTable } from './route.ts';
 import { blobCareRoutes } from './routes/blob-care.ts';
 import { blobRoutes } from './routes/blobs.ts';
+import { bundleRoutes } from './routes/bundles.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { editRoutes } from './routes/edits.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -27,6 +28,8 @@ export interface Api {
   handle(request: ApiRequest): Promise<ApiResponse>;
   /** How many bytes of body a binding may read for a request. */
   bodyLimit(method: string, path: string): number;
+  /** Whether a binding hands the body of a request in as `stream`, up to `bodyLimit` bytes. */
+  streams(method: string, path: string): boolean;
   /** The OpenAPI 3.1 document, which is also at `/api/v1/openapi.json`. */
   openapi(): object;
   /** Ends event streams and follows the library no more. Requests under way still get their answers. */
@@ -60,6 +63,7 @@ export function createApi(options: ApiOptions): Api {
     ...fileRoutes(context),
     ...blobRoutes(context),
     ...blobCareRoutes(context),
+    ...bundleRoutes(context),
     ...programRoutes(context),
     ...queryRoutes(context),
     ...eventRoutes(context),
@@ -68,6 +72,7 @@ export function createApi(options: ApiOptions): Api {
   return {
     openapi: () => document,
     bodyLimit: (method, path) => table.bodyLimit(method, path),
+    streams: (method, path) => table.streams(method, path),
     close: () => {
       for (const end of context.streams) end();
       context.tables.close();

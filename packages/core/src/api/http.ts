@@ -14,6 +14,8 @@ export interface ApiRequest {
   headers: Readonly<Record<string, string | undefined>>;
   /** Null when the request has none. The binding has kept to `bodyLimit`. */
   body: Uint8Array | null;
+  /** The body as it comes, of a route that takes it so (`Api.streams`); `body` is null then. */
+  stream?: AsyncIterable<Uint8Array>;
   access: Access;
 }
 
@@ -93,6 +95,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   update_too_large: 413,
   record_malformed: 422,
   blob_corrupt: 422,
+  bundle_corrupt: 422,
+  bundle_version: 422,
   not_supported: 501,
   peer_unreachable: 502,
   document_quarantined: 503,

@@ -1,8 +1,9 @@
+import type { BundlePlatform } from '../bundle/index.ts';
 import type { Author } from '../fold/index.ts';
 import type { DeviceId, DocumentName, RunId, WorkspaceId } from '../ids.ts';
 import type { Library } from '../library/index.ts';
 import type { FilePresence, RequestedFiles, TravelRule } from '../files/index.ts';
-import type { BlobDigest, BlobStore, Clock, Log, Timers } from '../ports.ts';
+import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { SeriesReader } from '../series/index.ts';
 
@@ -30,6 +31,8 @@ export interface ApiOptions {
   workspace(): Promise<WorkspaceInfo>;
   sync: SyncSource;
   live: LiveSource;
+  /** What bundles need of the platform, and randomness for their ids; without it there are none. */
+  bundles?: BundlePlatform & { random: Random };
   /** Makes a gzip member; documents are sent as they are without it. */
   gzip?(bytes: Uint8Array): Promise<Uint8Array>;
   /** What becomes of the journals; a relay has none. */

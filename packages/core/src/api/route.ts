@@ -33,7 +33,10 @@ export interface Route {
   inPath?: Readonly<Record<string, Parameter>>;
   inQuery?: Readonly<Record<string, Parameter>>;
   /** A JSON body, or raw bytes. */
-  body?: { description: string; schema: Schema } | { description: string; type: string; limit: number };
+  body?:
+    | { description: string; schema: Schema }
+    /** `streamed`: taken as it comes, and never held as a whole. */
+    | { description: string; type: string; limit: number; streamed?: boolean };
   answers: readonly RouteAnswer[];
   handle(call: Call): Promise<ApiResponse>;
 }
@@ -67,6 +70,12 @@ export class RouteTable {
     const body = this.#find(path).find(({ route }) => route.method === method)?.route.body;
     if (body === undefined) return 0;
     return 'limit' in body ? body.limit : LIMITS.requestBytes;
+  }
+
+  /** Whether the route takes its body as it comes. */
+  streams(method: string, path: string): boolean {
+    const body = this.#find(path).find(({ route }) => route.method === method)?.route.body;
+    return body !== undefined && 'limit' in body && body.streamed === true;
   }
 
   /** Throws `not_found`, `method_not_allowed` (details.allowed), `forbidden`, `invalid_argument`. */

@@ -89,7 +89,8 @@ function foldWriters(cards: readonly Card[]): Card[] {
   return [...best.values()].sort((a, b) => a.created - b.created || compare(a.writer, b.writer));
 }
 
-function compareCards(a: Card, b: Card): number {
+/** Positive when `a` says more of its writer than `b`; FOLD-2. */
+export function compareCards(a: Card, b: Card): number {
   return (
     a.ordinal - b.ordinal ||
     certainty(a.status) - certainty(b.status) ||

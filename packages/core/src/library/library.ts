@@ -171,6 +171,14 @@ export class Library {
     );
   }
 
+  /** Whether any project's records purge a run of this id. */
+  async isPurged(id: RunId): Promise<boolean> {
+    await this.#refresh();
+    for (const project of this.#projects.values())
+      if (project.fold.has(id) && this.#state(project, id).purged) return true;
+    return false;
+  }
+
   async history(project: ProjectId, id: RunId): Promise<Edit[]> {
     await this.#refresh();
     return this.#projects.get(project)?.fold.history(id) ?? [];

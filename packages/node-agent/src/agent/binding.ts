@@ -6,14 +6,10 @@ import type { Access, Api, ApiRequest, ApiResponse } from '@fieldbook/core/api';
 export async function readRequest(request: IncomingMessage, api: Api, access: Access): Promise<ApiRequest> {
   const { path, query } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
-  return {
-    method,
-    path,
-    query,
-    headers: flatHeaders(request),
-    body: await readBody(request, api.bodyLimit(method, path)),
-    access,
-  };
+  const head = { method, path, query, headers: flatHeaders(request), access };
+  const limit = api.bodyLimit(method, path);
+  if (api.streams(method, path)) return { ...head, body: null, stream: streamBody(request, limit) };
+  return { ...head, body: await readBody(request, limit) };
 }
 
 /** The path as on the wire, and the decoded query. */
@@ -30,6 +26,41 @@ export function flatHeaders(request: IncomingMessage): Record<string, string | u
   return headers;
 }
 
+/** A body that takes longer to arrive than this is not from anybody who means it. */
+const BODY_MS = 60_000;
+/** So much of a body has to come in this time, however long all of it takes. */
+const IDLE_MS = 60_000;
+
+/** A body as it comes. Throws `too_large`, and `closed` when the sender has gone or says nothing for a minute. */
+async function* streamBody(request: IncomingMessage, limit: number): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => request.destroy(new Error('nothing came for a minute')), IDLE_MS);
+  };
+  try {
+    wait();
+    // Not destroyed when somebody has seen enough: the answer that says why goes over the same socket.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      // What takes long here is not the sender's silence.
+      clearTimeout(timer);
+      size += chunk.length;
+      if (size > limit)
+        throw new FieldbookError('too_large', `The body may have at most ${limit} bytes.`, { details: { limit } });
+      yield chunk;
+      wait();
+    }
+  } catch (error) {
+    if (error instanceof FieldbookError) throw error;
+    throw new FieldbookError('closed', 'The sender has gone before all of it came.', { cause: error });
+  } finally {
+    clearTimeout(timer);
+    // A sender reads the answer when it has sent everything.
+    request.resume();
+  }
+}
+
 async function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
   const tooLarge = (): FieldbookError =>
     new FieldbookError('too_large', limit === 0 ? 'This takes no body.' : `The body may have at most ${limit} bytes.`, {
@@ -38,10 +69,15 @@ async function readBody(request: IncomingMessage, limit: number): Promise<Uint8A
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge();
-    chunks.push(chunk);
+  const late = setTimeout(() => request.destroy(new Error('the body takes too long')), BODY_MS);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } finally {
+    clearTimeout(late);
   }
   if (size === 0) return null;
   const all = Buffer.concat(chunks);

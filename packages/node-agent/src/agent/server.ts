@@ -20,8 +20,6 @@ export interface HttpOptions {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-/** A request that takes longer to arrive than this is not from anybody who means it. */
-const REQUEST_MS = 60_000;
 const HEADERS_MS = 10_000;
 const HEADER_BYTES = 16 * 1024;
 /** Browsers reuse connections; a little longer than the relay's proxies do. */
@@ -31,7 +29,8 @@ const KEEP_ALIVE_MS = 65_000;
 export function createHttpServer(options: HttpOptions): Server {
   const server = createServer(
     {
-      requestTimeout: REQUEST_MS,
+      // Bodies are bounded in time as they are read: a bundle of gigabytes may take as long as it goes on.
+      requestTimeout: 0,
       headersTimeout: HEADERS_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: HEADER_BYTES,

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { ErrorCode } from '@fieldbook/core';
 import { FieldbookError } from '@fieldbook/core';
 import { API_PREFIX } from '@fieldbook/core/api';
@@ -28,6 +30,8 @@ export interface Client {
   call<T>(method: 'GET' | 'POST', path: string, call?: Call): Promise<T>;
   /** The bytes at a path. Throws the error that the API answered; the body throws when the answer breaks off. */
   download(path: string, query: Call['query'], headers: Readonly<Record<string, string>>): Promise<Download>;
+  /** Sends bytes as they come to a path; the JSON answer. Throws the error that the API answered. */
+  upload<T>(path: string, type: string, body: AsyncIterable<Uint8Array>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -61,6 +65,18 @@ export function agentClient(url: string, token: string, timeoutMs = 60_000): Cli
       if (status >= 400) decodeAnswer(status, await textOf(response));
       return { status, headers: response.headers as Record<string, string | undefined>, body: response };
     },
+    upload: async <T>(path: string, type: string, body: AsyncIterable<Uint8Array>) => {
+      const response = await begin(url, connections, {
+        method: 'POST',
+        path: pathOf(path),
+        body,
+        token,
+        // The answer comes when the last byte is durable there.
+        timeoutMs: 10 * timeoutMs,
+        headers: { 'content-type': type },
+      });
+      return decodeAnswer<T>(response.statusCode ?? 0, await textOf(response));
+    },
     close: async () => connections.destroy(),
   };
 }
@@ -91,7 +107,7 @@ export function decodeAnswer<T>(status: number, text: string): T {
 interface Sent {
   method: string;
   path: string;
-  body: string | undefined;
+  body: string | AsyncIterable<Uint8Array> | undefined;
   token: string;
   timeoutMs: number;
   headers?: Readonly<Record<string, string>>;
@@ -116,8 +132,12 @@ function begin(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const headers: Record<string, string> = { ...more, authorization: `Bearer ${token}` };
-    if (body !== undefined) headers['content-type'] = 'application/json';
-    const request = httpRequest(new URL(path, url), { method, agent, headers, timeout: timeoutMs }, resolve);
+    if (typeof body === 'string') headers['content-type'] = 'application/json';
+    let answered = false;
+    const request = httpRequest(new URL(path, url), { method, agent, headers, timeout: timeoutMs }, (response) => {
+      answered = true;
+      resolve(response);
+    });
     request.on('timeout', () =>
       request.destroy(new FieldbookError('timeout', `The agent at ${url} did not answer in ${timeoutMs / 1_000} s.`)),
     );
@@ -130,6 +150,11 @@ function begin(
           }),
         );
     });
-    request.end(body);
+    if (body === undefined || typeof body === 'string') request.end(body);
+    else
+      pipeline(Readable.from(body, { objectMode: false }), request).catch((error: Error) => {
+        // An answer that comes before the end says more than the broken pipe.
+        if (!answered) reject(error);
+      });
   });
 }

@@ -58,6 +58,21 @@ export async function openDirect(home: Home, env: Readonly<Record<string, string
         body: body instanceof Uint8Array ? once(body) : (body ?? once(new Uint8Array(0))),
       };
     },
+    upload: async <T>(path: string, type: string, body: AsyncIterable<Uint8Array>) => {
+      const answer = await services.api.handle({
+        method: 'POST',
+        path: pathOf(path),
+        query: [],
+        headers: { 'content-type': type },
+        body: null,
+        stream: body,
+        access: { role: 'owner', name: null },
+      });
+      return decodeAnswer<T>(
+        answer.status,
+        answer.body instanceof Uint8Array ? new TextDecoder().decode(answer.body) : '',
+      );
+    },
     close,
   };
 }

@@ -108,7 +108,8 @@ function wrong(file: FileShape): FieldbookError {
   );
 }
 
-function diskError(error: unknown, target: string): unknown {
+/** What a full or forbidden disk, or a broken connection, means for who wanted `target`. */
+export function diskError(error: unknown, target: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (error instanceof FieldbookError) return error;
   if (code === 'ENOSPC' || code === 'EDQUOT')

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
 import type { Cli } from './command.ts';
 import { report } from './command.ts';
+import { bundleCommand } from './commands/bundle.ts';
 import { completionCommand } from './commands/completion.ts';
 import { dataCommands } from './commands/data.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -45,6 +46,7 @@ export function buildProgram(cli: Cli): Command {
   shareCommands(program, cli);
   fileCommands(program, cli);
   evictCommand(program, cli);
+  bundleCommand(program, cli);
   doctorCommand(program, cli);
   demoCommand(program, cli);
   runCommand(program, cli);

@@ -195,3 +195,40 @@ export interface FileHealthShape {
   problem: { code: string; message: string } | null;
   failures: { run: string; path: string; code: string; message: string }[];
 }
+
+export interface BundleContentsShape {
+  program: string;
+  created: number;
+  by: string;
+  device: string;
+  deviceName: string | null;
+  workspace: { id: string; name: string | null };
+  scope: { kind: 'workspace' | 'project' | 'runs'; project?: string; query?: string | null };
+  projects: { id: string; title: string; runs: number }[];
+  runCount: number;
+  runs: { id: string; project: string; name: string; status: string; created: number }[];
+  documents: number;
+  blobs: number;
+  documentBytes: number;
+  blobBytes: number;
+  absentBlobs: number;
+  keptBack: number;
+  damaged: number;
+  withoutFiles: boolean;
+}
+
+export interface BundleImportShape {
+  manifest: BundleContentsShape | null;
+  bytes: number;
+  documents: number;
+  changed: number;
+  purged: number;
+  refused: { name: string; code: string; message: string }[];
+  added: number;
+  known: number;
+  blobs: number;
+  blobBytes: number;
+  present: number;
+  unwanted: number;
+  noRoom: number;
+}

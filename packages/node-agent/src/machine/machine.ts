@@ -12,6 +12,7 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { VERSION } from '../version.ts';
 import { fileBlobs, sha256 } from './blobs.ts';
+import { bundlePlatform } from './bundles.ts';
 import type { Config } from './config.ts';
 import { readConfig } from './config.ts';
 import type { Device } from './device.ts';
@@ -98,6 +99,7 @@ export async function openMachine(
         timers,
         log,
         gzip: gzipBytes,
+        bundles: { ...bundlePlatform, random },
         sha256,
         requested,
         presence,

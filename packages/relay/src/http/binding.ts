@@ -9,7 +9,10 @@ export async function readRequest(request: IncomingMessage, api: Api, access: Ac
   const headers: Record<string, string | undefined> = {};
   for (const [name, value] of Object.entries(request.headers))
     headers[name] = Array.isArray(value) ? value.join(', ') : value;
-  return { method, path, query, headers, body: await readBody(request, api.bodyLimit(method, path)), access };
+  const head = { method, path, query, headers, access };
+  const limit = api.bodyLimit(method, path);
+  if (api.streams(method, path)) return { ...head, body: null, stream: streamBody(request, limit) };
+  return { ...head, body: await readBody(request, limit) };
 }
 
 /** The path as on the wire, and the decoded query. */
@@ -17,6 +20,41 @@ export function splitUrl(url: string): { path: string; query: [string, string][]
   const mark = url.indexOf('?');
   if (mark === -1) return { path: url, query: [] };
   return { path: url.slice(0, mark), query: [...new URLSearchParams(url.slice(mark + 1))] };
+}
+
+/** A blob of 64 MB over a slow uplink takes minutes. */
+const BODY_MS = 10 * 60_000;
+/** So much of a body has to come in this time, however long all of it takes. */
+const IDLE_MS = 60_000;
+
+/** A body as it comes. Throws `too_large`, and `closed` when the sender has gone or says nothing for a minute. */
+async function* streamBody(request: IncomingMessage, limit: number): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => request.destroy(new Error('nothing came for a minute')), IDLE_MS);
+  };
+  try {
+    wait();
+    // Not destroyed when somebody has seen enough: the answer that says why goes over the same socket.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      // What takes long here is not the sender's silence.
+      clearTimeout(timer);
+      size += chunk.length;
+      if (size > limit)
+        throw new FieldbookError('too_large', `The body may have at most ${limit} bytes.`, { details: { limit } });
+      yield chunk;
+      wait();
+    }
+  } catch (error) {
+    if (error instanceof FieldbookError) throw error;
+    throw new FieldbookError('closed', 'The sender has gone before all of it came.', { cause: error });
+  } finally {
+    clearTimeout(timer);
+    // A sender reads the answer when it has sent everything.
+    request.resume();
+  }
 }
 
 async function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
@@ -27,10 +65,15 @@ async function readBody(request: IncomingMessage, limit: number): Promise<Uint8A
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge();
-    chunks.push(chunk);
+  const late = setTimeout(() => request.destroy(new Error('the body takes too long')), BODY_MS);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } finally {
+    clearTimeout(late);
   }
   if (size === 0) return null;
   const all = Buffer.concat(chunks);

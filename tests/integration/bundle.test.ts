@@ -1,0 +1,150 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Agent } from '../fixtures/agent.ts';
+import { ask, fieldbook, send, startAgent } from '../fixtures/agent.ts';
+import { emptyFolder } from '../scaffold/folder.ts';
+import { Relay } from '../scaffold/machine.ts';
+
+async function examples(): Promise<Agent> {
+  const agent = await startAgent(emptyFolder('bundle'));
+  await ask(agent, 'POST', '/demo', {});
+  return agent;
+}
+
+async function digest(agent: Agent): Promise<string> {
+  return (await ask(agent, 'GET', '/projects/digits/digest')).json.digest;
+}
+
+async function series(agent: Agent, run: string): Promise<unknown> {
+  return (await ask(agent, 'GET', `/runs/${run}/series?metric=batch%2Floss&points=5000`)).json;
+}
+
+const imported = async (home: string, file: string): Promise<Record<string, unknown>> => {
+  const { code, json, stderr } = await fieldbook(home, ['bundle', 'import', file, '--json']);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  return json.imported[0];
+};
+
+describe('bundles on the command line', () => {
+  it('[BND-11] carry a project to another machine, with an agent and without, and twice', async () => {
+    const ada = await examples();
+    const file = join(emptyFolder('carried'), 'digits.fieldbook');
+    const made = await fieldbook(ada.home, ['bundle', 'create', '-p', 'digits', '-o', file, '--json']);
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(made.json).toMatchObject({ file, bytes: statSync(file).size });
+    expect(made.json.contents).toMatchObject({
+      scope: { kind: 'project', project: 'digits' },
+      runCount: 14,
+      by: 'Ada',
+    });
+
+    const grace = await startAgent(emptyFolder('bundle'), {
+      env: { FIELDBOOK_USER: 'Grace', FIELDBOOK_HOST: 'cpu-2' },
+    });
+    const first = await imported(grace.home, file);
+    expect(first).toMatchObject({ refused: [], unwanted: 0, purged: 0, manifest: { deviceName: 'gpu-1' } });
+    expect(await digest(grace)).toBe(await digest(ada));
+    const { runs } = (await ask(ada, 'GET', '/projects/digits/runs?limit=1000')).json;
+    for (const { id } of runs) expect(await series(grace, id)).toEqual(await series(ada, id));
+    expect(await imported(grace.home, file)).toMatchObject({ changed: 0, added: 0, blobs: 0 });
+
+    // With no agent the command opens the store itself.
+    const alone = emptyFolder('bundle');
+    expect(await imported(alone, file)).toMatchObject({ documents: first['documents'], blobs: first['blobs'] });
+    const listed = await fieldbook(alone, ['ls', '-p', 'digits', '--json', '-n', '1000']);
+    expect(listed.json.total).toBe(14);
+    const again = join(emptyFolder('carried'), 'again.fieldbook');
+    await fieldbook(alone, ['bundle', 'create', '--workspace', '-o', again]);
+    expect(await imported(grace.home, again)).toMatchObject({ refused: [], blobs: 0 });
+    expect(await digest(grace)).toBe(await digest(ada));
+  });
+
+  it('[BND-11] hold runs chosen by a query or one by one, and say in words what is wrong', async () => {
+    const ada = await examples();
+    const folder = emptyFolder('carried');
+    const query = join(folder, 'failed.fieldbook');
+    const chosen = join(folder, 'chosen.fieldbook');
+    const words = await fieldbook(ada.home, ['bundle', 'create', '-p', 'digits', '-q', 'status:failed', '-o', query]);
+    expect(words.stdout).toMatch(/^1 run of digits: /);
+    expect((await fieldbook(ada.home, ['bundle', 'create', '-r', 'too fast', 'no packages', '-o', chosen])).code).toBe(
+      0,
+    );
+    const grace = emptyFolder('bundle');
+    await imported(grace, query);
+    const only = await fieldbook(grace, ['ls', '-p', 'digits', '--json']);
+    expect(only.json.runs.map(({ status }: { status: string }) => status)).toEqual(['failed']);
+    await imported(grace, chosen);
+    expect((await fieldbook(grace, ['ls', '-p', 'digits', '--json'])).json.total).toBe(2);
+
+    const torn = join(folder, 'torn.fieldbook');
+    writeFileSync(torn, readFileSync(chosen).subarray(0, -1_000));
+    const text = join(folder, 'text.fieldbook');
+    writeFileSync(text, 'no bundle at all, but long enough for a head');
+    const fresh = emptyFolder('bundle');
+    for (const [args, code, says] of [
+      [['bundle', 'import', torn], 1, /torn\.fieldbook: The bundle is not whole.*Copy it again/],
+      [['bundle', 'import', text], 1, /not a Fieldbook bundle.*Nothing was changed/],
+      [['bundle', 'import', join(folder, 'none')], 3, /no such file/],
+      [['bundle', 'import', folder], 2, /It is a folder/],
+      [['bundle', 'import'], 2, /missing required argument/],
+      [['bundle', 'create', '-q', 'status:failed'], 2, /say which/],
+      [['bundle', 'create', '-p', 'nothing'], 3, /no project nothing/],
+      [['bundle', 'create', '-p', 'digits', '--workspace'], 2, /Either/],
+      [['bundle', 'create', '-p', 'digits', '-q', 'status ='], 2, /query_syntax/],
+      [['bundle', 'create', '-p', 'digits', '-o', chosen], 2, /exists; --force/],
+    ] as const) {
+      const home = args[1] === 'import' ? fresh : ada.home;
+      const ended = await fieldbook(home, [...args]);
+      expect([args.join(' '), ended.code, ended.stderr]).toEqual([args.join(' '), code, expect.stringMatching(says)]);
+    }
+    expect((await fieldbook(fresh, ['ls', '--json'])).json.total).toBe(0);
+    const piped = await fieldbook(ada.home, ['bundle', 'create', '-p', 'digits', '-o', '-']);
+    expect(piped.stdout.slice(1, 4)).toBe('FBB');
+  });
+});
+
+describe('bundles over HTTP', () => {
+  it('[BND-11] are read by viewers, taken in from members, and never from anybody else', async () => {
+    const ada = await examples();
+    const file = join(emptyFolder('carried'), 'all.fieldbook');
+    await fieldbook(ada.home, ['bundle', 'create', '-o', file]);
+    const bytes = readFileSync(file);
+    const relay = await new Relay().up();
+    const member = await relay.token('member', 'Grace');
+    const viewer = await relay.token('viewer', 'Emmy');
+    const post = (token: string | null, body: Buffer) =>
+      fetch(`${relay.url}/api/v1/bundles`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/vnd.fieldbook.bundle',
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        },
+        body: new Uint8Array(body),
+      });
+    expect((await post(null, bytes)).status).toBe(401);
+    expect((await post(viewer, bytes)).status).toBe(403);
+    const damaged = Buffer.from(bytes);
+    damaged[damaged.length >> 1]! ^= 1;
+    const refused = await post(member, damaged);
+    expect(refused.status).toBe(422);
+    expect(((await refused.json()) as { error: object }).error).toMatchObject({
+      code: 'bundle_corrupt',
+      message: expect.stringContaining('import the bundle again'),
+      details: { imported: { refused: [] } },
+    });
+    expect((await post(member, bytes)).status).toBe(200);
+    const again = (await (await post(member, bytes)).json()) as object;
+    expect(again).toMatchObject({ changed: 0, added: 0, blobs: 0, manifest: { runCount: 14 } });
+    const theirs = await send(relay.url, 'GET', '/api/v1/projects/digits/digest', {
+      headers: { authorization: `Bearer ${viewer}` },
+    });
+    expect(theirs.json.digest).toBe(await digest(ada));
+    const read = await fetch(`${relay.url}/api/v1/bundles?project=digits`, {
+      headers: { authorization: `Bearer ${viewer}` },
+    });
+    expect(read.headers.get('content-disposition')).toMatch(/filename="digits-\d+\.fieldbook"/);
+    expect(new Uint8Array(await read.arrayBuffer()).subarray(1, 4)).toEqual(new Uint8Array([0x46, 0x42, 0x42]));
+  });
+});
