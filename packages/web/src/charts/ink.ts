@@ -46,7 +46,10 @@ export function inksOf(style: CSSStyleDeclaration, count: number, colouring: Col
     ink[index] = Number.isNaN(at) ? 0 : 1 + Math.round(Math.min(1, Math.max(0, at)) * (SHADES - 1));
   }
   const stops = scaleStops(style);
-  return { ink, colours: [grey, ...Array.from({ length: SHADES }, (_, shade) => between(stops, shade / (SHADES - 1)))] };
+  return {
+    ink,
+    colours: [grey, ...Array.from({ length: SHADES }, (_, shade) => between(stops, shade / (SHADES - 1)))],
+  };
 }
 
 export function paletteOf(style: CSSStyleDeclaration): Rgb[] {

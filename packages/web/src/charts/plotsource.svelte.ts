@@ -44,7 +44,9 @@ export class PlotSource {
   async #read(project: ProjectId, scope: PlotScope, names: readonly string[]): Promise<void> {
     const mine = (this.#turn += 1);
     try {
-      const { ids, count, columns } = await client.worker.plot(project, $state.snapshot(scope) as PlotScope, [...names]);
+      const { ids, count, columns } = await client.worker.plot(project, $state.snapshot(scope) as PlotScope, [
+        ...names,
+      ]);
       if (mine !== this.#turn) return;
       this.plotted = { ids: count === 0 ? [] : ids.split('\n'), columns, asked: names };
       this.failure = null;

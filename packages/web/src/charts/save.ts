@@ -106,6 +106,13 @@ function csvCell(value: string | number | null): string {
 /** A table for notes and issues. */
 export function markdownOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replace(/\s*\n\s*/g, ' ')).join(' | ')} |`;
+    `| ${cells
+      .map((cell) =>
+        cell
+          .replaceAll('\\', '\\\\')
+          .replaceAll('|', '\\|')
+          .replace(/\s*\n\s*/g, ' '),
+      )
+      .join(' | ')} |`;
   return [line(head), `|${head.map(() => ' --- |').join('')}`, ...rows.map(line)].join('\n') + '\n';
 }

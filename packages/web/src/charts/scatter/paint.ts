@@ -11,7 +11,7 @@ export interface Inks {
 
 export type Rgb = readonly [red: number, green: number, blue: number];
 
-/** Draws every point that has a place, in the order given: the last is on top. `ratio` is canvas pixels per CSS pixel. */
+/** Draws every point that has a place, those with a colour over those without. `ratio` is canvas pixels per CSS pixel. */
 export function paintPoints(
   context: CanvasRenderingContext2D,
   { x, y, placed }: Points,
@@ -24,8 +24,7 @@ export function paintPoints(
     return;
   }
   context.globalAlpha = 0.78;
-  for (let index = 0; index < x.length; index++) {
-    if (x[index] !== x[index]) continue;
+  for (const index of backToFront(x, ink)) {
     const [red, green, blue] = colours[ink[index]!]!;
     context.fillStyle = `rgb(${red} ${green} ${blue})`;
     context.beginPath();
@@ -33,6 +32,11 @@ export function paintPoints(
     context.fill();
   }
   context.globalAlpha = 1;
+}
+
+function* backToFront(x: Float64Array, ink: Uint8Array): Generator<number> {
+  for (let index = 0; index < x.length; index++) if (x[index]! === x[index]! && ink[index] === 0) yield index;
+  for (let index = 0; index < x.length; index++) if (x[index]! === x[index]! && ink[index] !== 0) yield index;
 }
 
 /** Discs with soft edges, blended into the bytes of the canvas. */
@@ -56,8 +60,7 @@ function stamp(
       if (alpha > 0.05) mask.push({ dx, dy, alpha: alpha * 0.8 });
     }
   }
-  for (let index = 0; index < x.length; index++) {
-    if (x[index] !== x[index]) continue;
+  for (const index of backToFront(x, ink)) {
     const [red, green, blue] = colours[ink[index]!]!;
     const [cx, cy] = [Math.round(x[index]! * ratio), Math.round(y[index]! * ratio)];
     for (const { dx, dy, alpha } of mask) {

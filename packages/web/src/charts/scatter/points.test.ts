@@ -31,7 +31,10 @@ describe('points of a scatter', () => {
                 return dx >= 0 && dy >= 0 && (dx > 0 || dy > 0);
               }),
           );
-          expect([...paretoFront(x, y, wayX, wayY)].sort((a, b) => a - b), `${seed} ${wayX} ${wayY}`).toEqual(wanted);
+          expect(
+            [...paretoFront(x, y, wayX, wayY)].sort((a, b) => a - b),
+            `${seed} ${wayX} ${wayY}`,
+          ).toEqual(wanted);
         }
     }
     expect([...paretoFront(new Float64Array(), new Float64Array(), 'min', 'min')]).toEqual([]);

@@ -139,3 +139,40 @@ export function within({ x, y }: Points, line: readonly Spot[]): number[] {
   }
   return found;
 }
+
+export interface GroupMean {
+  id: string;
+  label: string;
+  /** Runs with both values. */
+  count: number;
+  x: number;
+  y: number;
+  /** Of a sample; NaN for fewer than two. */
+  stdX: number;
+  stdY: number;
+}
+
+/** Where each group is on average, over all its runs that have both values. Groups without any are left out. */
+export function meansOf(
+  ids: readonly string[],
+  xs: Float64Array,
+  ys: Float64Array,
+  groups: readonly { id: string; label: string; runs: readonly string[] }[],
+): GroupMean[] {
+  const places = new Map(ids.map((id, at) => [id, at]));
+  return groups.flatMap(({ id, label, runs }) => {
+    let [count, x, y, squaresX, squaresY] = [0, 0, 0, 0, 0];
+    for (const run of runs) {
+      const at = places.get(run);
+      if (at === undefined || !Number.isFinite(xs[at]!) || !Number.isFinite(ys[at]!)) continue;
+      count += 1;
+      const [dx, dy] = [xs[at]! - x, ys[at]! - y];
+      x += dx / count;
+      y += dy / count;
+      squaresX += dx * (xs[at]! - x);
+      squaresY += dy * (ys[at]! - y);
+    }
+    const std = (squares: number): number => (count < 2 ? NaN : Math.sqrt(squares / (count - 1)));
+    return count === 0 ? [] : [{ id, label, count, x, y, stdX: std(squaresX), stdY: std(squaresY) }];
+  });
+}

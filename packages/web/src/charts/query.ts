@@ -1,0 +1,73 @@
+import { fieldNamed, printPath } from '@fieldbook/core/query';
+import { parseColumn } from '../worker/columns.ts';
+import type { PlotKind } from '../worker/plots-api.ts';
+import type { Brush } from './definition.ts';
+
+interface Brushed {
+  column: { id: string; kind: PlotKind };
+  brush: Brush | null;
+}
+
+/** The query that finds what is brushed in all the columns; empty when nothing is. */
+export function termsOf(brushed: readonly Brushed[], known: readonly { source: string; path: string }[]): string {
+  return brushed.flatMap(({ column, brush }) => (brush === null ? [] : termOf(column, brush, known))).join(' and ');
+}
+
+function termOf(column: Brushed['column'], brush: Brush, known: readonly { source: string; path: string }[]): string[] {
+  const path = pathOf(column.id, known);
+  if ('values' in brush) {
+    const values = [...new Set(brush.values)].filter((value) => value !== '');
+    if (values.length === 0) return [];
+    return [values.length === 1 ? `${path} = ${values[0]}` : `${path} in (${values.join(', ')})`];
+  }
+  const [low, high] = [literal(column.kind, brush.low), literal(column.kind, brush.high)];
+  return [`${path} >= ${low}`, `${path} <= ${high}`];
+}
+
+/** The path as people would type it; with its scope where that could mean something else. */
+function pathOf(id: string, known: readonly { source: string; path: string }[]): string {
+  const parsed = parseColumn(id);
+  if (parsed === undefined || parsed.source === 'field') return id;
+  const text =
+    parsed.aggregate === null
+      ? parsed.path
+      : parsed.aggregate === 'last'
+        ? parsed.path
+        : `${parsed.path}.${parsed.aggregate}`;
+  const metric = parsed.source === 'metric';
+  const clashes = metric
+    ? known.some(
+        ({ source, path }) =>
+          (source === 'attribute' && path === text) || (source === 'metric' && path === text && path !== parsed.path),
+      )
+    : fieldNamed(text) !== undefined;
+  // Behind `m:` an aggregate at the end is always one.
+  if (clashes && metric)
+    return printPath({ text: `${parsed.path}.${parsed.aggregate ?? 'last'}`, quoted: false, scope: 'metric' });
+  if (fieldNamed(text) !== undefined) return printPath({ text, quoted: false, scope: metric ? 'metric' : 'attribute' });
+  return printPath({ text, quoted: false, scope: 'any' });
+}
+
+/** Four digits, as a hand draws no finer; durations in seconds, moments to the second. */
+function literal(kind: PlotKind, value: number): string {
+  if (kind === 'time') return `${new Date(Math.round(value / 1_000) * 1_000).toISOString().slice(0, 19)}Z`;
+  return String(Number((kind === 'duration' ? value / 1_000 : value).toPrecision(4)));
+}
+
+/** A page's query with a chart's part of it replaced: `before` is what that was, empty when there was none. */
+export function withTerms(query: string, before: string, after: string): string {
+  const rest = withoutTerms(query, before);
+  if (after === '') return rest;
+  // `or` binds looser than what is added.
+  return rest.trim() === '' ? after : `${/\bor\b/i.test(rest) ? `(${rest})` : rest} and ${after}`;
+}
+
+export function withoutTerms(query: string, terms: string): string {
+  if (terms === '') return query;
+  const text = query.trim();
+  if (text === terms) return '';
+  const tail = ` and ${terms}`;
+  if (!text.endsWith(tail)) return query;
+  const rest = text.slice(0, -tail.length);
+  return /^\((?:[^()"]|"[^"]*")*\)$/.test(rest) ? rest.slice(1, -1) : rest;
+}
