@@ -50,7 +50,7 @@ describe('a grid of objects with one slider', () => {
     const reach = reachOf(histograms)!;
     expect(reach).toEqual({ low: -1, high: 7 });
     const heat = heatOf(histograms, reach, 16);
-    const column = (at: number): number[] => [...heat.shares.slice(at * 16, (at + 1) * 16)];
+    const column = (at: number): number[] => Array.from(heat.shares.subarray(at * 16, (at + 1) * 16));
     const sum = (values: readonly number[]): number => values.reduce((all, each) => all + each, 0);
     expect([0, 1, 2, 3].map((at) => Number(sum(column(at)).toFixed(9)))).toEqual([1, 1, 0, 1]);
     // 0 to 1 are the rows 2 and 3, with a quarter of the values; 1 to 3 the next four with the rest.

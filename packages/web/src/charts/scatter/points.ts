@@ -73,7 +73,7 @@ export class PointIndex {
     this.#columns = Math.max(1, Math.ceil(width / CELL));
     this.#rows = Math.max(1, Math.ceil(height / CELL));
     const counts = new Uint32Array(this.#columns * this.#rows + 1);
-    const { x, y } = points;
+    const { x } = points;
     for (let index = 0; index < x.length; index++) if (x[index]! === x[index]!) counts[this.#cell(index) + 1]! += 1;
     for (let cell = 1; cell < counts.length; cell++) counts[cell]! += counts[cell - 1]!;
     this.#starts = counts.slice();
