@@ -1,2 +1,3 @@
+export * from './console.ts';
 export * from './reader.ts';
 export * from './segment.ts';

@@ -150,6 +150,17 @@ function integer(name: 'size' | 'ordinal', rows: readonly ObjectRow[]): Column {
   return { name, data, type: 'INT64', encoding: 'DELTA_BINARY_PACKED', nullable: false };
 }
 
+/** Columns of a path's rows, parallel. */
+export interface RowMarks {
+  ordinal: Float64Array;
+  part: Float64Array;
+  /** ms since the epoch. */
+  time: Float64Array;
+}
+
+/** A row as far as it is a line of text. */
+export type LineRow = Pick<ObjectRow, 'step' | 'time' | 'text' | 'meta'>;
+
 /** An object segment whose bytes are in memory: its footer is read, its columns are not. */
 export class ObjectSegment {
   /** Path → first row and number of rows. */
@@ -209,6 +220,41 @@ export class ObjectSegment {
       for (const [index, row] of rows.entries()) if (fits[first + index] === true) found.push(row);
     }
     return found;
+  }
+
+  /** Whose and which all rows of a path are, and when, without what they hold. Throws `segment_corrupt`. */
+  async marks(path: string): Promise<RowMarks> {
+    const { start, count } = this.paths.get(path) ?? { start: 0, count: 0 };
+    const columns = await this.#columns(['ordinal', 'part', 'time'], start, start + count);
+    const numbers = (name: string): Float64Array => Float64Array.from(columns.get(name)!, Number);
+    return { ordinal: numbers('ordinal'), part: numbers('part'), time: numbers('time') };
+  }
+
+  /** What a reader of lines wants of the rows `[from, to)` of a path's. Throws `segment_corrupt`. */
+  async lines(path: string, from: number, to: number): Promise<LineRow[]> {
+    const place = this.paths.get(path);
+    if (place === undefined) return [];
+    const [start, end] = [place.start + from, place.start + Math.min(to, place.count)];
+    const columns = await this.#columns(['step', 'time', 'text', 'meta'], start, end);
+    const at = (name: string, row: number): unknown => columns.get(name)![row];
+    return Array.from({ length: Math.max(0, end - start) }, (_, row) => ({
+      step: Number(at('step', row)),
+      time: Number(at('time', row)),
+      text: String(at('text', row)),
+      meta: String(at('meta', row)),
+    }));
+  }
+
+  /** The texts of all rows of a path's, a row group at a time: `from` is the place of the first. Throws `segment_corrupt`. */
+  async *texts(path: string): AsyncGenerator<{ from: number; texts: ArrayLike<unknown> }> {
+    const place = this.paths.get(path);
+    if (place === undefined) return;
+    const end = place.start + place.count;
+    for (let at = place.start; at < end; at += GROUP_ROWS - (at % GROUP_ROWS)) {
+      const stop = Math.min(end, at + GROUP_ROWS - (at % GROUP_ROWS));
+      const columns = await this.#columns(['text'], at, stop);
+      yield { from: at - place.start, texts: columns.get('text')! };
+    }
   }
 
   /** The rows `[from, to)` of a path's. Throws `segment_corrupt`. */
