@@ -1,7 +1,8 @@
+import { newestCaptures } from '../documents/index.ts';
 import { fileVersions } from '../files/index.ts';
 import type { AbsentObjects, ObjectPath, PlacedRow } from '../objects/index.ts';
 import { GAP_META, OPEN_META } from '../objects/index.ts';
-import type { CaptureEntry, Entry, FileEntry } from '../record/index.ts';
+import type { Entry, FileEntry } from '../record/index.ts';
 import type { Schema } from './schema.ts';
 import { array, mapOf, object, orNull, ref } from './schema.ts';
 
@@ -13,17 +14,12 @@ const anything: Schema = { description: 'JSON.' };
 
 /** What was captured of each writer, the newest of each section. */
 export function captureViews(entries: readonly Entry[]): object[] {
-  const newest = new Map<string, CaptureEntry>();
-  for (const entry of entries) {
-    if (entry.kind !== 'capture') continue;
-    const key = `${entry.writer}/${entry.section}`;
-    const known = newest.get(key);
-    const better = known === undefined || entry.ordinal > known.ordinal;
-    if (better || (entry.ordinal === known.ordinal && entry.device < known.device)) newest.set(key, entry);
-  }
-  return [...newest]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { writer, device, section, data }]) => ({ writer, device, section, data: parsed(data) ?? {} }));
+  return newestCaptures(entries).map(({ writer, device, section, data }) => ({
+    writer,
+    device,
+    section,
+    data: parsed(data) ?? {},
+  }));
 }
 
 /** How much of it there is, as far as entries say: of objects, rows that several devices have are counted once each. */

@@ -1,12 +1,13 @@
 import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
 import type { Change, RunState } from '@fieldbook/core/fold';
-import type { AttributeValue, Edit, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
+import type { AttributeValue, Edit, MetricSummary, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
 import type { FilesApi } from './files-api.ts';
 import type { PlotsApi } from './plots-api.ts';
+import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
-export interface FieldbookWorker extends PlotsApi, FilesApi {
+export interface FieldbookWorker extends PlotsApi, FilesApi, RunApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;
@@ -205,6 +206,14 @@ export interface RunDetail {
   writers: WriterDetail[];
   /** Points of the run that are recorded. */
   points: number | null;
+  /** Of its sealed points. */
+  bytes: number;
+  /** What was captured of which writer; the page asks for the content of those that it shows. `version` changes with it. */
+  captures: readonly { writer: string; section: string; version: string }[];
+  /** Metrics of the machine, under `sys/`. */
+  system: ReadonlyMap<string, MetricSummary>;
+  /** Lines of its console, about. */
+  consoleLines: number;
   documents: readonly DocumentName[];
 }
 
@@ -213,6 +222,10 @@ export interface WriterDetail {
   attributes: Record<string, Value>;
   environment: Record<string, Value>;
   exitCode: number | null;
+  /** What ended it, or announced its end. */
+  signal: number | null;
+  /** What announced the end of a preempted writer. */
+  reason: string | null;
   traceback: string | null;
   dropped: number;
   damage: string | null;

@@ -6,6 +6,7 @@ import * as Comlink from 'comlink';
 import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, WorkerEvent } from './api.ts';
 import { WebBlobs } from './blobs.ts';
 import { IndexedBytes } from './bytes.ts';
+import { Consoles } from './console.ts';
 import { Contents } from './contents.ts';
 import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
@@ -19,6 +20,8 @@ import { Manifests } from './manifests.ts';
 import type { PlotData, PlotScope } from './plots-api.ts';
 import type { Glance, Project } from './project.ts';
 import { glanceKey } from './project.ts';
+import type { ConsoleQuery } from './run-api.ts';
+import { capturesOf, detailOf, familyOf, holdersOf } from './run-detail.ts';
 import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
@@ -38,6 +41,7 @@ class Worker implements FieldbookWorker {
   #series!: SeriesSource;
   #contents!: Contents;
   #files!: RunFilesReader;
+  #consoles!: Consoles;
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
@@ -67,6 +71,7 @@ class Worker implements FieldbookWorker {
     const bytes = await IndexedBytes.open();
     const manifests = new Manifests(this.#http, bytes, (run) => this.#shelf.get(runDocumentName(run)));
     this.#contents = new Contents(this.#http, bytes);
+    this.#consoles = new Consoles(manifests, this.#contents.blobs);
     this.#files = new RunFilesReader({
       manifests,
       contents: this.#contents,
@@ -210,29 +215,48 @@ class Worker implements FieldbookWorker {
     const state = project?.state(id);
     if (project === undefined || state === undefined) return undefined;
     const shelved = this.#holdRun(project, id);
-    const document = new RunDocument(shelved.doc);
-    let points = 0;
-    for (const segment of document.segments()) points += segment.points;
-    for (const tail of document.tails()) points += tail.metric.length;
     const history = project.fold.history(id);
     return {
-      state,
+      ...detailOf(state, new RunDocument(shelved.doc), shelved.name),
       history,
       unsaved: history.filter((edit) => this.#editor.ledger.has(edit.id)).map((edit) => edit.id),
-      writers: [...document.writers()].map(
-        ({ writer, attributes, environment, exitCode, traceback, dropped, damage }) => ({
-          writer,
-          attributes,
-          environment,
-          exitCode,
-          traceback,
-          dropped,
-          damage,
-        }),
-      ),
-      points: points === 0 ? null : points,
-      documents: [shelved.name],
     };
+  }
+
+  async captures(id: RunId, keys: readonly string[]) {
+    const project = this.#library.projectOf(id);
+    return project === undefined ? [] : capturesOf(new RunDocument(this.#holdRun(project, id).doc), new Set(keys));
+  }
+
+  async family(id: RunId) {
+    const project = this.#library.projectOf(id);
+    return project === undefined ? { parent: null, children: [], more: false } : familyOf(project, id, Date.now());
+  }
+
+  async holders(id: RunId) {
+    const project = this.#library.projectOf(id);
+    if (project === undefined || this.#session.connection.state !== 'online') return undefined;
+    return holdersOf(this.#http, this.#session.server?.kind ?? 'agent', id, project.id);
+  }
+
+  async console(query: ConsoleQuery) {
+    return this.#consoles.info(query);
+  }
+
+  async consoleLines(query: ConsoleQuery, from: number, to: number) {
+    return this.#consoles.lines(query, from, to);
+  }
+
+  async consoleSearch(...parameters: Parameters<FieldbookWorker['consoleSearch']>) {
+    return this.#consoles.search(...parameters);
+  }
+
+  async consoleCancel(name: string): Promise<void> {
+    this.#consoles.cancel(name);
+  }
+
+  async consoleText(query: ConsoleQuery, from: number, to: number, colours: boolean) {
+    return this.#consoles.text(query, from, to, colours);
   }
 
   async states(id: ProjectId, runs: readonly RunId[]): Promise<RunState[]> {

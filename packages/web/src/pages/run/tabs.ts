@@ -41,6 +41,13 @@ export const TABS: readonly RunTab[] = [
     load: () => import('./Attributes.svelte'),
   },
   {
+    id: 'console',
+    label: 'Console',
+    count: ({ consoleLines }) => consoleLines,
+    listed: always,
+    load: () => import('./Console.svelte'),
+  },
+  {
     id: 'history',
     label: 'History',
     count: ({ history }) => history.length,

@@ -1,0 +1,161 @@
+import type { DocumentName, RunId } from '@fieldbook/core';
+import type { RunDocument } from '@fieldbook/core/documents';
+import { newestCaptures } from '@fieldbook/core/documents';
+import { mergeMetrics } from '@fieldbook/core/fold';
+import type { RunState } from '@fieldbook/core/fold';
+import type { MetricSummary, WriterEntry } from '@fieldbook/core/record';
+import type { RunDetail, WriterDetail } from './api.ts';
+import type { Http } from './http.ts';
+import type { Project } from './project.ts';
+import type { Capture, Family, Holders, Relative } from './run-api.ts';
+
+/** Says of which run a run is a child. */
+export const PARENT = 'sys/parent';
+/** Children that a page lists. */
+const CHILDREN = 200;
+
+/** What the run's document adds to its state: everything that is too long for a card. */
+export function detailOf(
+  state: RunState,
+  document: RunDocument,
+  name: DocumentName,
+): Omit<RunDetail, 'history' | 'unsaved'> {
+  let points = 0;
+  let bytes = 0;
+  for (const segment of document.segments()) {
+    points += segment.points;
+    bytes += segment.size;
+  }
+  for (const tail of document.tails()) points += tail.metric.length;
+  const entries = writersOf(state, document);
+  const captures = newestCaptures(document.captures()).map(({ writer, device, section, ordinal }) => ({
+    writer,
+    section,
+    version: `${device}/${ordinal}`,
+  }));
+  return {
+    state,
+    writers: entries.map(writerDetail),
+    points: points === 0 ? null : points,
+    bytes,
+    captures,
+    system: systemOf(entries),
+    consoleLines: consoleLines(document),
+    documents: [name],
+  };
+}
+
+/** Of each writer what the device says whose card holds; where that is not here, what came furthest. */
+function writersOf(state: RunState, document: RunDocument): WriterEntry[] {
+  const holding = new Map(state.writers.map(({ writer, device }) => [writer, device]));
+  const best = new Map<string, WriterEntry>();
+  for (const entry of document.writers()) {
+    const other = best.get(entry.writer);
+    const holds = holding.get(entry.writer) === entry.device;
+    if (other === undefined || holds || (holding.get(entry.writer) !== other.device && entry.ordinal > other.ordinal))
+      best.set(entry.writer, entry);
+  }
+  const places = new Map(state.writers.map(({ writer }, place) => [writer as string, place]));
+  return [...best.values()].sort((a, b) => (places.get(a.writer) ?? Infinity) - (places.get(b.writer) ?? Infinity));
+}
+
+function writerDetail(entry: WriterEntry): WriterDetail {
+  const { writer, attributes, environment, exitCode, signal, reason, traceback, dropped, damage } = entry;
+  return { writer, attributes, environment, exitCode, signal, reason, traceback, dropped, damage };
+}
+
+/** The machine's metrics, which are on no card. */
+function systemOf(entries: readonly WriterEntry[]): Map<string, MetricSummary> {
+  const metrics = new Map<string, MetricSummary>();
+  for (const { system } of entries) {
+    for (const [path, summary] of system) {
+      const before = metrics.get(path);
+      metrics.set(path, before === undefined ? summary : mergeMetrics(before, summary));
+    }
+  }
+  return metrics;
+}
+
+/** How many lines of console there are, about: pieces that several devices sealed count as the largest of them. */
+function consoleLines(document: RunDocument): number {
+  const devices = new Map<string, number>();
+  const add = (writer: string, device: string, rows: number): void => {
+    const key = `${writer} ${device}`;
+    devices.set(key, (devices.get(key) ?? 0) + rows);
+  };
+  for (const { writer, device, paths } of document.objects())
+    for (const { path, rows } of paths) if (path.startsWith('console/')) add(writer, device, rows);
+  for (const { writer, device, rows } of document.objectTails())
+    add(
+      writer,
+      device,
+      rows.reduce((sum, { path }) => sum + (path.startsWith('console/') ? 1 : 0), 0),
+    );
+  const writers = new Map<string, number>();
+  for (const [key, rows] of devices) {
+    const writer = key.slice(0, key.indexOf(' '));
+    writers.set(writer, Math.max(writers.get(writer) ?? 0, rows));
+  }
+  return [...writers.values()].reduce((sum, rows) => sum + rows, 0);
+}
+
+/** Captured sections by `<writer>/<section>`; what is no JSON object is left out. */
+export function capturesOf(document: RunDocument, keys: ReadonlySet<string>): Capture[] {
+  return newestCaptures(document.captures()).flatMap(({ writer, section, data }) => {
+    if (!keys.has(`${writer}/${section}`)) return [];
+    const value = parsed(data);
+    return value === undefined ? [] : [{ writer, section, data: value }];
+  });
+}
+
+/** The run above and those below; a child is found by what it says of its parent, so both are of one project. */
+export function familyOf(project: Project, run: RunId, now: number): Family {
+  const relative = (id: RunId): Relative | undefined => {
+    const state = project.state(id);
+    return state === undefined ? undefined : { id, project: project.id, name: state.name, status: state.status };
+  };
+  const said = project.state(run)?.attributes.get(PARENT as never);
+  const parent = typeof said === 'string' ? (relative(said as RunId) ?? null) : null;
+  const view = {
+    drawer: 'runs',
+    query: `${PARENT} = ${JSON.stringify(run)}`,
+    sort: [{ column: 'created', descending: false }],
+  } as const;
+  const { ids, error } = project.table.select(view, now);
+  const children = error === null ? ids : [];
+  return {
+    parent,
+    children: children.slice(0, CHILDREN).flatMap((id) => relative(id) ?? []),
+    more: children.length > CHILDREN,
+  };
+}
+
+/** Which machines have all of a run, as the server knows. Undefined when none answers. */
+export async function holdersOf(
+  http: Pick<Http, 'json'>,
+  kind: string,
+  run: RunId,
+  project: string,
+): Promise<Holders | undefined> {
+  try {
+    const [detail, sync] = await Promise.all([
+      http.json<{ holders: string[] }>(`/runs/${encodeURIComponent(run)}?project=${encodeURIComponent(project)}`),
+      http.json<{ peers: { url: string; name: string | null }[] }>('/sync'),
+    ]);
+    const nameOf = (url: string): string => sync.peers.find((peer) => peer.url === url)?.name ?? url;
+    return { kind, names: detail.holders.map(nameOf), shares: sync.peers.length > 0 };
+  } catch {
+    return undefined;
+  }
+}
+
+function parsed(json: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
