@@ -121,11 +121,11 @@ export function familyOf(project: Project, run: RunId, now: number): Family {
     query: `${PARENT} = ${JSON.stringify(run)}`,
     sort: [{ column: 'created', descending: false }],
   } as const;
-  const { ids, error } = project.table.select(view, now);
-  const children = error === null ? ids : [];
+  const { rows, error } = project.table.select(view, now);
+  const children = error === null ? rows : new Uint32Array();
   return {
     parent,
-    children: children.slice(0, CHILDREN).flatMap((id) => relative(id) ?? []),
+    children: project.table.idsOf(children.subarray(0, CHILDREN)).flatMap((id) => relative(id) ?? []),
     more: children.length > CHILDREN,
   };
 }
