@@ -5,13 +5,11 @@ import { runCommand } from '../.ci/lib/command.mjs';
 import { ROOT } from '../.ci/lib/paths.mjs';
 import { findPython, pythonOf } from '../.ci/lib/python.mjs';
 
-// sqlalchemy and alembic are what mlflow-skinny lacks to store in SQLite.
+// mlflow whole, for its UI; what log-latency imports of it is in mlflow-skinny too.
 const PEERS = [
   'wandb',
   'tensorboardX',
-  'mlflow-skinny',
-  'sqlalchemy',
-  'alembic',
+  'mlflow',
   'tensorboard',
   'aim',
   'trackio',
