@@ -3,7 +3,9 @@ import type { AttributePath } from '@fieldbook/core';
 import type { Change } from '@fieldbook/core/fold';
 import { changeOf } from '@fieldbook/core/fold';
 import type { AttributeValue, RegisterName } from '@fieldbook/core/record';
+import { untrack } from 'svelte';
 import type { RunDetail } from '../worker/api.ts';
+import type { Capture } from '../worker/run-api.ts';
 import { registerWords } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
@@ -15,6 +17,13 @@ export class RunPage {
   detail = $state.raw<RunDetail | undefined>(undefined);
   /** The first answer has come. */
   answered = $state(false);
+  /** What was captured, once asked for; a section is read again when there is a newer one. */
+  captures = $state.raw<readonly Capture[]>([]);
+  /** The captures that the detail names have come. */
+  captured = $state(false);
+  readonly #versions = new Map<string, string>();
+  #reading = false;
+  #again = false;
   readonly #stop: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -22,8 +31,8 @@ export class RunPage {
     this.id = id;
     this.#stop = client.follow((change) => {
       if (!change.runs.includes(id) && this.detail !== undefined) return;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => void this.read(), 30);
+      // Not pushed back by each further change: a run that changes all the time is read all the time.
+      this.#timer ??= setTimeout(() => void this.read(), this.detail?.state.status === 'running' ? 250 : 30);
     });
     void this.read();
   }
@@ -33,9 +42,40 @@ export class RunPage {
     clearTimeout(this.#timer);
   }
 
+  /** Reads the run anew. One read at a time; what changes meanwhile is read once more. */
   async read(): Promise<void> {
-    this.detail = await client.worker.run(this.id);
-    this.answered = true;
+    this.#timer = undefined;
+    if (this.#reading) {
+      this.#again = true;
+      return;
+    }
+    this.#reading = true;
+    do {
+      this.#again = false;
+      this.detail = await client.worker.run(this.id);
+      this.answered = true;
+      await this.#readCaptures();
+    } while (this.#again);
+    this.#reading = false;
+  }
+
+  /** Captured sections are large and seldom change: only those that are new are brought here. */
+  async #readCaptures(): Promise<void> {
+    const listed = this.detail?.captures ?? [];
+    const wanted = listed.filter(
+      ({ writer, section, version }) => this.#versions.get(`${writer}/${section}`) !== version,
+    );
+    if (wanted.length > 0) {
+      const keys = wanted.map(({ writer, section }) => `${writer}/${section}`);
+      const fresh = await client.worker.captures(this.id, keys);
+      for (const { writer, section, version } of wanted) this.#versions.set(`${writer}/${section}`, version);
+      const replaced = new Set(keys);
+      this.captures = [
+        ...this.captures.filter(({ writer, section }) => !replaced.has(`${writer}/${section}`)),
+        ...fresh,
+      ];
+    }
+    this.captured = true;
   }
 
   /** What the address says under a name; null when it is as usual. */
@@ -45,7 +85,8 @@ export class RunPage {
 
   /** Puts choices into the address, so that a link restores them; null and '' take them out. */
   setParams(choices: Readonly<Record<string, string | null>>): void {
-    const parameters = new URLSearchParams(router.search);
+    // Written from effects: they must not run again because the address is another.
+    const parameters = new URLSearchParams(untrack(() => router.search));
     for (const [name, value] of Object.entries(choices)) {
       if (value === null || value === '') parameters.delete(name);
       else parameters.set(name, value);

@@ -47,6 +47,15 @@ export const TABS: readonly RunTab[] = [
     listed: always,
     load: () => import('./Console.svelte'),
   },
+  { id: 'source', label: 'Source', count: uncounted, listed: always, load: () => import('./Source.svelte') },
+  {
+    id: 'environment',
+    label: 'Environment',
+    count: uncounted,
+    listed: always,
+    load: () => import('./Environment.svelte'),
+  },
+  { id: 'system', label: 'System', count: uncounted, listed: always, load: () => import('./System.svelte') },
   {
     id: 'history',
     label: 'History',
