@@ -229,6 +229,10 @@ describe('the OpenAPI document', () => {
       // Bytes: tests/integration/files.test.ts and files-care.test.ts.
       'get /runs/{run}/file',
       'head /runs/{run}/file',
+      // Of real machines, with their schemas: tests/integration/bundle.test.ts.
+      'get /bundles',
+      'get /bundles/contents',
+      'post /bundles',
       'post /evict',
       'post /blobs/check',
       'post /blobs/incomplete',

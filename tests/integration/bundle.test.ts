@@ -1,3 +1,4 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -136,6 +137,15 @@ describe('bundles over HTTP', () => {
     });
     expect((await post(member, bytes)).status).toBe(200);
     const again = (await (await post(member, bytes)).json()) as object;
+    const described = (await (
+      await fetch(`${relay.url}/api/v1/openapi.json`, { headers: { authorization: `Bearer ${viewer}` } })
+    ).json()) as object;
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    ajv.addSchema(described, 'fieldbook');
+    const schema = (at: string) => ({ $ref: `fieldbook#/paths/${at}/responses/200/content/application~1json/schema` });
+    expect([ajv.validate(schema('~1bundles/post'), again), ajv.errors]).toEqual([true, null]);
+    const contents = (await ask(ada, 'GET', '/bundles/contents?project=digits&q=status:failed')).json;
+    expect([ajv.validate(schema('~1bundles~1contents/get'), contents), ajv.errors]).toEqual([true, null]);
     expect(again).toMatchObject({ changed: 0, added: 0, blobs: 0, manifest: { runCount: 14 } });
     const theirs = await send(relay.url, 'GET', '/api/v1/projects/digits/digest', {
       headers: { authorization: `Bearer ${viewer}` },

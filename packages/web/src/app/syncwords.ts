@@ -18,6 +18,8 @@ export function syncWords(session: Session | null): SyncWords {
   const edits = count(unsaved, 'edit');
   const server = session.server === null ? 'server' : session.server.kind;
   const only = unsaved === 0 ? '' : ` ${edits} not yet on the ${server}.`;
+  const carried = session.carried.documents + session.carried.blobs;
+  const brought = carriedWords(session);
   if (session.refusal !== null && connection.state === 'online') {
     return {
       tone: 'bad',
@@ -42,6 +44,13 @@ export function syncWords(session: Session | null): SyncWords {
             more: `${connection.reason || `The server closed with code ${connection.code}.`}${only}`,
           };
     case 'online':
+      if (unsaved === 0 && carried > 0)
+        return {
+          tone: session.carried.problem === null ? 'busy' : 'bad',
+          brief: String(carried),
+          text: `A bundle is not yet on the ${server}`,
+          more: `${brought} not yet on the ${server}. ${session.carried.problem ?? 'They are on the way.'}`,
+        };
       return unsaved === 0
         ? {
             tone: 'good',
@@ -68,7 +77,7 @@ export function syncWords(session: Session | null): SyncWords {
             tone: 'away',
             brief: 'Offline',
             text: 'Offline',
-            more: `The ${server} does not answer. Everything works; what you change is kept here and sent later.`,
+            more: `The ${server} does not answer. Everything works; what you change is kept here and sent later.${carried === 0 ? '' : ` ${brought} of a bundle only in this browser until then.`}`,
           }
         : {
             tone: 'away',
@@ -77,4 +86,12 @@ export function syncWords(session: Session | null): SyncWords {
             more: `The ${server} does not answer. ${edits} only in this browser until it does.`,
           };
   }
+}
+
+/** "3 documents and 2 files": what a bundle brought into this browser and no server has. */
+export function carriedWords({ carried }: Pick<Session, 'carried'>): string {
+  const parts = [];
+  if (carried.documents > 0) parts.push(count(carried.documents, 'document'));
+  if (carried.blobs > 0) parts.push(count(carried.blobs, 'blob'));
+  return parts.join(' and ');
 }

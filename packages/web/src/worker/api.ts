@@ -1,13 +1,14 @@
 import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
 import type { Change, RunState } from '@fieldbook/core/fold';
 import type { AttributeValue, Edit, MetricSummary, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
+import type { BundleApi } from './bundle-api.ts';
 import type { FilesApi } from './files-api.ts';
 import type { PlotsApi } from './plots-api.ts';
 import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
-export interface FieldbookWorker extends PlotsApi, FilesApi, RunApi {
+export interface FieldbookWorker extends PlotsApi, FilesApi, RunApi, BundleApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;
@@ -76,6 +77,8 @@ export interface Session {
   /** Books listed and books folded. */
   books: { listed: number; loaded: number };
   storage: { problem: string | null; persisted: boolean | null; usage: number | null; quota: number | null };
+  /** What a bundle brought into this browser and no server has yet. */
+  carried: { documents: number; blobs: number; problem: string | null };
 }
 
 export interface ServerInfo {
@@ -83,6 +86,8 @@ export interface ServerInfo {
   name: string;
   version: string;
   workspace: string | null;
+  /** Absent when an older page asked. */
+  workspaceId?: string;
 }
 
 export interface ProjectLine {

@@ -54,6 +54,11 @@ export class WebBlobs implements Pick<BlobStore, 'read'> {
     const last = Math.max(first, Math.ceil(range.end / BLOCK) - 1);
     const keys = Array.from({ length: last - first + 1 }, (_, index) => `blob/${digest}/${first + index}`);
     const held = await Promise.all(keys.map((key) => this.#kept(key)));
+    if (held.includes(undefined)) {
+      // A bundle brings blobs whole.
+      const whole = await this.#kept(`blob/${digest}`);
+      if (whole !== undefined) return whole.subarray(range.start, range.end);
+    }
     const wanted = keys.map((key, index) => held[index] ?? this.#underway.get(key));
     // Neighbours that are absent come in one answer; nothing waits here, so nobody else asks for them meanwhile.
     for (let from = 0; from < keys.length; from++) {

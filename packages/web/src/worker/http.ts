@@ -1,5 +1,5 @@
 import { FieldbookError } from '@fieldbook/core';
-import type { ErrorCode } from '@fieldbook/core';
+import type { BlobDigest, ErrorCode } from '@fieldbook/core';
 
 /** Requests to the program that served this page. A token travels in a header, never in an address. */
 export class Http {
@@ -48,18 +48,73 @@ export class Http {
     return { bytes: await bodyOf(response), etag: response.headers.get('etag') };
   }
 
+  /** Whether the server has a blob. Throws `peer_unreachable`. */
+  async has(digest: BlobDigest): Promise<boolean> {
+    return (await this.#fetch(`/blobs/${digest}`, { method: 'HEAD' })).ok;
+  }
+
+  /** Resolves when the blob is durable there. Throws like `json`. */
+  async putBlob(digest: BlobDigest, bytes: Uint8Array): Promise<void> {
+    const response = await this.#fetch(`/blobs/${digest}`, { method: 'PUT', raw: bytes, timeoutMs: 600_000 });
+    if (!response.ok) throw errorOf(response.status, await response.json().catch(() => undefined));
+  }
+
+  /** Sends a file of any size, telling how far it is: `fetch` does not. `answer` throws like `json`, and `closed` after `abort`. */
+  upload<T>(
+    path: string,
+    type: string,
+    body: Blob,
+    tell: (bytes: number) => void,
+  ): { answer: Promise<T>; abort: () => void } {
+    const request = new XMLHttpRequest();
+    const answer = new Promise<T>((resolve, reject) => {
+      request.open('POST', `${this.#origin}/api/v1${path}`);
+      request.setRequestHeader('content-type', type);
+      if (this.#token !== null) request.setRequestHeader('authorization', `Bearer ${this.#token}`);
+      request.responseType = 'json';
+      request.upload.addEventListener('progress', ({ loaded }) => tell(loaded));
+      request.addEventListener('load', () => {
+        if (request.status >= 200 && request.status < 300) resolve(request.response as T);
+        else reject(errorOf(request.status, request.response));
+      });
+      request.addEventListener('abort', () =>
+        reject(
+          new FieldbookError('closed', 'Stopped. What had arrived whole is kept; the same file again brings the rest.'),
+        ),
+      );
+      request.addEventListener('error', () =>
+        reject(
+          new FieldbookError(
+            'peer_unreachable',
+            'The connection was cut. What had arrived whole is kept; the same file again brings the rest.',
+          ),
+        ),
+      );
+      request.send(body);
+    });
+    return { answer, abort: () => request.abort() };
+  }
+
   async #fetch(
     path: string,
     {
       method = 'GET',
+      raw,
       body,
       timeoutMs = 20_000,
       headers: given = {},
-    }: { method?: string; body?: unknown; timeoutMs?: number; headers?: Readonly<Record<string, string>> },
+    }: {
+      method?: string;
+      body?: unknown;
+      raw?: Uint8Array;
+      timeoutMs?: number;
+      headers?: Readonly<Record<string, string>>;
+    },
   ): Promise<Response> {
     const headers: Record<string, string> = { ...given };
     if (this.#token !== null) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
+    if (raw !== undefined) headers['content-type'] = 'application/octet-stream';
     try {
       return await fetch(`${this.#origin}/api/v1${path}`, {
         method,
@@ -67,6 +122,7 @@ export class Http {
         cache: 'no-store',
         signal: AbortSignal.timeout(timeoutMs),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(raw === undefined ? {} : { body: raw as Uint8Array<ArrayBuffer> }),
       });
     } catch (error) {
       throw new FieldbookError('peer_unreachable', 'Nobody answers at the address of this page.', { cause: error });

@@ -101,6 +101,21 @@ export class Shelf {
     entry.doc.destroy();
   }
 
+  /** Resolves when the whole document is in IndexedDB, in one transaction that has ended. Throws what the browser says. */
+  async store(name: DocumentName): Promise<void> {
+    const entry = this.#open.get(name);
+    const db = (entry?.persistence as unknown as { db: IDBDatabase | null } | null | undefined)?.db;
+    if (entry === undefined || db == null) throw new Error('this browser cannot keep documents');
+    const transaction = db.transaction('updates', 'readwrite');
+    const store = transaction.objectStore('updates');
+    const added = store.add(Y.encodeStateAsUpdate(entry.doc));
+    added.onsuccess = () => store.delete(IDBKeyRange.upperBound(added.result, true));
+    await new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('a write failed'));
+    });
+  }
+
   /** Knocks again now: the person gave a token, or the network came back. */
   retry(): void {
     this.#tell({ state: 'connecting' });

@@ -5,6 +5,8 @@ import type { RunState } from '@fieldbook/core/fold';
 import * as Comlink from 'comlink';
 import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, WorkerEvent } from './api.ts';
 import { WebBlobs } from './blobs.ts';
+import type { Bundles } from './bundles.ts';
+import type { BytesCache } from './bytes.ts';
 import { IndexedBytes } from './bytes.ts';
 import { Consoles } from './console.ts';
 import { Contents } from './contents.ts';
@@ -25,6 +27,7 @@ import { capturesOf, detailOf, familyOf, holdersOf } from './run-detail.ts';
 import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
+import { Unsent } from './unsent.ts';
 
 const GLANCE_MS = 1_000;
 
@@ -42,6 +45,9 @@ class Worker implements FieldbookWorker {
   #contents!: Contents;
   #files!: RunFilesReader;
   #consoles!: Consoles;
+  #bytes!: BytesCache;
+  #unsent!: Unsent;
+  #bundles: Promise<Bundles> | undefined;
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
@@ -97,7 +103,17 @@ class Worker implements FieldbookWorker {
       unsaved: this.#editor.ledger.size,
       books: { listed: 0, loaded: 0 },
       storage: { problem, persisted: null, usage: null, quota: null },
+      carried: { documents: 0, blobs: 0, problem: null },
     };
+    this.#unsent = await Unsent.open({
+      keep,
+      shelf: () => this.#shelf,
+      http: this.#http,
+      bytes,
+      online: () => this.#session.connection.state === 'online',
+      onChange: () => this.#tell(),
+    });
+    this.#bytes = bytes;
     watchStorage((words) => this.#storageProblem(words));
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
@@ -109,7 +125,10 @@ class Worker implements FieldbookWorker {
       fetchState: (name) => this.#http.bytes(`/documents/${name.split('/').map(encodeURIComponent).join('/')}`),
       onConnection: (connection) => {
         this.#session.connection = connection;
-        if (connection.state === 'online') void this.#askServer();
+        if (connection.state === 'online') {
+          void this.#askServer();
+          this.#unsent.send();
+        }
         this.#tell();
       },
       onStorageProblem: (words) => this.#storageProblem(words),
@@ -117,9 +136,18 @@ class Worker implements FieldbookWorker {
         this.#session.refusal = reason;
         this.#tell();
       },
-      onReconnect: (name) => this.#editor.ledger.connected(name),
-      onSent: (name, frame) => this.#editor.ledger.sent(name, frame),
-      onAcked: (name, frames) => this.#editor.acked(name, frames),
+      onReconnect: (name) => {
+        this.#editor.ledger.connected(name);
+        this.#unsent.connected(name);
+      },
+      onSent: (name, frame) => {
+        this.#editor.ledger.sent(name, frame);
+        this.#unsent.sent(name, frame);
+      },
+      onAcked: (name, frames) => {
+        this.#editor.acked(name, frames);
+        this.#unsent.ackedFrames(name, frames);
+      },
     });
     this.#library = new WebLibrary(this.#shelf, {
       onProjects: () => {
@@ -304,6 +332,18 @@ class Worker implements FieldbookWorker {
     return bytes === undefined ? undefined : Comlink.transfer(bytes, [bytes.buffer]);
   }
 
+  async peekBundle(file: Blob) {
+    return (await this.#openBundles()).peek(file);
+  }
+
+  async importBundle(file: Blob, onProgress: Parameters<FieldbookWorker['importBundle']>[1]) {
+    return (await this.#openBundles()).take(file, onProgress);
+  }
+
+  async cancelBundle(): Promise<void> {
+    (await this.#openBundles()).cancel();
+  }
+
   async sync(): Promise<unknown> {
     return this.#http.json('/sync');
   }
@@ -355,6 +395,23 @@ class Worker implements FieldbookWorker {
     for (const { name } of await indexedDB.databases()) {
       if (name === 'fieldbook' || name?.startsWith('fieldbook/') === true) indexedDB.deleteDatabase(name);
     }
+  }
+
+  /** Loaded when the first bundle is looked at. */
+  #openBundles(): Promise<Bundles> {
+    this.#bundles ??= import('./bundles.ts').then(({ Bundles: Made }) => {
+      const online = (): boolean => this.#session.connection.state === 'online';
+      return new Made({
+        shelf: this.#shelf,
+        http: this.#http,
+        bytes: this.#bytes,
+        unsent: this.#unsent,
+        agent: () => online() && this.#session.server?.kind === 'agent',
+        online,
+        workspaceId: () => this.#session.server?.workspaceId ?? null,
+      });
+    });
+    return this.#bundles;
   }
 
   async #readGlance(project: Project): Promise<void> {
@@ -414,7 +471,7 @@ class Worker implements FieldbookWorker {
   async #askServer(): Promise<void> {
     try {
       const device = await this.#http.json<{ role: 'agent' | 'relay'; by: string; version: string }>('/device');
-      const workspace = await this.#http.json<{ name: string | null }>('/workspace');
+      const workspace = await this.#http.json<{ id: string; name: string | null }>('/workspace');
       const machine = this.#library.workspace.devices().find(({ role }) => role === device.role);
       if (device.role === 'agent' && device.by !== '') {
         this.#session.suggestedPerson = device.by;
@@ -427,6 +484,7 @@ class Worker implements FieldbookWorker {
         name: machine?.name ?? device.role,
         version: device.version,
         workspace: workspace.name,
+        workspaceId: workspace.id,
       };
       await this.#keep.put('server', this.#session.server);
     } catch {
@@ -454,6 +512,7 @@ class Worker implements FieldbookWorker {
       person: this.#editor.person,
       unsaved: this.#editor.ledger.size,
       books: this.#library.counts,
+      carried: { documents: this.#unsent.documents, blobs: this.#unsent.blobs, problem: this.#unsent.problem },
     };
   }
 

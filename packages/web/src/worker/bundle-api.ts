@@ -1,0 +1,31 @@
+import type { BundleImport, BundleManifest } from '@fieldbook/core/bundle';
+
+/** Bundles, as the page asks for them. */
+export interface BundleApi {
+  /** What a file says of itself, read from its first and last bytes. Throws `bundle_corrupt`, `bundle_version`. */
+  peekBundle(file: Blob): Promise<BundlePreview>;
+  /** Takes a bundle in; one at a time. Throws what `BundleImport` is about, and `closed` after `cancelBundle`. */
+  importBundle(file: Blob, onProgress: (progress: BundleProgress) => void): Promise<BundleOutcome>;
+  cancelBundle(): Promise<void>;
+}
+
+export interface BundlePreview {
+  manifest: BundleManifest;
+  size: number;
+  /** Where it would be taken in: sent to the agent, or read by this browser. */
+  into: 'agent' | 'browser';
+  /** It is of the workspace that this page shows; null when that is not known. */
+  sameWorkspace: boolean | null;
+}
+
+export interface BundleProgress {
+  bytes: number;
+  size: number;
+}
+
+export interface BundleOutcome extends Omit<BundleImport, 'manifest'> {
+  into: 'agent' | 'browser';
+  /** Documents and blobs that are in this browser only until a server is reached. */
+  unsentDocuments: number;
+  unsentBlobs: number;
+}
