@@ -54,7 +54,7 @@ export class StaticSite {
     const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
     const hashed = /^\/assets\/.*[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$/.test(name);
     const headers = {
-      ...securityHeaders(host),
+      ...(name === FRAME ? FRAME_HEADERS : securityHeaders(host)),
       etag,
       'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache',
     };
@@ -98,6 +98,41 @@ async function listFiles(root: string): Promise<Map<string, string>> {
   return files;
 }
 
+/** The page that shows pages of runs; `packages/web/public/frame.html`. */
+const FRAME = '/frame.html';
+
+/**
+ * What it is served with: an origin of its own whoever opens it, its own scripts, and no request of any kind. Where it may be
+ * navigated to is for the page around it to say (`frame-src`).
+ */
+const FRAME_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': [
+    'sandbox allow-scripts',
+    "default-src 'none'",
+    "script-src 'unsafe-inline' 'unsafe-eval' blob: data:",
+    "style-src 'unsafe-inline' blob: data:",
+    'img-src data: blob:',
+    'font-src data: blob:',
+    'media-src data: blob:',
+    "connect-src 'none'",
+    "frame-src 'none'",
+    "worker-src 'none'",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'self'",
+    "webrtc 'block'",
+  ].join('; '),
+  // Names no endpoint: neither peer connections nor early connections and look-ups, of which the policy above does not speak.
+  'connection-allowlist': '()',
+  'x-content-type-options': 'nosniff',
+  'x-dns-prefetch-control': 'off',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy':
+    'camera=(), microphone=(), geolocation=(), display-capture=(), fullscreen=(), clipboard-read=(), clipboard-write=(), usb=(), serial=(), hid=(), midi=()',
+};
+
 /** No inline script, no foreign origin, no frame: a note or a run's name that smuggles markup finds nothing to run with. */
 function securityHeaders(host: string): Record<string, string> {
   return {
@@ -106,6 +141,8 @@ function securityHeaders(host: string): Record<string, string> {
       "script-src 'self'",
       "style-src 'self' 'unsafe-inline'",
       "img-src 'self' data: blob:",
+      "media-src 'self' blob:",
+      `frame-src ${framesOf(host)} blob:`,
       `connect-src 'self' ws://${host}`,
       "worker-src 'self'",
       "object-src 'none'",
@@ -119,6 +156,11 @@ function securityHeaders(host: string): Record<string, string> {
     'cross-origin-resource-policy': 'same-origin',
     'permissions-policy': 'camera=(), microphone=(), geolocation=()',
   };
+}
+
+/** The only page that ours may frame, so that what runs in it cannot lead it anywhere. */
+function framesOf(host: string): string {
+  return /^[\w.:[\]-]+$/.test(host) ? `http://${host}${FRAME} https://${host}${FRAME}` : "'none'";
 }
 
 function safeDecode(path: string): string {

@@ -219,6 +219,9 @@ export interface RunDetail {
   system: ReadonlyMap<string, MetricSummary>;
   /** Lines of its console, about. */
   consoleLines: number;
+  /** How many files it has now, and how many series of images, texts and the like. */
+  files: number;
+  media: number;
   documents: readonly DocumentName[];
 }
 

@@ -8,6 +8,7 @@ import type { RunDetail, WriterDetail } from './api.ts';
 import type { Http } from './http.ts';
 import type { Project } from './project.ts';
 import type { Capture, Family, Holders, Relative } from './run-api.ts';
+import { attachmentsOf } from './run-files.ts';
 
 /** Says of which run a run is a child. */
 export const PARENT = 'sys/parent';
@@ -41,6 +42,7 @@ export function detailOf(
     captures,
     system: systemOf(entries),
     consoleLines: consoleLines(document),
+    ...attachmentsOf(document),
     documents: [name],
   };
 }

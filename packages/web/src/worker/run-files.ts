@@ -1,4 +1,5 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
+import type { RunDocument } from '@fieldbook/core/documents';
 import type { FileState, FileVersion, Travel } from '@fieldbook/core/files';
 import { fileVersions, travelOf } from '@fieldbook/core/files';
 import type { ObjectReader, PlacedRow } from '@fieldbook/core/objects';
@@ -163,6 +164,16 @@ export class RunFilesReader {
       requested: false,
     };
   }
+}
+
+/** How many files a run has now, and how many series of objects besides its console. */
+export function attachmentsOf(document: RunDocument): { files: number; media: number } {
+  const series = new Set<string>();
+  for (const { paths } of document.objects()) for (const { path } of paths) series.add(path);
+  for (const { rows } of document.objectTails()) for (const { path } of rows) series.add(path);
+  let media = 0;
+  for (const path of series) if (!path.startsWith('console/')) media += 1;
+  return { files: fileVersions(document.files()).filter(({ current }) => current).length, media };
 }
 
 export function itemOfFile(line: FileLine): PreviewItem {

@@ -34,6 +34,13 @@ export const TABS: readonly RunTab[] = [
     load: () => import('./Charts.svelte'),
   },
   {
+    id: 'files',
+    label: 'Files',
+    count: ({ files }) => files,
+    listed: always,
+    load: () => import('./Files.svelte'),
+  },
+  {
     id: 'attributes',
     label: 'Attributes',
     count: ({ state }) => state.attributes.size,
