@@ -1,45 +1,80 @@
 import uPlot from 'uplot';
-import type { Line, Range } from './lines.ts';
-import { drawLine, niceTicks, padded, rangeX, rangeY, withoutOutliers } from './lines.ts';
+import type { Line, Range } from './line.ts';
+import { padded, rangeX, rangeY } from './line.ts';
+import type { Place } from './painter.ts';
+import { drawLine, projection } from './painter.ts';
+import type { Axis } from './settings.ts';
+import { logTicks, niceTicks, tickX, ticksX, tickY } from './ticks.ts';
+
+export interface Pointer {
+  x: number;
+  y: number;
+  /** CSS pixels within the plot's area. */
+  left: number;
+  top: number;
+}
 
 export interface PlotOptions {
   element: HTMLElement;
   width: number;
   height: number;
-  /** The person dragged over a stretch of x, or (null) asked for all of it. */
+  /** The person chose a stretch of x, or (null) asked for all of it. */
   onzoom: (range: Range | null) => void;
-  /** The crosshair moved: x and y of the pointer as values, and its place; null when it left. */
-  oncursor: (at: { x: number; y: number; left: number; top: number } | null) => void;
+  /** The crosshair moved; null when it left. */
+  oncursor: (at: Pointer | null) => void;
+  /** A click that was no drag. */
+  onclick: () => void;
 }
 
 export interface PlotState {
   lines: readonly Line[];
-  x: 'step' | 'relative' | 'time';
-  log: boolean;
+  axis: Axis;
+  logX: boolean;
+  logY: boolean;
   zoom: Range | null;
-  highlighted: string | null;
-  /** Far extremes do not count for the height. */
-  clip: boolean;
+  /** The height when it does not follow from the lines. */
+  y: Range | null;
+  /** Axes stay as they are while somebody reads a value. */
+  hold: boolean;
+  envelope: boolean;
 }
 
-/** Charts of one page share their crosshair. */
-const SYNC = 'fieldbook';
+const EMPTY: PlotState = {
+  lines: [],
+  axis: 'step',
+  logX: false,
+  logY: false,
+  zoom: null,
+  y: null,
+  hold: false,
+  envelope: true,
+};
 
-/** A uPlot whose lines we draw. Lives as long as its panel is mounted. */
+/**
+ * A uPlot for axes, grid, crosshair and zoom, and over it canvases of our own for the lines: one for all, one for the line that is
+ * highlighted, so that moving the pointer paints one line and not a hundred. On logarithmic axes uPlot gets logarithms.
+ */
 export class Plot {
   readonly #plot: uPlot;
-  #state: PlotState = { lines: [], x: 'step', log: false, zoom: null, highlighted: null, clip: false };
+  readonly #all: HTMLCanvasElement;
+  readonly #front: HTMLCanvasElement;
+  readonly #onzoom: (range: Range | null) => void;
+  #state: PlotState = EMPTY;
+  #x: Range = { min: 0, max: 1 };
+  #y: Range = { min: 0, max: 1 };
+  #highlighted: string | null = null;
   #setting = false;
 
-  constructor({ element, width, height, onzoom, oncursor }: PlotOptions) {
+  constructor({ element, width, height, onzoom, oncursor, onclick }: PlotOptions) {
+    this.#onzoom = onzoom;
     const inks = (name: string) => (): string => getComputedStyle(element).getPropertyValue(name).trim();
-    const font = `11px ${getComputedStyle(element).fontFamily}`;
     const axis = {
       stroke: inks('--ink-3'),
-      font,
+      font: `11px ${getComputedStyle(element).fontFamily}`,
       grid: { stroke: inks('--rule'), width: 1 },
       ticks: { stroke: inks('--rule-2'), width: 1, size: 4 },
     };
+    let pressed: { x: number; y: number } | null = null;
     this.#plot = onCpuCanvas(
       () =>
         new uPlot(
@@ -49,59 +84,66 @@ export class Plot {
             legend: { show: false },
             padding: [10, 12, 0, 0],
             scales: {
-              x: { time: false, range: () => this.#rangeX() },
-              y: { range: () => this.#rangeY(), distr: 1 },
-              log: { range: () => this.#rangeY(), distr: 3, log: 10 },
+              x: { time: false, range: () => this.#scale(this.#x, this.#state.logX) },
+              y: { range: () => this.#scale(this.#y, this.#state.logY) },
             },
             axes: [
               {
                 ...axis,
                 size: 24,
                 gap: 4,
-                space: 64,
-                values: (_plot, ticks) => ticks.map((tick) => this.#tickX(tick, ticks)),
+                splits: (plot) => {
+                  const { axis: along, logX } = this.#state;
+                  const count = plot.bbox.width / uPlot.pxRatio / 84;
+                  return this.#into(ticksX(along, logX, this.#x.min, this.#x.max, count), logX);
+                },
+                values: (_plot, splits) => {
+                  const ticks = this.#outOf(splits, this.#state.logX);
+                  return ticks.map((tick) => tickX(this.#state.axis, tick, ticks));
+                },
               },
               {
                 ...axis,
                 scale: 'y',
                 size: 52,
                 gap: 4,
-                show: true,
-                splits: (plot, _axis, min, max) => niceTicks(min, max, plot.bbox.height / uPlot.pxRatio / 36),
-                values: (_plot, ticks) => ticks.map(tickY),
-              },
-              {
-                ...axis,
-                scale: 'log',
-                size: 52,
-                gap: 4,
-                space: 24,
-                show: false,
-                values: (_plot, ticks) => ticks.map((tick) => (tick === null ? '' : tickY(tick))),
+                splits: (plot) => {
+                  const count = plot.bbox.height / uPlot.pxRatio / 36;
+                  const { min, max } = this.#y;
+                  const { logY } = this.#state;
+                  return this.#into(logY ? logTicks(min, max, count) : niceTicks(min, max, count), logY);
+                },
+                values: (_plot, splits) => this.#outOf(splits, this.#state.logY).map(tickY),
               },
             ],
-            // uPlot draws nothing of these; they tie the scales to an axis each.
-            series: [
-              {},
-              { scale: 'y', paths: () => null, points: { show: false } },
-              { scale: 'log', paths: () => null, points: { show: false } },
-            ],
+            // uPlot draws nothing of it; it ties the scale to an axis.
+            series: [{}, { scale: 'y', paths: () => null, points: { show: false } }],
             cursor: {
               y: false,
               points: { show: false },
-              sync: { key: SYNC, scales: ['x', null] },
               drag: { x: true, y: false, setScale: false },
-              bind: { dblclick: () => () => (onzoom(null), null) },
+              bind: {
+                dblclick: () => () => (onzoom(null), null),
+                mousedown: (_plot, _target, handler) => (event: MouseEvent) => {
+                  pressed = { x: event.clientX, y: event.clientY };
+                  if (event.shiftKey && event.button === 0) this.#pan(event);
+                  else handler(event);
+                  return null;
+                },
+                click: () => (event: MouseEvent) => {
+                  const still =
+                    pressed !== null && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 4;
+                  if (still && !event.shiftKey) onclick();
+                  return null;
+                },
+              },
             },
             hooks: {
-              draw: [() => this.#draw()],
               setSelect: [
                 (plot) => {
                   if (this.#setting || plot.select.width < 4) return;
-                  const range = {
-                    min: plot.posToVal(plot.select.left, 'x'),
-                    max: plot.posToVal(plot.select.left + plot.select.width, 'x'),
-                  };
+                  const { left, width: wide } = plot.select;
+                  const range = { min: this.#valueAt(left), max: this.#valueAt(left + wide) };
                   this.#setting = true;
                   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
                   this.#setting = false;
@@ -112,13 +154,7 @@ export class Plot {
                 (plot) => {
                   const { left = -1, top = -1 } = plot.cursor;
                   if (left < 0) oncursor(null);
-                  else
-                    oncursor({
-                      x: plot.posToVal(left, 'x'),
-                      y: plot.posToVal(Math.max(0, top), this.#state.log ? 'log' : 'y'),
-                      left,
-                      top,
-                    });
+                  else oncursor({ x: this.#valueAt(left), y: this.#heightAt(Math.max(0, top)), left, top });
                 },
               ],
             },
@@ -126,138 +162,205 @@ export class Plot {
           [
             [0, 1],
             [null, null],
-            [null, null],
           ],
           element,
         ),
     );
+    const canvas = (): HTMLCanvasElement => {
+      const made = document.createElement('canvas');
+      made.style.position = 'absolute';
+      made.style.pointerEvents = 'none';
+      this.#plot.under.parentElement!.insertBefore(made, this.#plot.over);
+      return made;
+    };
+    this.#all = canvas();
+    this.#all.dataset['lines'] = 'all';
+    this.#front = canvas();
+    this.#plot.over.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    this.#fit();
   }
 
   show(state: PlotState): void {
-    const logChanged = state.log !== this.#state.log;
     this.#state = state;
-    if (logChanged) {
-      const [, plain, log] = this.#plot.axes;
-      plain!.show = !state.log;
-      log!.show = state.log;
+    if (!state.hold) {
+      this.#x = widened(
+        state.zoom ?? rangeX(state.lines, state.logX) ?? { min: state.logX ? 1 : 0, max: state.logX ? 10 : 1 },
+      );
+      const found = state.y ?? heightOf(state, this.#x);
+      this.#y = found;
     }
-    const { min, max } = this.#rangeOfX();
-    this.#plot.setData([
-      [min, max],
-      [null, null],
-      [null, null],
-    ]);
+    // Scales follow from the ranges; the data only makes uPlot look at them.
+    this.#plot.setData([this.#scale(this.#x, state.logX), [null, null]]);
+    this.#fit();
+    this.#paint();
+  }
+
+  /** Brings a run to the front and sets the others back; null ends it. */
+  highlight(id: string | null): void {
+    if (id === this.#highlighted) return;
+    this.#highlighted = id;
+    this.#paintFront();
   }
 
   resize(width: number, height: number): void {
-    if (width !== this.#plot.width || height !== this.#plot.height) this.#plot.setSize({ width, height });
+    if (width === this.#plot.width && height === this.#plot.height) return;
+    this.#plot.setSize({ width, height });
+    this.#fit();
+    this.#paint();
   }
 
-  redraw(): void {
-    this.#plot.redraw(false, true);
+  /** Puts the crosshair at a value; null takes it away. */
+  point(x: number | null): void {
+    if (x === null) this.#plot.setCursor({ left: -10, top: -10 });
+    else this.#plot.setCursor({ left: this.leftOf(x), top: -1 });
   }
 
-  /** Where the plot's area begins in its element, in CSS pixels. */
-  get offset(): { left: number; top: number } {
-    return { left: this.#plot.over.offsetLeft, top: this.#plot.over.offsetTop };
+  get ranges(): { x: Range; y: Range } {
+    return { x: this.#x, y: this.#y };
+  }
+
+  /** Where the plot's area begins in its element, in CSS pixels, and how large it is. */
+  get area(): { left: number; top: number; width: number; height: number } {
+    const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = this.#plot.over;
+    return { left: offsetLeft, top: offsetTop, width: offsetWidth, height: offsetHeight };
   }
 
   /** CSS pixels of a value from the plot's top. */
   topOf(value: number): number {
-    return this.#plot.valToPos(value, this.#state.log ? 'log' : 'y');
+    return projection(this.#y.min, this.#y.max, this.#plot.over.offsetHeight, 0, this.#state.logY)(value);
   }
 
-  get canvas(): HTMLCanvasElement {
-    return this.#plot.ctx.canvas;
+  leftOf(value: number): number {
+    return projection(this.#x.min, this.#x.max, 0, this.#plot.over.offsetWidth, this.#state.logX)(value);
+  }
+
+  /** Shows `share` of the stretch, around `at`: less than 1 is closer. */
+  zoomBy(share: number, at: number | null): void {
+    const { logX } = this.#state;
+    const [low, high] = this.#scale(this.#x, logX);
+    const around = at === null ? (low + high) / 2 : logX ? Math.log10(at) : at;
+    const [min, max] = [around + (low - around) * share, around + (high - around) * share];
+    this.#onzoom(logX ? { min: 10 ** min, max: 10 ** max } : { min, max });
   }
 
   destroy(): void {
     this.#plot.destroy();
   }
 
-  #rangeOfX(): Range {
-    const range = this.#state.zoom ?? rangeX(this.#state.lines) ?? { min: 0, max: 1 };
-    return range.min === range.max ? { min: range.min - 0.5, max: range.max + 0.5 } : range;
+  #scale({ min, max }: Range, log: boolean): [number, number] {
+    return log ? [Math.log10(min), Math.log10(max)] : [min, max];
   }
 
-  #rangeX(): [number, number] {
-    const { min, max } = this.#rangeOfX();
-    return [min, max];
+  #into(ticks: readonly number[], log: boolean): number[] {
+    return log ? ticks.map(Math.log10) : [...ticks];
   }
 
-  #rangeY(): [number, number] {
-    const { lines, log, clip } = this.#state;
-    const { min, max } = this.#rangeOfX();
-    const whole = rangeY(lines, min, max, log);
-    const found = whole === null || !clip || log ? whole : withoutOutliers(lines, min, max, whole).range;
-    const range = found === null ? (log ? { min: 0.1, max: 1 } : { min: 0, max: 1 }) : padded(found, log);
-    return [range.min, range.max];
+  #outOf(splits: readonly number[], log: boolean): number[] {
+    return log ? splits.map((split) => Number((10 ** split).toPrecision(12))) : [...splits];
   }
 
-  #tickX(tick: number, ticks: readonly number[]): string {
-    if (this.#state.x === 'time') {
-      const span = (ticks.at(-1) ?? tick) - (ticks[0] ?? tick);
-      const at = new Date(tick);
-      const two = (value: number): string => String(value).padStart(2, '0');
-      if (span > 3 * 86_400_000) return `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-      return span > 300_000
-        ? `${two(at.getHours())}:${two(at.getMinutes())}`
-        : `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-    }
-    if (this.#state.x === 'relative') {
-      const span = ticks.at(-1) ?? tick;
-      if (span >= 2 * 3_600_000) return `${trimmed(tick / 3_600_000)} h`;
-      return span >= 120_000 ? `${trimmed(tick / 60_000)} min` : `${trimmed(tick / 1_000)} s`;
-    }
-    return tickY(tick);
+  #valueAt(left: number): number {
+    const value = this.#plot.posToVal(left, 'x');
+    return this.#state.logX ? 10 ** value : value;
   }
 
-  #draw(): void {
-    const plot = this.#plot;
-    const { lines, log, highlighted } = this.#state;
-    const { left, top, width, height } = plot.bbox;
-    const scale = log ? 'log' : 'y';
-    const { min, max } = this.#rangeOfX();
-    const context = plot.ctx;
-    context.save();
-    context.beginPath();
-    context.rect(left, top, width, height);
-    context.clip();
-    const pen = {
-      context,
-      px: (x: number) => plot.valToPos(x, 'x', true),
-      py: (y: number) => plot.valToPos(y, scale, true),
-      from: min,
-      to: max,
-      box: { left, top, width, height },
-      ratio: uPlot.pxRatio,
-      log,
+  #heightAt(top: number): number {
+    const value = this.#plot.posToVal(top, 'y');
+    return this.#state.logY ? 10 ** value : value;
+  }
+
+  #pan(event: MouseEvent): void {
+    const { logX } = this.#state;
+    const [low, high] = this.#scale(this.#x, logX);
+    const begin = event.clientX;
+    const width = this.#plot.over.offsetWidth;
+    event.preventDefault();
+    const move = ({ clientX }: MouseEvent): void => {
+      const by = ((clientX - begin) / width) * (high - low);
+      const [min, max] = [low - by, high - by];
+      this.#onzoom(logX ? { min: 10 ** min, max: 10 ** max } : { min, max });
     };
+    const stop = (): void => {
+      removeEventListener('mousemove', move);
+      removeEventListener('mouseup', stop);
+    };
+    addEventListener('mousemove', move);
+    addEventListener('mouseup', stop);
+  }
+
+  #wheel(event: WheelEvent): void {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const { left } = this.#plot.over.getBoundingClientRect();
+    this.zoomBy(event.deltaY > 0 ? 1.25 : 0.8, this.#valueAt(event.clientX - left));
+  }
+
+  /** Lays our canvases over the plot's area. */
+  #fit(): void {
+    const { left, top, width, height } = this.area;
+    const ratio = uPlot.pxRatio;
+    for (const canvas of [this.#all, this.#front]) {
+      Object.assign(canvas.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
+      const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
+      if (canvas.width !== wide) canvas.width = wide;
+      if (canvas.height !== high) canvas.height = high;
+    }
+  }
+
+  #paint(): void {
+    const { lines, envelope } = this.#state;
+    const context = brushOf(this.#all);
+    if (context === null) return;
+    const place = this.#place(this.#all);
+    context.clearRect(0, 0, this.#all.width, this.#all.height);
     // The first run is on top: it is the one chosen first.
-    for (const line of [...lines].reverse())
-      if (line.id !== highlighted) drawLine(pen, line, highlighted === null ? 1 : 0.3);
-    const front = lines.find((line) => line.id === highlighted);
-    if (front !== undefined) drawLine(pen, front, 1);
-    context.restore();
+    for (let index = lines.length - 1; index >= 0; index--) drawLine(context, place, lines[index]!, { envelope });
+    this.#paintFront();
+  }
+
+  #paintFront(): void {
+    const { lines, envelope } = this.#state;
+    const context = brushOf(this.#front);
+    if (context === null) return;
+    context.clearRect(0, 0, this.#front.width, this.#front.height);
+    const front = this.#highlighted === null ? [] : lines.filter(({ id }) => id === this.#highlighted);
+    this.#all.style.opacity = front.length > 0 && lines.length > front.length ? '0.3' : '';
+    const place = this.#place(this.#front);
+    for (const line of front) drawLine(context, place, line, { envelope, strong: true });
+  }
+
+  #place({ width, height }: HTMLCanvasElement): Place {
+    const { logX, logY } = this.#state;
+    return {
+      px: projection(this.#x.min, this.#x.max, 0, width, logX),
+      py: projection(this.#y.min, this.#y.max, height, 0, logY),
+      from: this.#x.min,
+      to: this.#x.max,
+      width,
+      height,
+      ratio: uPlot.pxRatio,
+      logX,
+      logY,
+    };
   }
 }
 
-function tickY(value: number): string {
-  if (value === 0) return '0';
-  const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3)
-    return value
-      .toExponential()
-      .replace('e+', 'e')
-      .replace(/(\.\d\d)\d+/, '$1');
-  return size >= 10_000 ? `${trimmed(value / 1_000)}k` : trimmed(value);
+/** The height of what is visible. */
+export function heightOf({ lines, logY }: Pick<PlotState, 'lines' | 'logY'>, x: Range): Range {
+  const whole = rangeY(lines, x.min, x.max, logY);
+  return whole === null ? (logY ? { min: 0.1, max: 1 } : { min: 0, max: 1 }) : padded(whole, logY);
 }
 
-function trimmed(value: number): string {
-  return String(Number(value.toPrecision(6)));
+function widened({ min, max }: Range): Range {
+  return min === max ? { min: min - 0.5, max: max + 0.5 } : { min, max };
 }
 
 let cpu: boolean | null = null;
+
+function brushOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
+  cpu ??= hasSoftwareGpu();
+  return canvas.getContext('2d', { willReadFrequently: cpu });
+}
 
 /**
  * Where the browser paints canvases on a software GPU, one frame can take seconds; a canvas that is read back often

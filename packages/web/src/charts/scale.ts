@@ -1,6 +1,6 @@
 import { duration, number } from '../app/format.ts';
 import type { PlotColumn, PlotKind } from '../worker/plots-api.ts';
-import { niceTicks } from './lines.ts';
+import { niceTicks } from './ticks.ts';
 
 export interface Tick {
   /** From 0 at the low end to 1. */

@@ -4,11 +4,12 @@ import type { AttributeValue, Edit, MetricSummary, RegisterName, RunStatus, Valu
 import type { BundleApi } from './bundle-api.ts';
 import type { FilesApi } from './files-api.ts';
 import type { PlotsApi } from './plots-api.ts';
+import type { ChartsApi, OddMarks } from './charts/api.ts';
 import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
-export interface FieldbookWorker extends PlotsApi, FilesApi, RunApi, BundleApi {
+export interface FieldbookWorker extends ChartsApi, PlotsApi, FilesApi, RunApi, BundleApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;
@@ -253,19 +254,22 @@ export interface SeriesQuery {
   to: number | null;
   /** The run's `updated`: a cached answer of an older state is shown first and asked for again. */
   updated: number;
+  /** Up to so many points come as they are; 2,000 unless said otherwise. */
+  points?: number;
 }
 
 /** A polyline of one series. With buckets, each contributes its first, least, greatest and last point, so no spike is lost. */
 export interface SeriesAnswer {
   x: Float64Array;
   y: Float64Array;
-  /** x of the first point of the whole series, ms or step, for relative time. */
+  /** Points in the range. */
   total: number;
   /** 0 when every point is drawn. */
   buckets: number;
-  /** Envelope per bucket; empty when every point is drawn. */
-  band: { x: Float64Array; low: Float64Array; high: Float64Array } | null;
+  /** Envelope per bucket, with mean and number of its finite values; null when every point is drawn. */
+  band: { x: Float64Array; low: Float64Array; high: Float64Array; mean: Float64Array; count: Float64Array } | null;
   nonFinite: number;
+  odd: OddMarks;
   /** `fresh` from the server just now, `kept` from this browser, `absent` nowhere. */
   origin: 'fresh' | 'kept' | 'absent';
   /** In words, when something of it is missing. */

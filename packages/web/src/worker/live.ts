@@ -6,6 +6,8 @@ export interface LiveRun {
   /** ms since the epoch. */
   at: number;
   metrics: ReadonlyMap<string, number>;
+  /** The step of each value. */
+  steps: ReadonlyMap<string, number>;
 }
 
 /** A run that said nothing for this long is not live any more; its card is what there is. */
@@ -20,6 +22,8 @@ const TELL_MS = 500;
 export class Live {
   readonly #runs = new Map<RunId, LiveRun>();
   readonly #onRuns: (runs: readonly RunId[]) => void;
+  /** Hears every value at once, not only who has some. */
+  onValues: ((run: RunId, live: LiveRun) => void) | null = null;
   #changed = new Set<RunId>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -40,6 +44,7 @@ export class Live {
       if (before !== undefined && before.at >= live.at) continue;
       this.#runs.set(run, live);
       this.#changed.add(run);
+      this.onValues?.(run, live);
     }
     if (this.#changed.size === 0 || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -69,9 +74,13 @@ export function readLive(state: unknown): [RunId, LiveRun][] {
     const { run, at, metrics } = (value ?? {}) as { run?: unknown; at?: unknown; metrics?: unknown };
     if (typeof run !== 'string' || typeof at !== 'number' || typeof metrics !== 'object' || metrics === null) continue;
     const read = new Map<string, number>();
-    for (const [path, point] of Object.entries(metrics))
-      read.set(path, Number((point as { value?: unknown } | null)?.value));
-    found.push([run as RunId, { at, metrics: read }]);
+    const steps = new Map<string, number>();
+    for (const [path, point] of Object.entries(metrics)) {
+      const { step, value: newest } = (point ?? {}) as { step?: unknown; value?: unknown };
+      read.set(path, Number(newest));
+      if (typeof step === 'number' && Number.isFinite(step)) steps.set(path, step);
+    }
+    found.push([run as RunId, { at, metrics: read, steps }]);
   }
   return found;
 }

@@ -27,14 +27,7 @@ export class LocalSeries {
     if (manifest === undefined) return undefined;
     const { entries, fresh } = manifest;
     this.#blobs.know(entries);
-    // Parquet is loaded with the first chart and not with the page.
-    this.#reader ??= import('./segments.ts').then(
-      ({ SeriesReader: Reader }) => new Reader(this.#blobs, { cacheBytes: CACHE_BYTES }),
-    );
-    const reader = await this.#reader.catch((error: unknown) => {
-      this.#reader = undefined;
-      throw error;
-    });
+    const reader = await this.#open();
     const series = await reader.read({
       entries,
       metric: query.metric,
@@ -47,5 +40,23 @@ export class LocalSeries {
     // Ranges are not verified by the blob's name. Whether they broke here or lie there so, the server can say.
     for (const { digest } of series.corrupt) await this.#blobs.forget(digest);
     return undefined;
+  }
+  /** Paths of all metrics of a run, sorted: also those that are too many for its card. Undefined when its manifest cannot be had here. */
+  async metrics(run: RunId): Promise<string[] | undefined> {
+    const manifest = await this.#manifests.of(run);
+    if (manifest === undefined) return undefined;
+    this.#blobs.know(manifest.entries);
+    return (await this.#open()).metrics(manifest.entries);
+  }
+
+  /** Parquet is loaded with the first chart and not with the page. */
+  async #open(): Promise<SeriesReader> {
+    this.#reader ??= import('./segments.ts').then(
+      ({ SeriesReader: Reader }) => new Reader(this.#blobs, { cacheBytes: CACHE_BYTES }),
+    );
+    return this.#reader.catch((error: unknown) => {
+      this.#reader = undefined;
+      throw error;
+    });
   }
 }

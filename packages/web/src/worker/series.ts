@@ -1,5 +1,9 @@
-import { isFieldbookError } from '@fieldbook/core';
+import type { DeviceId, RunId } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { SeriesAnswer, SeriesQuery } from './api.ts';
+import type { OddMarks } from './charts/api.ts';
+import type { Columns } from './charts/columns.ts';
+import { oddOf } from './charts/envelope.ts';
 import type { Http } from './http.ts';
 import { floats } from './http.ts';
 import type { Keep } from './keep.ts';
@@ -10,6 +14,12 @@ const POINTS = 2_000;
 /** What this browser keeps of series it has drawn. */
 const KEPT_BYTES = 128 * 1024 * 1024;
 const TRIM_EVERY = 50;
+/** What a server answers as points at most; what is longer is read from its segments. */
+const POINTS_FROM_SERVER = 100_000;
+/** Three columns of so many are a quarter of a gigabyte: more than that a tab does not get for one line. */
+const POINTS_IN_MEMORY = 10_000_000;
+/** Answers that are painted again and again while somebody looks at charts. */
+const RECENT_BYTES = 32 * 1024 * 1024;
 
 type Numbers = ArrayLike<number | string>;
 
@@ -19,6 +29,7 @@ export interface SeriesJson {
   points: { steps: Numbers; times: Numbers; values: Numbers } | null;
   buckets: {
     count: Numbers;
+    mean: Numbers;
     min: Numbers;
     minX: Numbers;
     max: Numbers;
@@ -29,7 +40,7 @@ export interface SeriesJson {
     lastX: Numbers;
     nonFinite: Numbers;
   } | null;
-  missing: readonly { points: number }[];
+  missing: readonly { points: number; device?: string }[];
   corrupt: readonly unknown[];
 }
 
@@ -37,6 +48,9 @@ interface Kept {
   updated: number;
   answer: SeriesAnswer;
 }
+
+/** What a device is called. */
+export type NameOf = (device: DeviceId) => string | undefined;
 
 const AS_LAST_SEEN = 'As last seen in this browser.';
 
@@ -49,7 +63,11 @@ export class SeriesSource {
   readonly #http: Pick<Http, 'json'>;
   readonly #keep: Pick<Keep, 'getSeries' | 'putSeries' | 'trimSeries'>;
   readonly #local: Pick<LocalSeries, 'read'>;
-  readonly #asksServer: (query: SeriesQuery) => boolean;
+  readonly #asksServer: (query: Pick<SeriesQuery, 'run'>) => boolean;
+  readonly #nameOf: NameOf;
+  /** Answers of finished runs, in order of last use. */
+  readonly #recent = new Map<string, Kept>();
+  #recentBytes = 0;
   #puts = 0;
 
   /** `asksServer`: whether a series is not worth its run's whole manifest, as while a run that nobody has open grows. */
@@ -57,24 +75,32 @@ export class SeriesSource {
     http: Pick<Http, 'json'>,
     keep: Pick<Keep, 'getSeries' | 'putSeries' | 'trimSeries'>,
     local: Pick<LocalSeries, 'read'>,
-    asksServer: (query: SeriesQuery) => boolean,
+    asksServer: (query: Pick<SeriesQuery, 'run'>) => boolean,
+    nameOf: NameOf = () => undefined,
   ) {
     this.#http = http;
     this.#keep = keep;
     this.#local = local;
     this.#asksServer = asksServer;
+    this.#nameOf = nameOf;
   }
 
   async read(query: SeriesQuery): Promise<SeriesAnswer> {
-    const key = JSON.stringify([query.run, query.metric, query.x, query.from, query.to]);
-    const kept = (await this.#keep.getSeries(key).catch(() => undefined))?.value as Kept | undefined;
+    const key = JSON.stringify([2, query.run, query.metric, query.x, query.from, query.to, query.points ?? POINTS]);
+    const recent = this.#recent.get(key);
     // A finished run's series does not change; nobody need say it twice.
-    if (kept !== undefined && kept.updated >= query.updated && query.updated > 0)
+    const holds = ({ updated }: Kept): boolean => updated >= query.updated && query.updated > 0;
+    if (recent !== undefined && holds(recent)) return { ...recent.answer, origin: 'kept' };
+    const kept = (await this.#keep.getSeries(key).catch(() => undefined))?.value as Kept | undefined;
+    if (kept !== undefined && holds(kept)) {
+      this.#remember(key, kept);
       return { ...kept.answer, origin: 'kept' };
+    }
     let problem: unknown;
     try {
       const answer = (await this.#here(query)) ?? (await this.#fromServer(query));
-      if (answer.note === null && answer.origin === 'fresh') await this.#put(key, { updated: query.updated, answer });
+      // Nobody waits for a disk.
+      if (answer.note === null && answer.origin === 'fresh') void this.#put(key, { updated: query.updated, answer });
       return answer;
     } catch (error) {
       problem = error;
@@ -92,18 +118,46 @@ export class SeriesSource {
       buckets: 0,
       band: null,
       nonFinite: 0,
+      odd: { x: new Float64Array(), kind: new Uint8Array() },
       origin: 'absent',
       note,
     };
+  }
+
+  /**
+   * Every point with a step of at least `from`, or of the whole series. Throws what hinders it: `peer_unreachable` when its bytes are
+   * neither here nor to be had, `invalid_argument` when they are too many. `count`: how many there are by the run's card, 0 when nobody says.
+   */
+  async columns(run: RunId, metric: string, from: number | null, count: number): Promise<Columns> {
+    const query: SeriesQuery = { run, metric, x: 'step', from, to: null, updated: 0 };
+    if (this.#asksServer(query)) {
+      const json = await this.#ask(query, POINTS_FROM_SERVER);
+      if (json.points !== null) return { ...columnsOf(json.points), origin: 'fresh', note: noteOf(json, this.#nameOf) };
+    }
+    // A reader that may not answer with buckets need not look first how many points there are.
+    const most = count > 0 && count <= POINTS_IN_MEMORY ? Infinity : POINTS_IN_MEMORY;
+    const local = await this.#local.read(query, most).catch((error: unknown) => {
+      if (isFieldbookError(error, 'invalid_argument')) throw error;
+      return undefined;
+    });
+    if (local !== undefined) {
+      const { series, fresh } = local;
+      if (series.points === null) throw tooLong(series.total);
+      const note = noteOf(series, this.#nameOf) ?? (fresh ? null : AS_LAST_SEEN);
+      return { ...columnsOf(series.points), origin: fresh ? 'fresh' : 'kept', note };
+    }
+    const json = await this.#ask(query, POINTS_FROM_SERVER);
+    if (json.points === null) throw tooLong(json.total);
+    return { ...columnsOf(json.points), origin: 'fresh', note: noteOf(json, this.#nameOf) };
   }
 
   /** Made here of the run's manifest and blobs; undefined when the server should be asked instead. */
   async #here(query: SeriesQuery): Promise<SeriesAnswer | undefined> {
     if (this.#asksServer(query)) return undefined;
     try {
-      const local = await this.#local.read(query, POINTS);
+      const local = await this.#local.read(query, query.points ?? POINTS);
       if (local === undefined) return undefined;
-      const answer = answerOf(local.series, query.x);
+      const answer = answerOf(local.series, query.x, this.#nameOf);
       return local.fresh ? answer : { ...answer, origin: 'kept', note: answer.note ?? AS_LAST_SEEN };
     } catch {
       // Its bytes cannot be had, or are of a version that this page does not know: the server may know better, and says
@@ -113,16 +167,35 @@ export class SeriesSource {
   }
 
   async #fromServer(query: SeriesQuery): Promise<SeriesAnswer> {
-    const parameters = new URLSearchParams({ metric: query.metric, x: query.x, points: String(POINTS) });
+    return answerOf(await this.#ask(query, query.points ?? POINTS), query.x, this.#nameOf);
+  }
+
+  async #ask(query: SeriesQuery, points: number): Promise<SeriesJson> {
+    const parameters = new URLSearchParams({ metric: query.metric, x: query.x, points: String(points) });
     if (query.from !== null) parameters.set('from', String(query.from));
     if (query.to !== null) parameters.set('to', String(query.to));
     const path = `/runs/${encodeURIComponent(query.run)}/series?${parameters}`;
-    return answerOf(await this.#http.json<SeriesJson>(path), query.x);
+    return this.#http.json<SeriesJson>(path);
+  }
+
+  #remember(key: string, kept: Kept): void {
+    const { updated } = kept;
+    if (updated === 0) return;
+    const before = this.#recent.get(key);
+    if (before !== undefined) this.#recentBytes -= bytesOf(before.answer);
+    this.#recent.delete(key);
+    this.#recent.set(key, kept);
+    this.#recentBytes += bytesOf(kept.answer);
+    for (const [oldest, { answer }] of this.#recent) {
+      if (this.#recentBytes <= RECENT_BYTES) return;
+      this.#recent.delete(oldest);
+      this.#recentBytes -= bytesOf(answer);
+    }
   }
 
   async #put(key: string, value: Kept): Promise<void> {
-    const { x, y, band } = value.answer;
-    const bytes = x.byteLength + y.byteLength + (band === null ? 0 : 3 * band.x.byteLength) + 256;
+    this.#remember(key, value);
+    const bytes = bytesOf(value.answer);
     // Nothing is lost when it cannot be kept: the chart is drawn from what came.
     await this.#keep.putSeries({ key, used: Date.now(), bytes, value }).catch(() => undefined);
     this.#puts += 1;
@@ -131,32 +204,22 @@ export class SeriesSource {
 }
 
 /** The polyline of an answer: its points, or the four points of each bucket in the order of x. */
-export function answerOf(json: SeriesJson, x: 'step' | 'time'): SeriesAnswer {
-  const missing = json.missing.reduce((sum, { points }) => sum + points, 0);
-  const note =
-    missing > 0
-      ? `${missing.toLocaleString('en')} recorded points are on another machine.`
-      : json.corrupt.length > 0
-        ? 'Some recorded points cannot be read: their bytes are damaged.'
-        : null;
+export function answerOf(json: SeriesJson, x: 'step' | 'time', nameOf: NameOf = () => undefined): SeriesAnswer {
+  const note = noteOf(json, nameOf);
   const base = { total: json.total, origin: 'fresh' as const, note };
   if (json.buckets === null) {
     const y = floats(json.points?.values ?? []);
-    return {
-      ...base,
-      x: floats((x === 'step' ? json.points?.steps : json.points?.times) ?? []),
-      y,
-      buckets: 0,
-      band: null,
-      nonFinite: y.reduce((sum, value) => sum + (Number.isFinite(value) ? 0 : 1), 0),
-    };
+    const xs = floats((x === 'step' ? json.points?.steps : json.points?.times) ?? []);
+    return { ...base, x: xs, y, buckets: 0, band: null, ...oddOf(xs, y) };
   }
   const { buckets } = json;
   const xs: number[] = [];
   const ys: number[] = [];
   const size = buckets.min.length;
-  const band = { x: new Float64Array(size), low: new Float64Array(size), high: new Float64Array(size) };
+  const column = (): Float64Array => new Float64Array(size);
+  const band = { x: column(), low: column(), high: column(), mean: column(), count: column() };
   let nonFinite = 0;
+  const odd: number[] = [];
   for (let index = 0; index < size; index++) {
     const corner = (px: Numbers, py: Numbers): [number, number] => [Number(px[index]), Number(py[index])];
     const corners = [
@@ -174,7 +237,43 @@ export function answerOf(json: SeriesJson, x: 'step' | 'time'): SeriesAnswer {
     band.x[index] = (Number(buckets.firstX[index]) + Number(buckets.lastX[index])) / 2;
     band.low[index] = Number(buckets.min[index]);
     band.high[index] = Number(buckets.max[index]);
-    nonFinite += Number(buckets.nonFinite[index]);
+    const its = Number(buckets.nonFinite[index]);
+    band.mean[index] = Number(buckets.mean[index]);
+    band.count[index] = Number(buckets.count[index]) - its;
+    if (its > 0) odd.push(band.x[index]!);
+    nonFinite += its;
   }
-  return { ...base, x: Float64Array.from(xs), y: Float64Array.from(ys), buckets: size, band, nonFinite };
+  // Of which kind they are, buckets do not say.
+  const marks: OddMarks = { x: Float64Array.from(odd), kind: new Uint8Array(odd.length).fill(3) };
+  return { ...base, x: Float64Array.from(xs), y: Float64Array.from(ys), buckets: size, band, nonFinite, odd: marks };
+}
+
+/** What is missing or broken of a series, in words. */
+function noteOf({ missing, corrupt }: Pick<SeriesJson, 'missing' | 'corrupt'>, nameOf: NameOf): string | null {
+  const absent = missing.reduce((sum, { points }) => sum + points, 0);
+  if (absent === 0) return corrupt.length > 0 ? 'Some recorded points cannot be read: their bytes are damaged.' : null;
+  const names = [
+    ...new Set(missing.map(({ device }) => (device === undefined ? undefined : nameOf(device as DeviceId)))),
+  ];
+  const where = names.includes(undefined) || names.length > 3 ? 'on another machine' : `only on ${names.join(' and ')}`;
+  return `${absent.toLocaleString('en')} recorded points are ${where}.`;
+}
+
+function columnsOf({
+  steps,
+  times,
+  values,
+}: NonNullable<SeriesJson['points']>): Pick<Columns, 'steps' | 'times' | 'values'> {
+  return { steps: floats(steps), times: floats(times), values: floats(values) };
+}
+
+function tooLong(points: number): FieldbookError {
+  return new FieldbookError(
+    'invalid_argument',
+    `The series has ${points.toLocaleString('en')} points, too many to hold at once; zoom in for what needs all of them.`,
+  );
+}
+
+function bytesOf({ x, y, band }: SeriesAnswer): number {
+  return x.byteLength + y.byteLength + (band === null ? 0 : 5 * band.x.byteLength) + 256;
 }

@@ -7,6 +7,7 @@ import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, Wor
 import { WebBlobs } from './blobs.ts';
 import type { Bundles } from './bundles.ts';
 import type { BytesCache } from './bytes.ts';
+import { Charts } from './charts/charts.ts';
 import { IndexedBytes } from './bytes.ts';
 import { Consoles } from './console.ts';
 import { Contents } from './contents.ts';
@@ -48,6 +49,7 @@ class Worker implements FieldbookWorker {
   #bytes!: BytesCache;
   #unsent!: Unsent;
   #bundles: Promise<Bundles> | undefined;
+  #charts!: Charts;
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
@@ -86,12 +88,21 @@ class Worker implements FieldbookWorker {
       projectOf: (run) => this.#library.projectOf(run)?.id,
       historyOf: (run) => this.#library.projectOf(run)?.fold.history(run) ?? [],
     });
+    const local = new LocalSeries(manifests, new WebBlobs(this.#http, bytes));
     this.#series = new SeriesSource(
       this.#http,
       keep,
-      new LocalSeries(manifests, new WebBlobs(this.#http, bytes)),
+      local,
       ({ run }) => this.#growsElsewhere(run),
+      (device) => this.#library.workspace.devices().find((each) => each.device === device)?.name,
     );
+    this.#charts = new Charts({
+      series: this.#series,
+      local,
+      project: (id) => this.#library.project(id),
+      stateOf: (run) => this.#library.projectOf(run)?.state(run),
+      now: Date.now,
+    });
     this.#session = {
       connection: { state: 'connecting' },
       server: (await keep.get<ServerInfo>('server')) ?? null,
@@ -342,6 +353,26 @@ class Worker implements FieldbookWorker {
 
   async cancelBundle(): Promise<void> {
     (await this.#openBundles()).cancel();
+  }
+
+  async chartRuns(...given: Parameters<Charts['chartRuns']>) {
+    return this.#charts.chartRuns(...given);
+  }
+
+  async chartLines(request: Parameters<Charts['chartLines']>[0]) {
+    return this.#charts.chartLines(request);
+  }
+
+  async chartBands(request: Parameters<Charts['chartBands']>[0]) {
+    return this.#charts.chartBands(request);
+  }
+
+  async chartCensus(request: Parameters<Charts['chartCensus']>[0]) {
+    return this.#charts.chartCensus(request);
+  }
+
+  async chartPoints(request: Parameters<Charts['chartPoints']>[0]) {
+    return this.#charts.chartPoints(request);
   }
 
   async sync(): Promise<unknown> {
