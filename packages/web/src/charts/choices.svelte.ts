@@ -9,7 +9,7 @@ import { USUAL_STATE } from './settings.ts';
  * link's settings hold while its page is open and become one's own with the first change.
  */
 export class ChartChoices {
-  readonly #kept: Persisted<string>;
+  readonly #kept: { current: string };
   #linked = $state<string | null>(null);
   /** Looking closer is not a preference: it ends with the page. */
   #passing = $state.raw<Pick<ChartState, 'zoom' | 'words' | 'full'>>({ zoom: null, words: '', full: null });
@@ -20,9 +20,15 @@ export class ChartChoices {
   /** As the address says it. */
   readonly text: string = $derived.by(() => writeCharts(this.state));
 
-  constructor(project: ProjectId, address: string) {
-    this.#kept = new Persisted<string>(`charts/${project}`, '');
+  constructor(project: ProjectId | null, address: string) {
+    const passing = $state({ current: address });
+    this.#kept = project === null ? passing : new Persisted<string>(`charts/${project}`, '');
     if (address !== '') this.open(address);
+  }
+
+  /** Choices that begin with these and end with the page. */
+  static passing(state: Partial<ChartState>): ChartChoices {
+    return new ChartChoices(null, writeCharts({ ...USUAL_STATE, ...state }));
   }
 
   /** Takes settings from an address or a saved view. */
