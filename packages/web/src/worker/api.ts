@@ -2,6 +2,7 @@ import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldboo
 import type { Change, RunState } from '@fieldbook/core/fold';
 import type { AttributeValue, Edit, MetricSummary, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
 import type { BundleApi } from './bundle-api.ts';
+import type { CompareApi } from './compare-api.ts';
 import type { FilesApi } from './files-api.ts';
 import type { PlotsApi } from './plots-api.ts';
 import type { ChartsApi, OddMarks } from './charts/api.ts';
@@ -9,7 +10,7 @@ import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
-export interface FieldbookWorker extends ChartsApi, PlotsApi, FilesApi, RunApi, BundleApi {
+export interface FieldbookWorker extends CompareApi, ChartsApi, PlotsApi, FilesApi, RunApi, BundleApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;

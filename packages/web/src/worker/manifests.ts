@@ -57,6 +57,25 @@ export class Manifests {
     return manifest;
   }
 
+  /** What a reader makes of the run's whole document, captures included, as new as `of` has it. */
+  async document<T>(run: RunId, read: (document: RunDocument) => T): Promise<T | undefined> {
+    const held = this.#held(run);
+    if (held?.synced === true) return read(new RunDocument(held.doc));
+    // Brings what is kept up to date; a look that fails leaves what there is.
+    await this.of(run).catch(() => undefined);
+    const kept = await this.#cache.get(`state/${runDocumentName(run)}`).catch(() => undefined);
+    if (kept === undefined) {
+      if (held === undefined) return undefined;
+      await held.loaded;
+      return read(new RunDocument(held.doc));
+    }
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, kept.bytes);
+    const result = read(new RunDocument(doc));
+    doc.destroy();
+    return result;
+  }
+
   async #look(run: RunId, held: HeldDocument | undefined): Promise<Manifest | undefined> {
     const name = runDocumentName(run);
     const key = `state/${name}`;

@@ -9,6 +9,7 @@ import type { Bundles } from './bundles.ts';
 import type { BytesCache } from './bytes.ts';
 import { Charts } from './charts/charts.ts';
 import { IndexedBytes } from './bytes.ts';
+import { Comparer } from './compare.ts';
 import { Consoles } from './console.ts';
 import { Contents } from './contents.ts';
 import { browserDevice } from './device.ts';
@@ -44,6 +45,7 @@ class Worker implements FieldbookWorker {
   #editor!: Editor;
   #series!: SeriesSource;
   #contents!: Contents;
+  #comparer!: Comparer;
   #files!: RunFilesReader;
   #consoles!: Consoles;
   #bytes!: BytesCache;
@@ -80,6 +82,7 @@ class Worker implements FieldbookWorker {
     const manifests = new Manifests(this.#http, bytes, (run) => this.#shelf.get(runDocumentName(run)));
     this.#contents = new Contents(this.#http, bytes);
     this.#consoles = new Consoles(manifests, this.#contents.blobs);
+    this.#comparer = new Comparer(manifests, this.#contents);
     this.#files = new RunFilesReader({
       manifests,
       contents: this.#contents,
@@ -315,6 +318,18 @@ class Worker implements FieldbookWorker {
 
   async series(request: Parameters<FieldbookWorker['series']>[0]) {
     return this.#series.read(request);
+  }
+
+  async surroundings(runs: readonly RunId[]) {
+    return this.#comparer.surroundings(runs);
+  }
+
+  async sourceDiff(before: RunId, after: RunId) {
+    return this.#comparer.sourceDiff(before, after);
+  }
+
+  async dataDiff(before: RunId, after: RunId, path: string) {
+    return this.#comparer.dataDiff(before, after, path);
   }
 
   async files(run: RunId) {

@@ -1,0 +1,119 @@
+import type { ProjectId, RunId } from '@fieldbook/core';
+import type { RunState } from '@fieldbook/core/fold';
+import { shortId } from '../app/routes.ts';
+import { assignColours } from '../charts/colours.ts';
+import type { MetricGoal } from '../worker/plots-api.ts';
+import { client } from './client.svelte.ts';
+import { router } from './router.svelte.ts';
+
+/** Runs beside each other; more tell nobody anything. */
+export const COMPARED = 50;
+const REREAD_MS = 500;
+
+/** What a comparison shows; all that is chosen is in the address. */
+export class ComparePage {
+  readonly project: ProjectId;
+  /** In the order of the address; null before the first answer. */
+  states = $state.raw<readonly RunState[] | null>(null);
+  goals = $state.raw<readonly MetricGoal[]>([]);
+  readonly #parameters = $derived(new URLSearchParams(router.search));
+  /** As the address has them, unknown ones included. */
+  readonly asked: readonly string[] = $derived(
+    (this.#parameters.get('runs') ?? '')
+      .split(',')
+      .filter((id) => id !== '')
+      .slice(0, COMPARED),
+  );
+  readonly ids: readonly RunId[] = $derived((this.states ?? []).map(({ id }) => id));
+  readonly colours: ReadonlyMap<string, number> = $derived(assignColours(this.ids));
+  /** Place of the run that others are measured against; null without one. */
+  readonly baseline: number | null = $derived(this.#place(this.#parameters.get('base')));
+  /** The two runs whose sources and data are compared: the baseline, else the first, and the next one. */
+  readonly left: number = $derived(this.#place(this.#parameters.get('a')) ?? this.baseline ?? 0);
+  readonly right: number = $derived(this.#place(this.#parameters.get('b')) ?? (this.left === 0 ? 1 : 0));
+  readonly #stop: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #turn = 0;
+
+  constructor(project: ProjectId) {
+    this.project = project;
+    this.#stop = client.follow((change) => {
+      if (change.project !== project || change.live) return;
+      // Also runs that were not here when the page opened.
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        void this.read();
+      }, REREAD_MS);
+    });
+    void client.worker.openProject(project).then(() => this.read());
+  }
+
+  close(): void {
+    this.#stop();
+    clearTimeout(this.#timer);
+  }
+
+  async read(): Promise<void> {
+    const mine = (this.#turn += 1);
+    const ids = await client.worker.resolveIds(this.project, [...this.asked]);
+    const [states, goals] = await Promise.all([
+      client.worker.states(this.project, ids),
+      client.worker.goals(this.project),
+    ]);
+    if (mine !== this.#turn) return;
+    this.states = states;
+    if (JSON.stringify(goals) !== JSON.stringify(this.goals)) this.goals = goals;
+  }
+
+  param(name: string): string {
+    return this.#parameters.get(name) ?? '';
+  }
+
+  /** Empty ones leave the address. */
+  set(choices: Readonly<Record<string, string>>): void {
+    const parameters = new URLSearchParams(router.search);
+    for (const [name, value] of Object.entries(choices)) {
+      if (value === '') parameters.delete(name);
+      else parameters.set(name, value);
+    }
+    const search = parameters
+      .toString()
+      .replaceAll('%2F', '/')
+      .replaceAll('%3A', ':')
+      .replaceAll('%2C', ',')
+      .replaceAll('%3B', ';');
+    router.replaceSearch(search === '' ? '' : `?${search}`);
+  }
+
+  setRuns(ids: readonly RunId[]): void {
+    this.states = ids.flatMap((id) => this.states?.find((state) => state.id === id) ?? []);
+    this.set({ runs: ids.map(shortId).join(',') });
+  }
+
+  remove(id: RunId): void {
+    const short = shortId(id);
+    const gone = Object.fromEntries(
+      ['base', 'a', 'b'].filter((name) => this.param(name) === short).map((name) => [name, '']),
+    );
+    if (Object.keys(gone).length > 0) this.set(gone);
+    this.setRuns(this.ids.filter((each) => each !== id));
+  }
+
+  move(id: RunId, by: number): void {
+    const from = this.ids.indexOf(id);
+    const to = Math.max(0, Math.min(this.ids.length - 1, from + by));
+    const next = this.ids.filter((each) => each !== id);
+    next.splice(to, 0, id);
+    this.setRuns(next);
+  }
+
+  toggleBaseline(id: RunId): void {
+    this.set({ base: this.baseline !== null && this.ids[this.baseline] === id ? '' : shortId(id) });
+  }
+
+  #place(short: string | null): number | null {
+    const found =
+      short === null || short === '' ? -1 : this.ids.findIndex((id) => id === short || shortId(id) === short);
+    return found === -1 ? null : found;
+  }
+}

@@ -1,0 +1,116 @@
+import type { SourceChange } from './compare-api.ts';
+import type { PatchFile } from './patch.ts';
+import { pieces, undone } from './patch.ts';
+
+/** What is known of a run's source. */
+export interface SourceSide {
+  commit: string | null;
+  /** Differences of the checkout from its commit; empty of a clean one, null where they are not here. */
+  patch: readonly PatchFile[] | null;
+  /** Captured contents by path in the checkout. */
+  files: ReadonlyMap<string, string>;
+  /** Of these files, those that git did not know. */
+  untracked: ReadonlySet<string>;
+  /** Files that were captured, whose bytes are not here. */
+  absent: ReadonlySet<string>;
+}
+
+/**
+ * How the sources of two runs differ. Captured contents are compared as they are. Of one commit, what only one side captured is known
+ * on the other too: what is no part of its patch is as committed, and a patch taken back from what was captured gives that. Where
+ * contents are not here, what the patches show is compared, and what is not known is said.
+ */
+export function sourceChanges(a: SourceSide, b: SourceSide): SourceChange[] {
+  const same = a.commit !== null && a.commit === b.commit;
+  const paths = new Set<string>();
+  for (const side of [a, b]) {
+    for (const path of side.files.keys()) paths.add(path);
+    for (const path of side.absent) paths.add(path);
+    for (const { before, after } of side.patch ?? []) paths.add((after ?? before)!);
+  }
+  const changes: SourceChange[] = [];
+  for (const path of [...paths].sort()) {
+    const change = changeOf(path, a, b, same);
+    if (change !== null) changes.push(change);
+  }
+  return changes;
+}
+
+function changeOf(path: string, a: SourceSide, b: SourceSide, same: boolean): SourceChange | null {
+  const [before, after] = [contentOf(path, a, b, same), contentOf(path, b, a, same)];
+  if (typeof before === 'string' && typeof after === 'string')
+    return before === after ? null : { path, kind: 'changed', before, after, numbers: null };
+  if (before === null && after === null) return null;
+  if (before === null && typeof after === 'string') return { path, kind: 'added', before: '', after, numbers: null };
+  if (after === null && typeof before === 'string') return { path, kind: 'removed', before, after: '', numbers: null };
+  const [inA, inB] = [patchOf(path, a), patchOf(path, b)];
+  const lost = [a, b].some((side) => side.absent.has(path) && side.untracked.has(path));
+  if (same && !lost && a.patch !== null && b.patch !== null) {
+    if (inA === undefined && inB === undefined) return null;
+    if (inA !== undefined && inB !== undefined && JSON.stringify(inA) === JSON.stringify(inB)) return null;
+    const shown = inB ?? inA!;
+    if (!shown.binary && (inA === undefined || inB === undefined)) {
+      const { before: old, after: fresh } = pieces(shown);
+      const [left, right] = inB === undefined ? [fresh, old] : [old, fresh];
+      const kind =
+        shown.before === null
+          ? inB === undefined
+            ? 'removed'
+            : 'added'
+          : shown.after === null
+            ? inB === undefined
+              ? 'added'
+              : 'removed'
+            : 'changed';
+      return {
+        path,
+        kind,
+        before: left.text,
+        after: right.text,
+        numbers: { before: left.numbers, after: right.numbers },
+      };
+    }
+    if (!shown.binary) {
+      const [left, right] = [pieces(inA!).after, pieces(inB!).after];
+      return {
+        path,
+        kind: 'changed',
+        before: left.text,
+        after: right.text,
+        numbers: { before: left.numbers, after: right.numbers },
+      };
+    }
+    return { path, kind: 'changed', before: null, after: null, numbers: null };
+  }
+  return {
+    path,
+    kind: 'unknown',
+    before: typeof before === 'string' ? before : null,
+    after: typeof after === 'string' ? after : null,
+    numbers: null,
+  };
+}
+
+/** The content; null when there is no such file; undefined when nobody here can tell. */
+function contentOf(path: string, side: SourceSide, other: SourceSide, same: boolean): string | null | undefined {
+  const own = side.files.get(path);
+  if (own !== undefined) return own;
+  if (side.absent.has(path)) return undefined;
+  const patched = patchOf(path, side);
+  if (patched !== undefined) return patched.after === null ? null : undefined;
+  if (side.patch === null || !same) {
+    // A file that git did not know on the other side is none that a commit could have, but it may have been committed since.
+    return same && other.untracked.has(path) ? null : undefined;
+  }
+  // As committed, then: nothing of this side's checkout differed there.
+  if (other.untracked.has(path)) return null;
+  const theirs = patchOf(path, other);
+  const text = other.files.get(path);
+  if (theirs === undefined) return text;
+  if (theirs.before === null) return null;
+  return text === undefined ? undefined : undone(theirs, text);
+}
+
+function patchOf(path: string, side: SourceSide): PatchFile | undefined {
+  return side.patch?.find(({ before, after }) => (after ?? before) === path);
+}
