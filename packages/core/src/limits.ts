@@ -53,6 +53,8 @@ export const LIMITS = {
   blobBytes: 64 * 1024 * 1024,
   /** JSON bodies of the HTTP API. */
   requestBytes: 1024 * 1024,
+  /** Path and search of a page that a link or a saved view keeps: 1,400 selected runs, and everybody's browser holds all of them. */
+  addressLength: 16 * 1024,
   /** A query typed by a person or kept in a link. */
   queryLength: 8 * 1024,
   /** Parentheses and `not`s in a query; bounds the parser's recursion. */

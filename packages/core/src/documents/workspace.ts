@@ -2,8 +2,10 @@ import type * as Y from 'yjs';
 import { isFieldbookError } from '../errors.ts';
 import type { BookMonth, DocumentName, ProjectId } from '../ids.ts';
 import { bookName, parseDocumentName } from '../ids.ts';
-import type { DeviceRecord, DirectoryRecord, WorkspaceNameRecord } from '../record/index.ts';
-import { decodeDirectoryRecord, encodeDirectoryRecord } from '../record/index.ts';
+import type { DeviceRecord, DirectoryRecord, ViewRecord, WorkspaceNameRecord } from '../record/index.ts';
+import { decodeDirectoryRecord, encodeDirectoryRecord, linkId } from '../record/index.ts';
+import type { SavedView } from './views.ts';
+import { foldViews } from './views.ts';
 
 /** A book that the directory lists. */
 export interface ListedBook {
@@ -20,11 +22,16 @@ export class Workspace {
   readonly #books: Y.Map<Uint8Array>;
   readonly #devices: Y.Map<Uint8Array>;
   readonly #names: Y.Map<Uint8Array>;
+  // Called `x-…` because replicas that know neither take such maps in and keep them.
+  readonly #views: Y.Map<Uint8Array>;
+  readonly #links: Y.Map<Uint8Array>;
 
   constructor(doc: Y.Doc) {
     this.#books = doc.getMap<Uint8Array>('books');
     this.#devices = doc.getMap<Uint8Array>('devices');
     this.#names = doc.getMap<Uint8Array>('names');
+    this.#views = doc.getMap<Uint8Array>('x-views');
+    this.#links = doc.getMap<Uint8Array>('x-links');
   }
 
   books(): ListedBook[] {
@@ -86,16 +93,50 @@ export class Workspace {
   setName(id: string, record: WorkspaceNameRecord): void {
     this.#names.set(id, encodeDirectoryRecord(record));
   }
+
+  /** Saved views of a project that nobody took away, by name. */
+  views(project: ProjectId): SavedView[] {
+    const list: [string, ViewRecord][] = [];
+    for (const [key, record] of records(this.#views))
+      if (record.kind === 'view' && record.project === project) list.push([key, record]);
+    return foldViews(list);
+  }
+
+  /** `id` must be unique: minted like an edit's. Throws `invalid_value`, `record_malformed`, `record_too_large`. */
+  addView(id: string, record: ViewRecord): void {
+    if (!this.#views.has(id)) this.#views.set(id, encodeDirectoryRecord(record));
+  }
+
+  /** Where a link leads; undefined while its record is not here. */
+  link(id: string): string | undefined {
+    const bytes = this.#links.get(id);
+    const record = bytes === undefined ? undefined : read(bytes);
+    return record?.kind === 'link' && linkId(record.target) === id ? record.target : undefined;
+  }
+
+  /** Keeps an address of a page and returns its id. Throws `record_malformed`, `record_too_large`. */
+  addLink(target: string): string {
+    const id = linkId(target);
+    const bytes = encodeDirectoryRecord({ kind: 'link', target, extra: {} });
+    if (!this.#links.has(id)) this.#links.set(id, bytes);
+    return id;
+  }
 }
 
 function* records(map: Y.Map<Uint8Array>): Generator<[string, DirectoryRecord]> {
   for (const [key, bytes] of map.entries()) {
-    try {
-      const record = decodeDirectoryRecord(bytes);
-      if (record !== undefined) yield [key, record];
-    } catch (error) {
-      if (!isFieldbookError(error)) throw error;
-    }
+    const record = read(bytes);
+    if (record !== undefined) yield [key, record];
+  }
+}
+
+/** Undefined also for what is broken: one bad record hides nothing but itself. */
+function read(bytes: Uint8Array): DirectoryRecord | undefined {
+  try {
+    return decodeDirectoryRecord(bytes);
+  } catch (error) {
+    if (!isFieldbookError(error)) throw error;
+    return undefined;
   }
 }
 

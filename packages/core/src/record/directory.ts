@@ -1,7 +1,9 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { FieldbookError } from '../errors.ts';
 import type { Hlc } from '../hlc.ts';
 import { parseHlc } from '../hlc.ts';
-import type { DeviceId } from '../ids.ts';
-import { parseDeviceId } from '../ids.ts';
+import type { DeviceId, ProjectId } from '../ids.ts';
+import { base32, parseDeviceId, parseEditId, parseProjectId, utf8 } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { FieldReader } from './fields.ts';
 import type { ValueObject } from './value.ts';
@@ -42,9 +44,44 @@ export interface WorkspaceNameRecord {
   extra: ValueObject;
 }
 
-export type DirectoryRecord = BookRecord | DeviceRecord | WorkspaceNameRecord;
+/**
+ * What somebody said of a saved view of a project: its name, what it shows, that it is taken away, that it is the one
+ * the project opens with. A record says some of these; of each the highest clock holds, so that a new name and a new
+ * content made apart both stay. Key in `x-views`: any unique id.
+ */
+export interface ViewRecord {
+  kind: 'view';
+  /** The view, minted by the record that made it. */
+  view: string;
+  project: ProjectId;
+  name: string | null;
+  /** The search part of the project page's address, as in `?q=status:running`. */
+  search: string | null;
+  removed: boolean | null;
+  /** True: the project opens with it. False: with none. */
+  usual: boolean | null;
+  by: string;
+  device: DeviceId;
+  at: Hlc;
+  extra: ValueObject;
+}
 
-const KNOWN = new Set(['k', 't', 'c', 'd', 'r', 'n', 'P', 'y', 'h']);
+/**
+ * A page's address under a short id. Key in `x-links`: `linkId` of the address, so that nobody can make an id lead
+ * elsewhere and two people who copy one address write one record.
+ */
+export interface LinkRecord {
+  kind: 'link';
+  /** Path and search of one of the UI's pages. */
+  target: string;
+  extra: ValueObject;
+}
+
+export type DirectoryRecord = BookRecord | DeviceRecord | WorkspaceNameRecord | ViewRecord | LinkRecord;
+
+const KNOWN = new Set(['k', 't', 'c', 'd', 'r', 'n', 'P', 'y', 'h', 'i', 'p', 's', 'x', 'D']);
+/** What the kinds of the first version had: their `extra` keeps every other field as it is. */
+const FIRST = new Set(['k', 't', 'c', 'd', 'r', 'n', 'P', 'y', 'h']);
 
 export function encodeDirectoryRecord(record: DirectoryRecord): Uint8Array {
   switch (record.kind) {
@@ -69,7 +106,43 @@ export function encodeDirectoryRecord(record: DirectoryRecord): Uint8Array {
         d: record.device,
         h: record.at,
       });
+    case 'view':
+      return checked(
+        encodeRecord({
+          ...record.extra,
+          k: 'view',
+          i: record.view,
+          p: record.project,
+          ...(record.name === null ? {} : { n: record.name }),
+          ...(record.search === null ? {} : { s: record.search }),
+          ...(record.removed === null ? {} : { x: record.removed }),
+          ...(record.usual === null ? {} : { D: record.usual }),
+          y: record.by,
+          d: record.device,
+          h: record.at,
+        }),
+        'The view',
+      );
+    case 'link':
+      return checked(encodeRecord({ ...record.extra, k: 'link', t: record.target }), 'The link');
   }
+}
+
+/** What could not be read back is not written. */
+function checked(bytes: Uint8Array, what: string): Uint8Array {
+  const record = decodeDirectoryRecord(bytes);
+  if (record === undefined) throw new FieldbookError('invalid_value', `${what} could not be read back.`);
+  return bytes;
+}
+
+/** The id of an address: 60 bits of its SHA-256 as 12 base32 characters. */
+export function linkId(target: string): string {
+  return base32(sha256(utf8(target)).subarray(0, 8)).slice(0, 12);
+}
+
+/** Whether a text can be the path and search of a page: from the root of the site, and nowhere else. */
+export function isPageAddress(text: string): boolean {
+  return /^\/(?![/\\])[^\u0000-\u0020\u007f\\]*$/.test(text);
 }
 
 /** Throws `record_malformed`, `record_too_large`; undefined for a kind or version that this program does not know. */
@@ -77,7 +150,7 @@ export function decodeDirectoryRecord(bytes: Uint8Array): DirectoryRecord | unde
   const object = decodeRecord(bytes, LIMITS.editBytes);
   if (object === undefined) return undefined;
   const fields = new FieldReader(object, 'A directory record');
-  const extra = fields.rest(KNOWN);
+  const extra = fields.rest(object.k === 'view' || object.k === 'link' ? KNOWN : FIRST);
   switch (object.k) {
     case 'book':
       return { kind: 'book', title: fields.string('t', LIMITS.nameBytes), created: fields.number('c'), extra };
@@ -100,7 +173,38 @@ export function decodeDirectoryRecord(bytes: Uint8Array): DirectoryRecord | unde
         at: fields.id('h', parseHlc),
         extra,
       };
+    case 'view':
+      return {
+        kind: 'view',
+        view: fields.id('i', parseEditId),
+        project: fields.id('p', parseProjectId),
+        name: fields.optionalString('n', LIMITS.nameBytes),
+        search: fields.optionalId('s', parseSearch),
+        removed: fields.optionalFlag('x'),
+        usual: fields.optionalFlag('D'),
+        by: fields.string('y', LIMITS.nameBytes),
+        device: fields.id('d', parseDeviceId),
+        at: fields.id('h', parseHlc),
+        extra,
+      };
+    case 'link':
+      return { kind: 'link', target: fields.id('t', parseTarget), extra };
     default:
       return undefined;
   }
+}
+
+function parseSearch(text: string): string {
+  if (text !== '' && !(text.startsWith('?') && isPageAddress(`/${text}`)))
+    throw new FieldbookError('record_malformed', 'A view shows what is no part of an address.');
+  if (text.length > LIMITS.addressLength)
+    throw new FieldbookError('record_too_large', `A view's address has at most ${LIMITS.addressLength} characters.`);
+  return text;
+}
+
+function parseTarget(text: string): string {
+  if (!isPageAddress(text)) throw new FieldbookError('record_malformed', 'A link leads to what is no page.');
+  if (text.length > LIMITS.addressLength)
+    throw new FieldbookError('record_too_large', `A link's address has at most ${LIMITS.addressLength} characters.`);
+  return text;
 }

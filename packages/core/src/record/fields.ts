@@ -51,6 +51,14 @@ export class FieldReader {
     return this.#object[key] === undefined || this.#object[key] === null ? null : this.number(key);
   }
 
+  /** Null when it is not there. */
+  optionalFlag(key: string): boolean | null {
+    const value = this.#object[key];
+    if (value === undefined) return null;
+    if (typeof value !== 'boolean') throw this.#broken(key);
+    return value;
+  }
+
   /** A safe integer that is not negative. */
   count(key: string): number {
     const value = this.number(key);

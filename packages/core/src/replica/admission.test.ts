@@ -3,15 +3,26 @@ import * as Y from 'yjs';
 import * as encoding from 'lib0/encoding';
 import { Book, Workspace } from '../documents/index.ts';
 import type { BookMonth, DocumentName, ProjectId, RunId } from '../ids.ts';
+import { WORKSPACE_DOCUMENT } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { Entry } from '../record/index.ts';
-import { cardKey, encodeCard, encodeDirectoryRecord, encodeEdit, encodeEntry, encodeRecord } from '../record/index.ts';
+import {
+  cardKey,
+  encodeCard,
+  encodeDirectoryRecord,
+  encodeEdit,
+  encodeEntry,
+  encodeRecord,
+  linkId,
+} from '../record/index.ts';
 import type { FaultStorage } from '../testing/index.ts';
 import {
   makeCard,
   makeTestEdit,
   SeededRandom,
   testDevice,
+  testEditId,
+  testHlc,
   BOOK,
   RUN,
   openTestReplica as open,
@@ -234,6 +245,43 @@ describe('admission', () => {
     Y.applyUpdate(doc, state);
     expect([...doc.getMap('x-moods').keys(), ...doc.getMap('cards').keys()]).toEqual(
       expect.arrayContaining(['monday', 'comet']),
+    );
+  });
+
+  it('[VIEW-2] takes in views and links, under names that older replicas let through, and lets nobody change them', async () => {
+    const { replica } = await seeded();
+    const at = testHlc(1, 0);
+    const view = encodeDirectoryRecord({
+      kind: 'view',
+      view: testEditId(1),
+      project: 'mnist' as ProjectId,
+      name: 'mine',
+      search: '?q=a',
+      removed: null,
+      usual: null,
+      by: 'ada',
+      device: testDevice(random),
+      at,
+      extra: {},
+    });
+    const other = encodeDirectoryRecord({ kind: 'link', target: '/p/other', extra: {} });
+    const made = updateOf((doc) => {
+      doc.getMap('x-views').set(testEditId(2), view);
+      new Workspace(doc).addLink('/p/mnist');
+    });
+    expect(await codeOf(replica.apply(WORKSPACE_DOCUMENT, made, 'peer'))).toBeUndefined();
+    const refused = async (change: (doc: Y.Doc) => void): Promise<string | undefined> =>
+      codeOf(replica.apply(WORKSPACE_DOCUMENT, updateOf(change, made), 'peer'));
+    expect(await refused((doc) => doc.getMap('x-views').set(testEditId(2), other))).toBe('record_immutable');
+    expect(await refused((doc) => doc.getMap('x-views').delete(testEditId(2)))).toBe('record_immutable');
+    expect(await refused((doc) => doc.getMap('x-links').delete(linkId('/p/mnist')))).toBe('record_immutable');
+    expect(await refused((doc) => doc.getMap('x-links').set('000000000000', other))).toBe('update_forbidden_content');
+    expect(await refused((doc) => doc.getMap('x-views').set(testEditId(3), other))).toBe('update_forbidden_content');
+    // The same address kept by two people at once is one record, and no conflict.
+    const again = updateOf((doc) => void new Workspace(doc).addLink('/p/mnist'));
+    expect(await codeOf(replica.apply(WORKSPACE_DOCUMENT, again, 'peer'))).toBeUndefined();
+    expect(await replica.read(WORKSPACE_DOCUMENT, (doc) => new Workspace(doc).link(linkId('/p/mnist')))).toBe(
+      '/p/mnist',
     );
   });
 

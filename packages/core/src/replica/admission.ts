@@ -14,6 +14,7 @@ import {
   decodeEntry,
   decodeRecord,
   fileKey,
+  linkId,
   objectsKey,
   segmentKey,
   writerKey,
@@ -91,7 +92,9 @@ const directory = (kind: DirectoryRecord['kind'], immutable: boolean, keyFits: (
   fits: (key, bytes) => {
     const record = decodeDirectoryRecord(bytes);
     if (record === undefined) return true;
-    return record.kind === kind && keyFits(key) && (record.kind !== 'device' || record.device === key);
+    if (record.kind !== kind || !keyFits(key)) return false;
+    if (record.kind === 'link') return linkId(record.target) === key;
+    return record.kind !== 'device' || record.device === key;
   },
 });
 
@@ -99,6 +102,8 @@ const WORKSPACE: Schema = {
   books: directory('book', false, isBookKey),
   devices: directory('device', false, () => true),
   names: directory('workspace-name', true, () => true),
+  'x-views': directory('view', true, () => true),
+  'x-links': directory('link', true, () => true),
 };
 
 function isBookKey(key: string): boolean {
