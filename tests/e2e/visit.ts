@@ -46,7 +46,8 @@ export async function visit(context: BrowserContext, url: string): Promise<Page>
   return page;
 }
 
-export const table = (page: Page): Locator => page.getByRole('grid', { name: 'Runs' });
+export const table = (page: Page): Locator =>
+  page.getByRole('grid', { name: 'Runs' }).or(page.getByRole('treegrid', { name: 'Runs' }));
 /** Rows of runs, without the head. */
 export const rows = (page: Page): Locator => table(page).locator('[role=row]:has([role=rowheader])');
 export const rowOf = (page: Page, name: string): Locator =>

@@ -107,6 +107,13 @@ export class Workspace {
     if (!this.#views.has(id)) this.#views.set(id, encodeDirectoryRecord(record));
   }
 
+  /** Calls when a record of a view or a link comes in. Returns the way to stop. */
+  observeViews(listener: () => void): () => void {
+    const maps = [this.#views, this.#links];
+    for (const map of maps) map.observe(listener);
+    return () => maps.forEach((map) => map.unobserve(listener));
+  }
+
   /** Where a link leads; undefined while its record is not here. */
   link(id: string): string | undefined {
     const bytes = this.#links.get(id);

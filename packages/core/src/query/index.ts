@@ -10,7 +10,7 @@ export { compareNatural } from './natural.ts';
 export { parseQuery, tokens, type Token, type TokenKind } from './parse.ts';
 export { Pattern } from './pattern.ts';
 export { PatternFault } from './pattern-syntax.ts';
-export { printPath, printQuery } from './print.ts';
+export { printPath, printQuery, quote } from './print.ts';
 export { columnId, resolveColumn, resolvePath, type Known, type Reference } from './reference.ts';
 export type { SortKey } from './sort.ts';
 export type { ColumnInfo, ColumnStats } from './stats.ts';

@@ -11,8 +11,8 @@ import type { TableDirectory } from './directory.ts';
 import { IDS, makeDirectory, partOf, readDirectory } from './directory.ts';
 import { evaluate } from './evaluate.ts';
 import { FIELD_PARTS, FieldColumns } from './field-columns.ts';
-import type { AggregateRequest, Group } from './group.ts';
-import { groupRows } from './group.ts';
+import type { AggregateRequest, Group, Summary } from './group.ts';
+import { groupRows, summarise } from './group.ts';
 import type { TimeFrame } from './literal.ts';
 import { parseQuery } from './parse.ts';
 import type { PackedWords } from './part.ts';
@@ -318,6 +318,16 @@ export class RunTable implements Known {
     const groups = groupRows(all.rows, by, aggregates);
     const from = Math.max(0, offset ?? 0);
     return { ...all, rows: all.rows.subarray(from, from + (limit ?? all.total)), groups };
+  }
+
+  /** Some rows in groups by equal values of one column, in order of the values; the next level of a nested grouping. */
+  divide(rows: Uint32Array, by: string, frame: TimeFrame): Group[] {
+    return groupRows(rows, [this.#resolve(by, frame)], []);
+  }
+
+  /** Some rows summed up in columns. */
+  summaries(rows: Uint32Array, aggregates: readonly AggregateRequest[], frame: TimeFrame): Summary[] {
+    return aggregates.map(({ column, goal }) => summarise(rows, this.#resolve(column, frame), goal));
   }
 
   /** Attributes and metrics that any run has, by path; metrics once per aggregate. Fields are in `FIELDS`. */

@@ -41,6 +41,12 @@ export const KEYS: readonly { group: string; keys: readonly (readonly [keys: str
       ['e', 'Archive'],
       ['Delete', 'Move to the trash'],
       ['Esc', 'Select nothing'],
+      ['Shift ↑ ↓', 'Select what is passed'],
+      ['→ ←', 'Open and close a group; into the cells and back'],
+      ['g', 'Put into a group'],
+      ['c', 'Compare the selected runs'],
+      [`${modKey} C`, 'Copy the cell, or the selected runs as CSV'],
+      ['Menu', 'What can be done with the run or the cell'],
     ],
   },
 ];

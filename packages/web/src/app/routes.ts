@@ -4,6 +4,7 @@ export type Route =
   | { page: 'project'; project: string }
   | { page: 'compare'; project: string }
   | { page: 'run'; run: string }
+  | { page: 'link'; link: string }
   | { page: 'sync' }
   | { page: 'settings' }
   | { page: 'lost' };
@@ -18,6 +19,7 @@ const TABLE: readonly Pattern[] = [
   { parts: ['p', ':project'], make: ({ project }) => ({ page: 'project', project: project! }) },
   { parts: ['p', ':project', 'compare'], make: ({ project }) => ({ page: 'compare', project: project! }) },
   { parts: ['r', ':run'], make: ({ run }) => ({ page: 'run', run: run! }) },
+  { parts: ['l', ':link'], make: ({ link }) => ({ page: 'link', link: link! }) },
   { parts: ['sync'], make: () => ({ page: 'sync' }) },
   { parts: ['settings'], make: () => ({ page: 'settings' }) },
 ];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clickSort, NEWEST_FIRST, readViewState, writeViewState } from './viewstate.ts';
+import { clickSort, NEWEST_FIRST, readViewState, USUAL_VIEW, writeViewState } from './viewstate.ts';
 
 describe('the address of a project page', () => {
   it('[WEB-2] restores what it was written from', () => {
@@ -8,22 +8,36 @@ describe('the address of a project page', () => {
       sort: [
         { column: 'm:val/acc.max', descending: true },
         { column: 'a:params/lr', descending: false },
+        { column: 'runs', descending: true },
       ],
       drawer: 'trash',
       selected: ['lr-0.1', 'abcdefghjk'],
+      columns: ['a:odd,path!', 'tags', 'm:val/acc.best', 'a:100%'],
+      pinned: ['a:odd,path!'],
+      varying: true,
+      by: ['a:params/lr', 'status'],
+      summary: 'range',
+      open: ['1z9', 'k2'],
+      charts: 'xr~wloss*a!0b~z1*2',
+      shape: 'table',
     } as const;
     expect(readViewState(writeViewState(state))).toEqual(state);
     expect(new URL(`http://h/p/x${writeViewState(state)}`).searchParams.get('q')).toBe(state.query);
+    const others = { ...state, selected: 'all', open: 'all', columns: [], pinned: [] } as const;
+    expect(readViewState(writeViewState(others))).toEqual(others);
   });
 
   it('[WEB-2] is empty when everything is as usual', () => {
-    expect(writeViewState({ query: ' ', sort: NEWEST_FIRST, drawer: 'runs', selected: [] })).toBe('');
-    expect(readViewState('?sort=nonsense&in=cellar')).toEqual({
-      query: '',
-      sort: NEWEST_FIRST,
-      drawer: 'runs',
-      selected: [],
-    });
+    expect(writeViewState({ ...USUAL_VIEW, query: ' ' })).toBe('');
+    expect(readViewState('')).toEqual(USUAL_VIEW);
+    expect(readViewState('?sort=nonsense&in=cellar&sum=sum&show=all&cols')).toEqual({ ...USUAL_VIEW, columns: [] });
+  });
+
+  it('[WEB-43] says that more runs are selected than it holds, and a link holds them all', () => {
+    const selected = Array.from({ length: 300 }, (_, index) => `run-${index}`);
+    expect(readViewState(writeViewState({ ...USUAL_VIEW, selected })).selected).toBe('elsewhere');
+    expect(readViewState(writeViewState({ ...USUAL_VIEW, selected }, Infinity)).selected).toEqual(selected);
+    expect(readViewState(writeViewState({ ...USUAL_VIEW, selected: 'elsewhere' })).selected).toBe('elsewhere');
   });
 });
 

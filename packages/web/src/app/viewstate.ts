@@ -1,41 +1,128 @@
 import type { Drawer, SortKey } from '../worker/api.ts';
 import { parseColumn } from '../worker/columns.ts';
+import type { SummaryKind } from '../worker/groups-api.ts';
+import { GROUP_SIZE, SUMMARY_KINDS } from '../worker/groups-api.ts';
 import { shortId } from './routes.ts';
 
-/** What of a project page is in its address: a link restores the query, the order, the drawer and the selection. */
+/** What of a project page is in its address: a link restores all of it. What is as usual is not in it. */
 export interface ViewState {
   query: string;
   sort: readonly SortKey[];
   drawer: Drawer;
-  /** Short ids of selected runs. */
-  selected: readonly string[];
+  /** Short ids of selected runs; `all` that match; `elsewhere` for more than an address holds, kept by the tab. */
+  selected: readonly string[] | 'all' | 'elsewhere';
+  /** Null where the page chooses. */
+  columns: readonly string[] | null;
+  /** Those of them that stay at the left. */
+  pinned: readonly string[];
+  /** Columns that say the same of all runs are left out. */
+  varying: boolean;
+  by: readonly string[];
+  summary: SummaryKind;
+  /** Ids of open groups. */
+  open: readonly string[] | 'all';
+  /** What is set about charts, as `charts/address.ts` writes it. */
+  charts: string;
+  /** What fills the page. */
+  shape: Shape;
 }
 
+export const SHAPES = ['both', 'table', 'charts'] as const;
+export type Shape = (typeof SHAPES)[number];
+
 export const NEWEST_FIRST: readonly SortKey[] = [{ column: 'created', descending: true }];
-/** An address is no place for a thousand ids. */
-const SELECTED_IN_ADDRESS = 50;
+export const USUAL_VIEW: ViewState = {
+  query: '',
+  sort: NEWEST_FIRST,
+  drawer: 'runs',
+  selected: [],
+  columns: null,
+  pinned: [],
+  varying: false,
+  by: [],
+  summary: 'mean',
+  open: [],
+  charts: '',
+  shape: 'both',
+};
+/** The address bar is no place for a thousand ids; a link record has room for more. */
+export const SELECTED_IN_ADDRESS = 50;
+/** Levels of groups; more is a table of single runs. */
+export const MOST_LEVELS = 4;
+const MOST_OPEN = 100;
 
 export function readViewState(search: string): ViewState {
   const parameters = new URLSearchParams(search);
-  const drawer = parameters.get('in');
+  const text = (key: string): string => parameters.get(key) ?? '';
+  const drawer = text('in');
+  const columns = parameters.get('cols');
+  // Pinned ones stand before the "!".
+  const [pinned, free] = columns?.includes('!') === true ? columns.split('!') : ['', columns];
+  const selected = text('sel');
+  const open = text('open');
   return {
-    query: parameters.get('q') ?? '',
-    sort: readSort(parameters.get('sort') ?? ''),
+    query: text('q'),
+    sort: readSort(text('sort')),
     drawer: drawer === 'archive' || drawer === 'trash' ? drawer : 'runs',
-    selected: (parameters.get('sel') ?? '').split(',').filter((id) => id !== ''),
+    selected: selected === '*' ? 'all' : selected === '~' ? 'elsewhere' : readList(selected),
+    columns: columns === null ? null : [...readColumns(pinned ?? ''), ...readColumns(free ?? '')],
+    pinned: readColumns(pinned ?? ''),
+    varying: text('vary') === '1',
+    by: readColumns(text('by')).slice(0, MOST_LEVELS),
+    summary: SUMMARY_KINDS.find((kind) => kind === text('sum')) ?? 'mean',
+    open: open === '*' ? 'all' : readList(open),
+    charts: text('c'),
+    shape: SHAPES.find((shape) => shape === text('show')) ?? 'both',
   };
 }
 
-/** The search part of an address, empty or with its `?`; nothing that is as usual is in it. */
-export function writeViewState({ query, sort, drawer, selected }: ViewState): string {
+/** The search part of an address, empty or with its `?`; nothing that is as usual is in it. `most` ids of selected runs fit. */
+export function writeViewState(state: ViewState, most = SELECTED_IN_ADDRESS): string {
   const parts: string[] = [];
-  if (query.trim() !== '') parts.push(`q=${encode(query)}`);
-  const order = writeSort(sort);
-  if (order !== writeSort(NEWEST_FIRST)) parts.push(`sort=${encode(order)}`);
-  if (drawer !== 'runs') parts.push(`in=${drawer}`);
-  if (selected.length > 0)
-    parts.push(`sel=${selected.slice(0, SELECTED_IN_ADDRESS).map(shortId).map(encode).join(',')}`);
+  const put = (key: string, value: string): void => void (value !== '' && parts.push(`${key}=${encode(value)}`));
+  put('q', state.query.trim() === '' ? '' : state.query);
+  const order = writeSort(state.sort);
+  put('sort', order === writeSort(NEWEST_FIRST) ? '' : order);
+  put('in', state.drawer === 'runs' ? '' : state.drawer);
+  put('by', writeList(state.by));
+  if (state.by.length > 0) {
+    put('sum', state.summary === 'mean' ? '' : state.summary);
+    put('open', state.open === 'all' ? '*' : writeList(state.open.slice(-MOST_OPEN)));
+  }
+  if (state.columns !== null) {
+    const { columns, pinned } = state;
+    const left = pinned.filter((id) => columns.includes(id));
+    const rest = writeList(columns.filter((id) => !left.includes(id)));
+    // An empty list is a choice too.
+    parts.push(`cols=${encode(left.length === 0 ? rest : `${writeList(left)}!${rest}`)}`);
+  }
+  put('vary', state.varying ? '1' : '');
+  put('show', state.shape === 'both' ? '' : state.shape);
+  put('c', state.charts);
+  put('sel', writeSelected(state.selected, most));
   return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+function writeSelected(selected: ViewState['selected'], most: number): string {
+  if (selected === 'all') return '*';
+  if (selected === 'elsewhere' || selected.length > most) return '~';
+  return writeList(selected.map(shortId));
+}
+
+/** A list as one text; `,`, `!` and `%` of its elements are escaped, before the address escapes the rest. */
+function writeList(list: readonly string[]): string {
+  return list.map((text) => text.replaceAll('%', '%25').replaceAll(',', '%2C').replaceAll('!', '%21')).join(',');
+}
+
+function readList(text: string): string[] {
+  return text
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => part.replaceAll('%21', '!').replaceAll('%2C', ',').replaceAll('%25', '%'));
+}
+
+function readColumns(text: string): string[] {
+  return readList(text).filter((id) => parseColumn(id) !== undefined);
 }
 
 /** A click on a column's header: ascending, descending, back to usual; with `more` it is added to the others. */
@@ -63,16 +150,16 @@ export function clickSort(
 
 function readSort(text: string): readonly SortKey[] {
   const keys: SortKey[] = [];
-  for (const part of text.split(',')) {
+  for (const part of readList(text)) {
     const descending = part.startsWith('-');
     const column = descending ? part.slice(1) : part;
-    if (parseColumn(column) !== undefined) keys.push({ column, descending });
+    if (column === GROUP_SIZE || parseColumn(column) !== undefined) keys.push({ column, descending });
   }
   return keys.length === 0 ? NEWEST_FIRST : keys;
 }
 
 function writeSort(sort: readonly SortKey[]): string {
-  return sort.map(({ column, descending }) => `${descending ? '-' : ''}${column}`).join(',');
+  return writeList(sort.map(({ column, descending }) => `${descending ? '-' : ''}${column}`));
 }
 
 /** Percent-encoding that leaves what queries are full of readable. */
@@ -84,5 +171,8 @@ function encode(text: string): string {
     .replaceAll('%2C', ',')
     .replaceAll('%22', '"')
     .replaceAll('%3C', '<')
-    .replaceAll('%3E', '>');
+    .replaceAll('%3E', '>')
+    .replaceAll('%2A', '*')
+    .replaceAll('%7E', '~')
+    .replaceAll('%21', '!');
 }

@@ -11,9 +11,24 @@ export interface Notice {
   grave: boolean;
 }
 
-interface Done {
+/** Something that can be taken back, and done again. Both resolve false when there was nothing left to do. */
+interface Step {
+  /** What was done, in words. */
   what: string;
-  receipt: EditReceipt;
+  undo: () => Promise<boolean>;
+  redo: () => Promise<boolean>;
+  /** Quick steps of one kind in a row are one: a word that is typed, a width that is dragged. */
+  kind: string | null;
+  at: number;
+}
+
+/** A change of what is shown, as opposed to what is recorded: taken back without anybody else noticing. */
+export interface ViewStep {
+  what: string;
+  /** Steps of the same kind in quick succession become one. */
+  kind?: string;
+  undo: () => void;
+  redo: () => void;
 }
 
 const NOTICE_MS = 6_000;
@@ -21,14 +36,22 @@ const NOTICE_MS = 6_000;
 const INTRODUCTION_MS = 2_000;
 const LOOK_MS = 50;
 const UNDO_STEPS = 100;
+/** How soon a step of a kind must follow the one before to be part of it. */
+const TOGETHER_MS = 3_000;
+/** Runs changed in one message to the worker: between two of them it answers others, and the change can be stopped. */
+const AT_ONCE = 1_000;
 
 /** Everything a person changes goes through here: it asks once who they are, can be undone, and says what happened. */
 class Actions {
   notices = $state.raw<readonly Notice[]>([]);
   /** Set while somebody has to say who they are; the dialog calls `answer`. */
   asksName = $state(false);
-  #undo: Done[] = [];
-  #redo: Done[] = [];
+  /** A change of many runs that is under way. */
+  progress = $state.raw<{ what: string; done: number; all: number; stop: () => void } | null>(null);
+  #undo: Step[] = [];
+  #redo: Step[] = [];
+  /** Undo and redo one after the other, however fast the keys. */
+  #turn: Promise<void> = Promise.resolve();
   #answer: ((given: boolean) => void) | null = null;
   #notice = 0;
 
@@ -37,11 +60,13 @@ class Actions {
     if (runs.length === 0 || changes.length === 0) return false;
     if (!(await this.#hasName())) return false;
     try {
-      const receipt = await client.worker.edit(project, runs, changes);
+      let receipt = await this.#inParts(what, project, runs, (part) => client.worker.edit(project, part, changes));
       if (receipt.edits.length === 0) return false;
-      this.#undo = [...this.#undo.slice(-UNDO_STEPS + 1), { what, receipt }];
-      this.#redo = [];
-      this.say(what, { label: 'Undo', run: () => void this.undo() });
+      const turn = async (words: string): Promise<boolean> => {
+        receipt = await this.#inParts(words, project, receipt.edits, (edits) => client.worker.undo({ project, edits }));
+        return receipt.edits.length > 0;
+      };
+      this.#done({ what, undo: () => turn(`Undoing: ${what}`), redo: () => turn(what), kind: null, at: 0 });
       return true;
     } catch (error) {
       this.fail(error);
@@ -49,27 +74,69 @@ class Actions {
     }
   }
 
-  async undo(): Promise<void> {
-    const last = this.#undo.pop();
-    if (last === undefined) {
-      this.say('There is nothing to undo.');
-      return;
+  /** Writes something that is no edit of a run and that another record takes back, as a saved view. */
+  async write(what: string, redo: () => Promise<unknown>, undo: () => Promise<unknown>): Promise<boolean> {
+    if (!(await this.#hasName())) return false;
+    try {
+      await redo();
+      const worked = async (work: () => Promise<unknown>): Promise<boolean> => {
+        await work();
+        return true;
+      };
+      this.#done({ what, undo: () => worked(undo), redo: () => worked(redo), kind: null, at: 0 });
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
     }
-    const receipt = await client.worker.undo(last.receipt);
-    if (receipt.edits.length === 0) {
-      this.say('Somebody has changed that since; nothing was undone.');
-      return;
-    }
-    this.#redo.push({ what: last.what, receipt });
-    this.say(`Undone: ${last.what}`, { label: 'Redo', run: () => void this.redo() });
   }
 
-  async redo(): Promise<void> {
-    const last = this.#redo.pop();
-    if (last === undefined) return;
-    const receipt = await client.worker.undo(last.receipt);
-    this.#undo.push({ what: last.what, receipt });
-    this.say(last.what, { label: 'Undo', run: () => void this.undo() });
+  /** Takes note of a change of what is shown, already made. It is seen, so it is not said. */
+  did({ what, kind = null, undo, redo }: Omit<ViewStep, 'kind'> & { kind?: string | null }): void {
+    const at = performance.now();
+    const last = this.#undo.at(-1);
+    const one = last !== undefined && kind !== null && last.kind === kind && at - last.at < TOGETHER_MS ? last : null;
+    const step: Step = {
+      what,
+      undo: one?.undo ?? (async () => (undo(), true)),
+      redo: async () => (redo(), true),
+      kind,
+      at,
+    };
+    if (one !== null) this.#undo.pop();
+    this.#push(step);
+  }
+
+  undo(): Promise<void> {
+    return this.#next(async () => {
+      const last = this.#undo.pop();
+      if (last === undefined) {
+        this.say('There is nothing to undo.');
+        return;
+      }
+      if (!(await last.undo())) {
+        this.say('Somebody has changed that since; nothing was undone.');
+        return;
+      }
+      this.#redo.push(last);
+      this.say(`Undone: ${last.what}`, { label: 'Redo', run: () => void this.redo() });
+    });
+  }
+
+  redo(): Promise<void> {
+    return this.#next(async () => {
+      const last = this.#redo.pop();
+      if (last === undefined) {
+        this.say('There is nothing to redo.');
+        return;
+      }
+      if (!(await last.redo())) {
+        this.say('Somebody has changed that since; nothing was done again.');
+        return;
+      }
+      this.#undo.push({ ...last, kind: null });
+      this.say(`Done again: ${last.what}`, { label: 'Undo', run: () => void this.undo() });
+    });
   }
 
   async answer(name: string | null): Promise<void> {
@@ -91,6 +158,41 @@ class Actions {
 
   dismiss(id: number): void {
     this.notices = this.notices.filter((notice) => notice.id !== id);
+  }
+
+  #done(step: Step): void {
+    this.#push(step);
+    this.say(step.what, { label: 'Undo', run: () => void this.undo() });
+  }
+
+  #push(step: Step): void {
+    this.#undo = [...this.#undo.slice(-UNDO_STEPS + 1), step];
+    this.#redo = [];
+  }
+
+  async #next(work: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(work).catch((error: unknown) => this.fail(error));
+    return this.#turn;
+  }
+
+  /** What was stopped halfway is done as far as it came, and one step to undo. */
+  async #inParts<T>(
+    what: string,
+    project: ProjectId,
+    list: readonly T[],
+    work: (part: T[]) => Promise<EditReceipt>,
+  ): Promise<EditReceipt> {
+    const edits: EditReceipt['edits'] = [];
+    let stopped = false;
+    try {
+      for (let from = 0; from < list.length && !stopped; from += AT_ONCE) {
+        if (list.length > AT_ONCE) this.progress = { what, done: from, all: list.length, stop: () => (stopped = true) };
+        edits.push(...(await work(list.slice(from, from + AT_ONCE))).edits);
+      }
+    } finally {
+      this.progress = null;
+    }
+    return { project, edits };
   }
 
   async #hasName(): Promise<boolean> {

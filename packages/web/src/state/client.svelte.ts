@@ -18,6 +18,8 @@ class Client {
   projects = $state.raw<ProjectLine[] | null>(null);
   /** The worker could not start, in words. */
   failure = $state<string | null>(null);
+  /** Rises when a saved view or a link comes in. */
+  viewsChanged = $state(0);
   readonly worker: Comlink.Remote<FieldbookWorker>;
   readonly #followers = new Set<(change: RunsChanged) => void>();
   #asking = false;
@@ -71,6 +73,9 @@ class Client {
         return;
       case 'projects':
         void this.#askProjects();
+        return;
+      case 'views':
+        this.viewsChanged += 1;
         return;
       case 'project':
       case 'live':

@@ -1,6 +1,10 @@
-import { Persisted } from './persisted.svelte.ts';
+import type { ProjectId } from '@fieldbook/core';
+import { goalOf } from '../charts/goals.ts';
 import type { ColumnInfo } from '../worker/api.ts';
-import { parseColumn } from '../worker/columns.ts';
+import { FIELDS, metricColumn, parseColumn } from '../worker/columns.ts';
+import type { MetricGoal } from '../worker/plots-api.ts';
+import { actions } from './actions.svelte.ts';
+import { Persisted } from './persisted.svelte.ts';
 
 export interface ShownColumn {
   id: string;
@@ -9,16 +13,28 @@ export interface ShownColumn {
   /** The namespace, quieter. */
   space: string;
   width: number;
+  /** Somebody chose the width. */
+  sized: boolean;
   numeric: boolean;
+  pinned: boolean;
+  /** The column that the worker is asked for: the best of a metric is its least or its greatest. Null when nobody knows which. */
+  asked: string | null;
 }
 
-/** What a person chose for one project: which columns in which order, and their widths. */
-interface Choice {
+/** What a person chose for one project: which columns in which order, which of them stay at the left, and their widths. */
+export interface ColumnChoice {
+  /** Null: chosen by the page, from what the runs have. */
   columns: readonly string[] | null;
+  pinned: readonly string[];
+  /** Columns in which all runs say the same are left out. */
+  varying: boolean;
   widths: Readonly<Record<string, number>>;
 }
 
-const USUAL: Choice = { columns: null, widths: {} };
+export const USUAL_CHOICE: ColumnChoice = { columns: null, pinned: [], varying: false, widths: {} };
+/** Between two of them, a column can still be told from the next. */
+const LEAST_WIDTH = 48;
+const MOST_WIDTH = 800;
 const WIDTHS: Readonly<Record<string, number>> = {
   tags: 148,
   created: 100,
@@ -46,60 +62,184 @@ const FIELD_LABELS: Readonly<Record<string, string>> = {
   star: 'Star',
   name: 'Name',
 };
+const AGGREGATE_WORDS: Readonly<Record<string, string>> = {
+  last: '',
+  min: 'min ',
+  max: 'max ',
+  best: 'best ',
+  count: 'count ',
+  step: 'last step of ',
+  minStep: 'step of min ',
+  maxStep: 'step of max ',
+  bestStep: 'step of best ',
+};
 const USUAL_ATTRIBUTES = 6;
 const USUAL_METRICS = 4;
 
+/** The columns of a project's table. Choices stay in this browser; those of a link hold until the first change and then become one's own. */
 export class Columns {
-  readonly #choice: Persisted<Choice>;
+  readonly #kept: Persisted<ColumnChoice>;
+  #linked = $state.raw<Partial<ColumnChoice> | null>(null);
   infos = $state.raw<readonly ColumnInfo[]>([]);
-  readonly ids: readonly string[] = $derived.by(() => this.#choice.current.columns ?? usualColumns(this.infos));
-  readonly shown: readonly ShownColumn[] = $derived(this.ids.flatMap((id) => this.#shown(id) ?? []));
+  goals = $state.raw<readonly MetricGoal[]>([]);
+  readonly choice: ColumnChoice = $derived.by(() => ({
+    ...USUAL_CHOICE,
+    ...this.#kept.current,
+    ...this.#linked,
+  }));
+  readonly #known = $derived(new Map(this.infos.map((info) => [info.id, info])));
+  /** Those at the left first. */
+  readonly ids: readonly string[] = $derived.by(() => {
+    const { columns, pinned } = this.choice;
+    const ids = columns ?? usualColumns(this.infos);
+    const left = pinned.filter((id) => ids.includes(id));
+    return [...left, ...ids.filter((id) => !left.includes(id))];
+  });
+  readonly shown: readonly ShownColumn[] = $derived(
+    this.ids
+      .filter((id) => !this.choice.varying || this.#known.get(this.#ask(id) ?? id)?.varies !== false)
+      .flatMap((id) => this.#shown(id) ?? []),
+  );
 
-  constructor(project: string) {
-    this.#choice = new Persisted(`columns/${project}`, USUAL);
+  constructor(project: ProjectId) {
+    this.#kept = new Persisted<ColumnChoice>(`columns/${project}`, USUAL_CHOICE);
   }
 
   get chosen(): boolean {
-    return this.#choice.current.columns !== null;
+    return this.choice.columns !== null;
+  }
+
+  /** Those of an address or a saved view that hold now, null while one's own do. */
+  get linked(): Partial<ColumnChoice> | null {
+    return this.#linked;
+  }
+
+  /** Takes columns of an address or a saved view; null for none, which leaves one's own. */
+  link(choice: Partial<ColumnChoice> | null): void {
+    this.#linked = choice;
   }
 
   set(ids: readonly string[] | null): void {
-    this.#choice.current = { ...this.#choice.current, columns: ids };
+    this.#change(ids === null ? 'Let the page choose the columns' : 'Chose columns', { columns: ids }, 'columns');
   }
 
   toggle(id: string): void {
-    this.set(this.ids.includes(id) ? this.ids.filter((each) => each !== id) : [...this.ids, id]);
+    const there = this.ids.includes(id);
+    const columns = there ? this.ids.filter((each) => each !== id) : [...this.ids, id];
+    this.#change(`${there ? 'Hid' : 'Showed'} the column ${words(id)}`, { columns });
+  }
+
+  show(id: string): void {
+    if (!this.ids.includes(id)) this.toggle(id);
   }
 
   /** Puts a column where another is. */
   move(id: string, to: string): void {
-    const rest = this.ids.filter((each) => each !== id);
+    if (id === to) return;
     const at = this.ids.indexOf(to);
-    rest.splice(at, 0, id);
-    this.set(rest);
+    const columns = this.ids.filter((each) => each !== id);
+    columns.splice(at, 0, id);
+    const pinned = this.choice.pinned.includes(to)
+      ? columns.filter((each) => each === id || this.choice.pinned.includes(each))
+      : this.choice.pinned.filter((each) => each !== id);
+    this.#change(`Moved the column ${words(id)}`, { columns, pinned }, `move/${id}`);
+  }
+
+  /** Moves a column by one place; false at the end. */
+  shift(id: string, step: -1 | 1): boolean {
+    const to = this.ids[this.ids.indexOf(id) + step];
+    if (to === undefined) return false;
+    this.move(id, to);
+    return true;
+  }
+
+  pin(id: string): void {
+    const { pinned } = this.choice;
+    const there = pinned.includes(id);
+    this.#change(there ? `Let the column ${words(id)} scroll` : `Kept the column ${words(id)} at the left`, {
+      columns: this.ids,
+      pinned: there ? pinned.filter((each) => each !== id) : [...pinned, id],
+    });
+  }
+
+  setVarying(varying: boolean): void {
+    this.#change(varying ? 'Left out columns that say the same' : 'Showed columns that say the same', { varying });
   }
 
   resize(id: string, width: number): void {
-    this.#choice.current = {
-      ...this.#choice.current,
-      widths: { ...this.#choice.current.widths, [id]: Math.max(48, Math.min(800, Math.round(width))) },
+    const widths = {
+      ...this.choice.widths,
+      [id]: Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, Math.round(width))),
     };
+    this.#change(`Changed the width of ${words(id)}`, { widths }, `width/${id}`);
+  }
+
+  /** Takes back everything that was chosen. */
+  reset(): void {
+    this.#change('Took back all choices of columns', USUAL_CHOICE);
+  }
+
+  /** The whole of a choice, as it was before a dialog. */
+  restore(choice: ColumnChoice): void {
+    this.#change('Took the changes of columns back', choice);
   }
 
   widthOf(id: string, usual: number): number {
-    return this.#choice.current.widths[id] ?? usual;
+    return this.choice.widths[id] ?? usual;
+  }
+
+  /** What to ask the worker for; null for the best of a metric of which nobody said what is good. */
+  #ask(id: string): string | null {
+    const parsed = parseColumn(id);
+    if (parsed?.aggregate !== 'best' && parsed?.aggregate !== 'bestStep') return id;
+    const goal = goalOf(parsed.path, this.goals);
+    if (goal === null) return null;
+    return metricColumn(parsed.path, parsed.aggregate === 'best' ? goal : `${goal}Step`);
+  }
+
+  /** The same for an order: a column that nobody can name says nothing of it. */
+  asked(id: string): string {
+    return this.#ask(id) ?? id;
+  }
+
+  #change(what: string, next: Partial<ColumnChoice>, kind?: string): void {
+    const [kept, linked] = [this.#kept.current, this.#linked];
+    const after = { ...this.choice, ...next };
+    const forth = (): void => {
+      this.#kept.current = after;
+      this.#linked = null;
+    };
+    forth();
+    actions.did({
+      what,
+      ...(kind === undefined ? {} : { kind }),
+      undo: () => {
+        this.#kept.current = kept;
+        this.#linked = linked;
+      },
+      redo: forth,
+    });
   }
 
   #shown(id: string): ShownColumn | undefined {
     const parsed = parseColumn(id);
-    if (parsed === undefined) return undefined;
-    const info = this.infos.find((each) => each.id === id);
+    if (parsed === undefined || id === 'name') return undefined;
+    const info = this.#known.get(id);
     const numeric = parsed.source === 'metric' || info?.numeric === true || id === 'duration';
     const { label, space } = columnLabel(id);
     const usual =
       WIDTHS[id] ??
       Math.max(numeric ? 88 : 72, Math.min(180, 34 + 7.6 * Math.max(label.length, Math.min(space.length, 16))));
-    return { id, label, space, numeric, width: this.widthOf(id, usual) };
+    return {
+      id,
+      label,
+      space,
+      numeric,
+      width: this.widthOf(id, usual),
+      sized: id in this.choice.widths,
+      pinned: this.choice.pinned.includes(id),
+      asked: this.#ask(id),
+    };
   }
 }
 
@@ -110,13 +250,24 @@ export function columnLabel(id: string): { label: string; space: string } {
   if (parsed.source === 'field') return { label: FIELD_LABELS[parsed.path] ?? parsed.path, space: '' };
   const slash = parsed.path.lastIndexOf('/');
   const name = parsed.path.slice(slash + 1);
-  const aggregate = parsed.aggregate === null || parsed.aggregate === 'last' ? '' : `${parsed.aggregate} `;
+  const aggregate = parsed.aggregate === null ? '' : (AGGREGATE_WORDS[parsed.aggregate] ?? '');
   return { label: aggregate + name, space: slash === -1 ? '' : parsed.path.slice(0, slash) };
 }
 
+/** A column in a sentence. */
+export function words(id: string): string {
+  const { label, space } = columnLabel(id);
+  return space === '' ? label : `${space}/${label}`;
+}
+
+/** Fields that a table can show as columns: the name is always there. */
+export const FIELD_COLUMNS: readonly string[] = FIELDS.filter((field) => field !== 'name');
+
 /** What differs between runs and where they stand, the most telling first: the names say which those are. */
 export function usualColumns(infos: readonly ColumnInfo[]): readonly string[] {
-  const attributes = infos.filter(({ source, varies }) => source === 'attribute' && varies);
+  const attributes = infos.filter(
+    ({ source, path, varies }) => source === 'attribute' && varies && !path.startsWith('metric/'),
+  );
   const metrics = infos.filter(({ source, aggregate }) => source === 'metric' && aggregate === 'last');
   const most = Math.max(1, ...infos.map(({ filled }) => filled));
   // Validated before trained on; parameters before what describes data and machines; what most runs have before the rest.

@@ -1,22 +1,39 @@
-/** A choice of this browser that survives a reload; tabs follow each other. Kept in localStorage, which is read before the first paint. */
+/** What this browser keeps under one key; undefined while nobody has chosen. */
+class Cell {
+  value = $state.raw<unknown>(undefined);
+
+  constructor(key: string) {
+    this.value = read(key);
+    addEventListener('storage', (event: StorageEvent) => {
+      if (event.key === key) this.value = read(key);
+    });
+  }
+}
+
+const cells = new Map<string, Cell>();
+
+/**
+ * A choice of this browser that survives a reload; tabs follow each other, and so does everything in one tab that names
+ * the same key. Kept in localStorage, which is read before the first paint.
+ */
 export class Persisted<T> {
-  #value = $state.raw() as T;
   readonly #key: string;
+  readonly #usual: T;
+  readonly #cell: Cell;
 
   constructor(key: string, usual: T) {
     this.#key = `fieldbook/${key}`;
-    this.#value = read(this.#key) ?? usual;
-    addEventListener('storage', (event: StorageEvent) => {
-      if (event.key === this.#key) this.#value = read<T>(this.#key) ?? usual;
-    });
+    this.#usual = usual;
+    this.#cell = cells.get(this.#key) ?? new Cell(this.#key);
+    cells.set(this.#key, this.#cell);
   }
 
   get current(): T {
-    return this.#value;
+    return (this.#cell.value as T | undefined) ?? this.#usual;
   }
 
   set current(value: T) {
-    this.#value = value;
+    this.#cell.value = value;
     try {
       localStorage.setItem(this.#key, JSON.stringify(value));
     } catch {
@@ -25,10 +42,10 @@ export class Persisted<T> {
   }
 }
 
-function read<T>(key: string): T | undefined {
+function read(key: string): unknown {
   try {
     const text = localStorage.getItem(key);
-    return text === null ? undefined : (JSON.parse(text) as T);
+    return text === null ? undefined : (JSON.parse(text) as unknown);
   } catch {
     return undefined;
   }

@@ -1,13 +1,25 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
-import type { Change } from '@fieldbook/core/fold';
-import { clickSort, readViewState, writeViewState } from '../app/viewstate.ts';
+import { LIMITS } from '@fieldbook/core';
 import { count } from '../app/format.ts';
-import { compareHref, runHref } from '../app/routes.ts';
+import { compareHref, projectHref, runHref } from '../app/routes.ts';
+import type { Shape, ViewState } from '../app/viewstate.ts';
+import {
+  clickSort,
+  MOST_LEVELS,
+  NEWEST_FIRST,
+  readViewState,
+  SELECTED_IN_ADDRESS,
+  writeViewState,
+} from '../app/viewstate.ts';
 import { assignColours } from '../charts/colours.ts';
 import type { Drawer, Row, SortKey, View } from '../worker/api.ts';
+import type { GroupCharted, GroupLine, Layout, SummaryKind } from '../worker/groups-api.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
-import { Columns } from './columns.svelte.ts';
+import { Columns, words } from './columns.svelte.ts';
+import { Persisted } from './persisted.svelte.ts';
+import { ProjectEdits } from './projectedits.svelte.ts';
+import { ProjectViews } from './projectviews.svelte.ts';
 import { router } from './router.svelte.ts';
 import { Selection } from './selection.ts';
 import { RowWindow } from './window.svelte.ts';
@@ -16,97 +28,335 @@ import { RowWindow } from './window.svelte.ts';
 const CHARTED_UNASKED = 8;
 /** More lines than this tell nothing. */
 const CHARTED_MOST = 50;
+/** Groups on the charts: as many as there are colours. */
+const GROUPS_CHARTED = 10;
+const GROUPS_REST_MS = 1_500;
 
-export type Asked = { kind: 'tags' | 'columns' | 'purge'; rows: readonly Row[] } | { kind: 'notes'; row: Row } | null;
+/** What of a page a person sets and can take back. */
+type Settings = Pick<ViewState, 'query' | 'sort' | 'drawer' | 'by' | 'summary' | 'open' | 'charts'>;
 
-/** Everything that a project's page knows and does; the components show it. */
+interface Snapshot {
+  set: Settings;
+  linked: Columns['linked'];
+  view: string | null;
+}
+
+/** Everything that a project's page knows and does; the components show it. What is done to runs is in `edits`, saved views are in `views`. */
 export class ProjectPage {
   readonly id: ProjectId;
   query = $state('');
   sort = $state.raw<readonly SortKey[]>([]);
   drawer = $state<Drawer>('runs');
+  by = $state.raw<readonly string[]>([]);
+  summary = $state<SummaryKind>('mean');
+  open = $state.raw<readonly string[] | 'all'>([]);
+  /** What is set about charts, as the address says it. */
+  charts = $state('');
   selection = $state.raw(Selection.none);
-  renaming = $state<string | null>(null);
-  /** Which dialog is open. */
-  asked = $state.raw<Asked>(null);
+  /** Another shape than one's own, for as long as this page is open. */
+  #linkedShape = $state<Shape | null>(null);
+  readonly #ownShape = new Persisted<Shape>('shape', 'both');
   readonly columns: Columns;
   readonly rows: RowWindow;
-  readonly view: View = $derived({ drawer: this.drawer, query: this.query, sort: this.sort });
+  readonly edits: ProjectEdits;
+  readonly views: ProjectViews;
+  readonly view: View = $derived.by(() => ({
+    drawer: this.drawer,
+    query: this.query,
+    sort: this.sort.map(({ column, descending }) => ({ column: this.columns.asked(column), descending })),
+  }));
+  readonly layout: Layout | null = $derived(
+    this.by.length === 0 ? null : { ...this.view, by: this.by, summary: this.summary, open: this.open },
+  );
+  readonly asked: readonly (string | null)[] = $derived.by(() => this.columns.shown.map(({ asked }) => asked));
   /** Runs on the charts: those selected, else the first of the table. */
   readonly charted: readonly RunId[] = $derived.by(() => {
     if (this.selection.size > 0) return this.selection.ids.slice(0, CHARTED_MOST) as RunId[];
+    if (this.groups !== null) return this.groups.flatMap(({ runs }) => runs.slice(0, 5)).slice(0, CHARTED_MOST);
     return this.rows.first === 0 ? this.rows.rows.slice(0, CHARTED_UNASKED).map(({ id }) => id) : this.#lastTop;
   });
-  readonly colours: ReadonlyMap<string, number> = $derived(assignColours(this.charted));
+  #groups = $state.raw<readonly GroupCharted[] | null>(null);
+  /** Groups on the charts; of a selection, its runs in them. Null while the table is not grouped. */
+  readonly groups: readonly GroupCharted[] | null = $derived.by(() => {
+    if (this.by.length === 0 || this.#groups === null || this.selection.size === 0)
+      return this.by.length === 0 ? null : this.#groups;
+    return this.#groups
+      .map((group) => ({ ...group, runs: group.runs.filter((run) => this.selection.has(run)) }))
+      .filter(({ runs }) => runs.length > 0);
+  });
+  /** By run, or by group where there are groups. */
+  readonly colours: ReadonlyMap<string, number> = $derived(
+    assignColours((this.groups?.map(({ id }) => id) ?? this.charted) as RunId[]),
+  );
   #lastTop: readonly RunId[] = [];
+  #closed = false;
+  /** The address has been read: only now it may be written. */
+  #ready = $state(false);
   readonly #stop: () => void;
   #columnTimer: ReturnType<typeof setTimeout> | undefined;
+  #groupTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(id: ProjectId) {
     this.id = id;
     this.columns = new Columns(id);
+    this.edits = new ProjectEdits(this);
+    this.views = new ProjectViews(this);
     const state = readViewState(router.search);
-    this.query = state.query;
-    this.sort = state.sort;
-    this.drawer = state.drawer;
-    this.rows = new RowWindow(id, this.view, this.columns.ids);
+    this.#take(state);
+    this.rows = new RowWindow(id, this.#shown());
     this.#stop = client.follow((change) => {
-      if (change.project === id && !change.live) this.#readColumnsSoon();
+      if (change.project !== id) return;
+      if (!change.live) this.#readColumnsSoon();
+      if (this.#groups !== null) this.readGroupsSoon();
     });
     void this.#start(state.selected);
   }
 
   close(): void {
+    this.#closed = true;
     this.#stop();
     clearTimeout(this.#columnTimer);
+    clearTimeout(this.#groupTimer);
     this.rows.close();
   }
 
-  async #start(selected: readonly string[]): Promise<void> {
+  async #start(selected: ViewState['selected']): Promise<void> {
+    await this.views.read();
+    if (router.search === '') this.views.openUsual();
     await this.#readColumns();
     await client.worker.openProject(this.id);
     await this.#readColumns();
-    if (selected.length > 0) this.selection = new Selection(await client.worker.resolveIds(this.id, selected));
+    if (selected.length > 0) await this.#select(selected);
+    this.#ready = true;
+  }
+
+  /** Tells the table what to show; called whenever any of it changes. */
+  ask(): void {
+    this.rows.show(this.#shown());
+  }
+
+  #shown(): Parameters<RowWindow['show']>[0] {
+    return { view: this.view, layout: this.layout, columns: this.asked };
+  }
+
+  // ---- the address
+
+  get state(): ViewState {
+    const { query, sort, drawer, by, summary, open, charts, selection, columns } = this;
+    const { columns: chosen, pinned, varying } = columns.choice;
+    return {
+      query,
+      sort,
+      drawer,
+      by,
+      summary,
+      open,
+      charts,
+      selected: selection.everything && selection.size > SELECTED_IN_ADDRESS ? 'all' : selection.ids,
+      columns: chosen,
+      pinned,
+      varying,
+      shape: this.#linkedShape ?? 'both',
+    };
   }
 
   /** Writes the address; called whenever what is in it changes. */
   writeAddress(): void {
-    router.replaceSearch(
-      writeViewState({ query: this.query, sort: this.sort, drawer: this.drawer, selected: this.selection.ids }),
-    );
+    const search = writeViewState(this.state);
+    const { selection } = this;
+    if (!this.#ready) return;
+    keepSelection(this.id, selection.size > SELECTED_IN_ADDRESS && !selection.everything ? selection.ids : []);
+    router.replaceSearch(search);
   }
 
   /** The back button, or a link to the same project. */
   readAddress(search: string): void {
+    if (!this.#ready || search === writeViewState(this.state)) return;
     const state = readViewState(search);
-    if (
-      search ===
-      writeViewState({ query: this.query, sort: this.sort, drawer: this.drawer, selected: this.selection.ids })
-    )
+    this.#take(state);
+    void this.#select(state.selected);
+  }
+
+  /** The page as a link for others: with the whole selection as far as a link has room. */
+  linkTarget(): { target: string; lacks: string | null } {
+    const whole = projectHref(this.id) + writeViewState(this.state, Infinity);
+    if (whole.length <= LIMITS.addressLength) return { target: whole, lacks: null };
+    const without = projectHref(this.id) + writeViewState({ ...this.state, selected: [] });
+    return {
+      target: without,
+      lacks: `${count(this.selection.size, 'selected run')} are too many for a link, which has room for about 1,400: it has everything else of this page.`,
+    };
+  }
+
+  #take(state: ViewState): void {
+    this.#apply(state);
+    const { columns, pinned, varying } = state;
+    this.columns.link(columns === null && !varying ? null : { columns, pinned, varying });
+    if (state.shape !== 'both') this.#linkedShape = state.shape;
+  }
+
+  async #select(selected: ViewState['selected']): Promise<void> {
+    if (selected === 'all') return this.selectAll();
+    if (selected !== 'elsewhere') {
+      this.selection = new Selection(await client.worker.resolveIds(this.id, selected));
       return;
+    }
+    const kept = keptSelection(this.id);
+    if (kept.length > 0) this.selection = new Selection(await client.worker.resolveIds(this.id, kept));
+    else
+      actions.say(
+        'More runs were selected than an address holds. "Copy link" where they are selected makes a link that has them.',
+      );
+  }
+
+  #apply(state: Settings): void {
     this.query = state.query;
     this.sort = state.sort;
     this.drawer = state.drawer;
+    this.by = state.by;
+    this.summary = state.summary;
+    this.open = state.open;
+    this.charts = state.charts;
+  }
+
+  // ---- what is shown; each is one step to undo
+
+  /** Makes a change of the view that Ctrl+Z takes back, also from another page. */
+  step(what: string, change: () => void, kind?: string): void {
+    const before = this.#snapshot();
+    change();
+    const after = this.#snapshot();
+    if (JSON.stringify(before) === JSON.stringify(after)) return;
+    actions.did({
+      what,
+      ...(kind === undefined ? {} : { kind }),
+      undo: () => this.#restore(before),
+      redo: () => this.#restore(after),
+    });
+  }
+
+  #snapshot(): Snapshot {
+    const { query, sort, drawer, by, summary, open, charts } = this;
+    return {
+      set: { query, sort, drawer, by, summary, open, charts },
+      linked: this.columns.linked,
+      view: this.views.opened,
+    };
+  }
+
+  #restore({ set, linked, view }: Snapshot): void {
+    if (this.#closed) {
+      router.go(projectHref(this.id) + writeViewState({ ...this.state, ...set, selected: [] }));
+      return;
+    }
+    this.#apply(set);
+    this.columns.link(linked);
+    this.views.opened = view;
+  }
+
+  /** Shows what an address or a saved view says, the selection aside. */
+  openSearch(what: string, search: string, view: string | null): void {
+    this.step(what, () => {
+      this.#take({ ...readViewState(search) });
+      this.views.opened = view;
+    });
+  }
+
+  /** As an address does it: nothing to undo, for nobody did it. */
+  openQuietly(search: string, view: string): void {
+    this.#take(readViewState(search));
+    this.views.opened = view;
+  }
+
+  setQuery(query: string, what = query.trim() === '' ? 'Cleared the query' : `Asked for ${query}`): void {
+    this.step(what, () => (this.query = query), 'query');
+  }
+
+  /** Asks for what is asked and for this, too. */
+  async refine(term: string): Promise<void> {
+    const query = await client.worker.refine(this.id, this.query, term);
+    this.step(`Asked for ${term}, too`, () => (this.query = query));
+  }
+
+  setDrawer(drawer: Drawer): void {
+    this.step(`Went to the ${drawer}`, () => {
+      this.drawer = drawer;
+      this.selection = Selection.none;
+    });
+  }
+
+  setCharts(charts: string): void {
+    this.step('Changed the charts', () => (this.charts = charts), 'charts');
+  }
+
+  click(column: string, more: boolean): void {
+    const numeric =
+      column.startsWith('m:') ||
+      column === 'created' ||
+      column === 'updated' ||
+      column === 'duration' ||
+      column === 'runs';
+    this.sortBy(clickSort(this.sort, column, more, numeric));
+  }
+
+  sortBy(sort: readonly SortKey[]): void {
+    this.step(`Sorted by ${sort.map(({ column }) => words(column)).join(', ')}`, () => (this.sort = sort));
+  }
+
+  groupBy(by: readonly string[]): void {
+    const levels = by.slice(0, MOST_LEVELS);
+    this.step(
+      levels.length === 0 ? 'Ungrouped the runs' : `Grouped the runs by ${levels.map(words).join(', ')}`,
+      () => {
+        this.by = levels;
+        this.open = [];
+        if (levels.length === 0)
+          this.sort = this.sort.some(({ column }) => column === 'runs') ? NEWEST_FIRST : this.sort;
+      },
+    );
+  }
+
+  summarise(summary: SummaryKind): void {
+    this.step('Changed what groups say of a column', () => (this.summary = summary));
+  }
+
+  /** Opens a group, or closes it. */
+  turnGroup(group: Pick<GroupLine, 'id' | 'open'>): void {
+    if (this.open === 'all') {
+      // All but one has no short name: from here on they are named.
+      const shown = this.rows.lines.flatMap((line) => (line.kind === 'group' ? line.id : []));
+      this.open = shown.filter((id) => id !== group.id);
+    } else this.open = group.open ? this.open.filter((id) => id !== group.id) : [...this.open, group.id];
+  }
+
+  turnAllGroups(open: boolean): void {
+    this.open = open ? 'all' : [];
+  }
+
+  get shape(): Shape {
+    return this.#linkedShape ?? this.#ownShape.current;
+  }
+
+  set shape(shape: Shape) {
+    this.#ownShape.current = shape;
+    this.#linkedShape = shape === 'both' ? null : shape;
   }
 
   noteTop(): void {
     if (this.rows.first === 0) this.#lastTop = this.rows.rows.slice(0, CHARTED_UNASKED).map(({ id }) => id);
   }
 
-  click(column: string, more: boolean): void {
-    const numeric = column.startsWith('m:') || column === 'created' || column === 'updated' || column === 'duration';
-    this.sort = clickSort(this.sort, column, more, numeric);
-  }
+  // ---- the selection
 
-  async select(row: Row, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
+  async select(row: Pick<Row, 'id'>, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
     if (how === 'only') {
       this.selection =
         this.selection.size === 1 && this.selection.has(row.id) ? Selection.none : this.selection.only(row.id);
       return;
     }
     const anchor = this.selection.anchor;
-    const from = how === 'range' && anchor !== null ? await this.#indexOf(anchor) : -1;
-    if (how === 'toggle' || from === -1) {
+    const from = how === 'range' && anchor !== null ? await this.rows.placeOf(anchor) : null;
+    if (how === 'toggle' || from === null) {
       this.selection = this.selection.toggle(row.id);
       return;
     }
@@ -114,114 +364,77 @@ export class ProjectPage {
     this.selection = this.selection.extend(await this.rows.ids(first, Math.abs(index - from) + 1));
   }
 
+  /** Selects all runs of a group, or none of them when all are. */
+  async selectGroup(group: GroupLine): Promise<void> {
+    if (this.layout === null) return;
+    const runs = await client.worker.groupRuns(this.id, this.layout, [group.id]);
+    this.selection = this.selection.toggleAll(runs, group.id);
+  }
+
   async selectAll(): Promise<void> {
-    this.selection = new Selection(await this.rows.ids(0, this.rows.total));
+    const ids = await client.worker.idsOf(this.id, this.view, 0, Number.MAX_SAFE_INTEGER);
+    this.selection = new Selection(ids, ids.at(-1) ?? null, true);
   }
 
   selectNone(): void {
     this.selection = Selection.none;
   }
 
-  /** The selected runs as rows, or the one given when it is not among them. */
-  async targets(row: Row | null): Promise<readonly Row[]> {
-    if (row !== null && !this.selection.has(row.id)) return [row];
-    return client.worker.rows(this.id, this.selection.ids as RunId[], []);
-  }
-
-  async tag(row: Row | null): Promise<void> {
-    this.asked = { kind: 'tags', rows: await this.targets(row) };
-  }
-
-  note(row: Row): void {
-    this.asked = { kind: 'notes', row };
-  }
-
-  async rename(row: Row, name: string): Promise<void> {
-    await actions.change(
-      name === '' ? `Took the name of ${row.name} away` : `Renamed ${row.name} to ${name}`,
-      this.id,
-      [row.id],
-      [{ field: 'name', op: 'set', value: name === '' ? null : name }],
-    );
-  }
-
-  /** Turns a switch for all targets: on unless all of them have it. */
-  async turn(field: 'star' | 'archived' | 'trashed', row: Row | null): Promise<void> {
-    const targets = await this.targets(row);
-    const on = !targets.every((each) => each[field]);
-    const verbs = {
-      star: ['Starred', 'Took the star off'],
-      archived: ['Archived', 'Took out of the archive:'],
-      trashed: ['Moved to the trash:', 'Restored'],
-    } as const;
-    const whom = targets.length === 1 ? targets[0]!.name : count(targets.length, 'run');
-    const change: Change = { field, op: 'set', value: on };
-    if (
-      await actions.change(
-        `${verbs[field][on ? 0 : 1]} ${whom}`,
-        this.id,
-        targets.map(({ id }) => id),
-        [change],
-      )
-    ) {
-      if (field !== 'star') this.selectNone();
-    }
-  }
-
-  async askPurge(row: Row | null): Promise<void> {
-    this.asked = { kind: 'purge', rows: await this.targets(row) };
-  }
-
-  async purge(rows: readonly Row[]): Promise<void> {
-    this.selectNone();
-    await actions.change(
-      `Purged ${rows.length === 1 ? rows[0]!.name : count(rows.length, 'run')}`,
-      this.id,
-      rows.map(({ id }) => id),
-      [{ field: 'purge', op: 'set', value: true }],
-    );
-  }
-
   compare(): void {
+    if (this.selection.size > 50) actions.say('Fifty runs are compared at most: the first fifty of the selection.');
     router.go(compareHref(this.id, this.selection.ids.slice(0, 50)));
   }
 
-  open(row: Row): void {
+  openRun(row: Pick<Row, 'id'>): void {
     router.go(runHref(row.id));
   }
 
-  filterByTag(tag: string): void {
-    const term = `tags has ${JSON.stringify(tag)}`;
-    if (!this.query.includes(term)) this.query = this.query.trim() === '' ? term : `${this.query} and ${term}`;
-  }
-
-  /** A single key on a row; false when it means nothing. */
-  key(key: string, row: Row): boolean {
-    const does: Readonly<Record<string, () => void>> = {
-      t: () => void this.tag(row),
-      n: () => this.note(row),
-      s: () => void this.turn('star', row),
-      e: () => void this.turn('archived', row),
-      Delete: () => void this.turn('trashed', row),
-      F2: () => (this.renaming = row.id),
-      c: () => this.selection.size > 1 && this.compare(),
-    };
-    does[key]?.();
-    return does[key] !== undefined;
-  }
-
-  async #indexOf(id: string): Promise<number> {
-    const near = this.rows.find(id);
-    if (near !== undefined) return near.index;
-    return (await this.rows.ids(0, this.rows.total)).indexOf(id as RunId);
-  }
+  // ---- what the worker says of the project
 
   async #readColumns(): Promise<void> {
-    this.columns.infos = await client.worker.columns(this.id);
+    const [infos, goals] = await Promise.all([client.worker.columns(this.id), client.worker.goals(this.id)]);
+    this.columns.infos = infos;
+    this.columns.goals = goals;
   }
 
   #readColumnsSoon(): void {
     clearTimeout(this.#columnTimer);
     this.#columnTimer = setTimeout(() => void this.#readColumns(), 300);
+  }
+
+  /** Groups for the charts; asked for when the grouping changes and, now and then, when runs do. */
+  async readGroups(): Promise<void> {
+    const { layout } = this;
+    if (layout === null) {
+      this.#groups = null;
+      return;
+    }
+    const groups = await client.worker.groupsCharted(this.id, { ...layout, open: [] }, GROUPS_CHARTED);
+    if (layout === this.layout) this.#groups = groups;
+  }
+
+  readGroupsSoon(): void {
+    this.#groupTimer ??= setTimeout(() => {
+      this.#groupTimer = undefined;
+      void this.readGroups();
+    }, GROUPS_REST_MS);
+  }
+}
+
+/** A selection too large for the address bar stays with its tab. */
+function keepSelection(project: ProjectId, ids: readonly string[]): void {
+  try {
+    if (ids.length === 0) sessionStorage.removeItem(`fieldbook/selected/${project}`);
+    else sessionStorage.setItem(`fieldbook/selected/${project}`, ids.join(','));
+  } catch {
+    // Then a reload forgets it, and says so.
+  }
+}
+
+function keptSelection(project: ProjectId): readonly string[] {
+  try {
+    return (sessionStorage.getItem(`fieldbook/selected/${project}`) ?? '').split(',').filter((id) => id !== '');
+  } catch {
+    return [];
   }
 }

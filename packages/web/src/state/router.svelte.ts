@@ -18,6 +18,12 @@ class Router {
     this.#read();
   }
 
+  /** Goes on to another page; the back button skips this one. */
+  redirect(href: string): void {
+    history.replaceState(null, '', href);
+    this.#read();
+  }
+
   /** Changes the address of the page one is on; the back button skips it. */
   replaceSearch(search: string): void {
     if (search === location.search) return;

@@ -7,11 +7,14 @@ export class Selection {
   readonly ids: readonly string[];
   /** Where a range starts when shift is held. */
   readonly anchor: string | null;
+  /** It was made by selecting all that match: what an address can say without naming them. */
+  readonly everything: boolean;
   readonly #set: ReadonlySet<string>;
 
-  constructor(ids: readonly string[], anchor: string | null = ids.at(-1) ?? null) {
+  constructor(ids: readonly string[], anchor: string | null = ids.at(-1) ?? null, everything = false) {
     this.ids = ids;
     this.anchor = anchor;
+    this.everything = everything;
     this.#set = new Set(ids);
   }
 
@@ -39,6 +42,17 @@ export class Selection {
   /** Adds a range of the table, the anchor staying where it was. */
   extend(range: readonly string[]): Selection {
     return new Selection([...this.ids, ...range.filter((id) => !this.has(id))], this.anchor ?? range[0] ?? null);
+  }
+
+  /** All of some runs, or none of them when all are selected. */
+  toggleAll(runs: readonly string[], anchor: string): Selection {
+    if (!runs.every((id) => this.has(id)))
+      return new Selection([...this.ids, ...runs.filter((id) => !this.has(id))], anchor);
+    const gone = new Set(runs);
+    return new Selection(
+      this.ids.filter((id) => !gone.has(id)),
+      anchor,
+    );
   }
 
   /** Without runs that are not there any more. */

@@ -1,75 +1,121 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
-import type { QueryProblem, Row, View, Window } from '../worker/api.ts';
+import type { QueryProblem, Row, View } from '../worker/api.ts';
+import type { Layout, Line, Lines } from '../worker/groups-api.ts';
 import { client } from './client.svelte.ts';
 
-/** Rows asked for beyond each end of what is visible: a flick of the wheel stays inside. */
+/** Lines asked for beyond each end of what is visible: a flick of the wheel stays inside. */
 const AHEAD = 60;
+/** Between two questions that nobody's hand asked for: runs that speak all the time leave time for everything else. */
+const REST_MS = 150;
+
+/** What a table shows: the view, and how its runs are grouped, null for not at all. */
+export interface Shown {
+  view: View;
+  layout: Layout | null;
+  /** By place of the table's columns; null for one that the worker has nothing for. */
+  columns: readonly (string | null)[];
+}
+
+/** Where the table is, told by who is there: data that comes in above must not move what somebody looks at. */
+export interface Holder {
+  /** The line at the top of the table, unless that is its very beginning; then lines that the page follows besides. */
+  places: () => readonly string[];
+  /** Where those lines are now, just before the answer is shown. Returns by how many lines the first visible one moves. */
+  settle: (places: readonly (number | null)[], sameView: boolean) => number;
+  /** The answer is shown. */
+  settled: () => void;
+}
 
 /**
- * The rows of a table that are near the visible ones. The worker has all of them; this asks for a window, keeps the
+ * The lines of a table that are near the visible ones. The worker has all of them; this asks for a window, keeps the
  * last answer while the next one comes, and asks again when runs change.
  */
 export class RowWindow {
-  rows = $state.raw<Row[]>([]);
+  lines = $state.raw<readonly Line[]>([]);
+  /** Runs among them, in order. */
+  readonly rows: readonly Row[] = $derived(this.lines.flatMap((line) => (line.kind === 'run' ? line.row : [])));
   first = $state(0);
+  /** Lines, and runs that match. */
   total = $state(0);
+  runs = $state(0);
+  /** On the outermost level; 0 while the table is not grouped. */
+  groups = $state(0);
+  /** Runs in the drawer. */
   all = $state(0);
   error = $state.raw<QueryProblem | null>(null);
   /** Books are still coming. */
   loading = $state(true);
   /** At least one answer has come. */
   answered = $state(false);
+  holder: Holder | null = null;
   readonly #project: ProjectId;
-  #view: View;
-  #columns: readonly string[];
+  #shown: Shown;
+  /** The question that the lines here answer: view and grouping, not which of them. */
+  answeredTo = $state('');
   #wanted = { first: 0, count: 40 };
   #busy = false;
   #again = false;
+  #lastAsked = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #stop: () => void;
 
-  constructor(project: ProjectId, view: View, columns: readonly string[]) {
+  constructor(project: ProjectId, shown: Shown) {
     this.#project = project;
-    this.#view = view;
-    this.#columns = columns;
+    this.#shown = shown;
     this.#stop = client.follow((change) => {
-      if (change.project === project) this.refresh();
+      if (change.project === project) this.#refreshSoon();
     });
     this.refresh();
   }
 
   close(): void {
     this.#stop();
+    clearTimeout(this.#timer);
+  }
+
+  line(index: number): Line | undefined {
+    return this.lines[index - this.first];
   }
 
   row(index: number): Row | undefined {
-    return this.rows[index - this.first];
+    const line = this.line(index);
+    return line?.kind === 'run' ? line.row : undefined;
   }
 
-  find(id: string): { index: number; row: Row } | undefined {
-    const at = this.rows.findIndex((row) => row.id === id);
-    return at === -1 ? undefined : { index: this.first + at, row: this.rows[at]! };
+  find(id: string): { index: number; line: Line } | undefined {
+    const at = this.lines.findIndex((line) => line.id === id);
+    return at === -1 ? undefined : { index: this.first + at, line: this.lines[at]! };
   }
 
-  show(view: View, columns: readonly string[]): void {
-    this.#view = view;
-    this.#columns = columns;
+  show(shown: Shown): void {
+    this.#shown = shown;
     this.refresh();
   }
 
-  /** These rows are visible. */
+  /** These lines are visible. */
   want(first: number, count: number): void {
     this.#wanted = { first, count };
     const end = Math.min(first + count, this.total);
-    if (this.answered && first >= this.first && end <= this.first + this.rows.length) return;
+    if (this.answered && first >= this.first && end <= this.first + this.lines.length) return;
     this.refresh();
   }
 
-  /** Ids between two places of the order, wherever they are. */
+  /** Ids of runs on the lines between two places, wherever they are. */
   async ids(first: number, count: number): Promise<RunId[]> {
-    return client.worker.idsOf(this.#project, this.#view, first, count);
+    const { view, layout } = this.#shown;
+    return layout === null
+      ? client.worker.idsOf(this.#project, view, first, count)
+      : client.worker.lineRuns(this.#project, layout, first, count);
+  }
+
+  /** The place of a run or a group, wherever it is; null where it is not shown. */
+  async placeOf(id: string): Promise<number | null> {
+    return this.find(id)?.index ?? (await this.#request(0, 0, [id])).places[0] ?? null;
   }
 
   refresh(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#busy) {
       this.#again = true;
       return;
@@ -77,30 +123,64 @@ export class RowWindow {
     void this.#ask();
   }
 
+  /** At once when nothing was asked lately: an edit of one's own is shown before anybody wonders. */
+  #refreshSoon(): void {
+    this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#lastAsked + REST_MS - performance.now()));
+  }
+
   async #ask(): Promise<void> {
     this.#busy = true;
     do {
       this.#again = false;
-      const { first, count } = this.#wanted;
-      const start = Math.max(0, first - AHEAD);
-      const window = await client.worker.window(this.#project, {
-        ...this.#view,
-        columns: this.#columns,
-        first: start,
-        count: count + first - start + AHEAD,
-      });
+      this.#lastAsked = performance.now();
+      const shown = this.#shown;
+      const key = JSON.stringify([shown.view, shown.layout === null ? null : [shown.layout.by, shown.layout.summary]]);
+      const places = this.holder?.places() ?? [];
+      let { first, count } = this.#wanted;
+      let window = await this.#requestAround(first, count, places);
+      const shift = this.holder?.settle(window.places, key === this.answeredTo) ?? 0;
+      if (shift !== 0) {
+        this.#wanted = { first: Math.max(0, this.#wanted.first + shift), count: this.#wanted.count };
+        ({ first, count } = this.#wanted);
+        const end = Math.min(first + count, window.total);
+        if (first < window.first || end > window.first + window.lines.length)
+          window = await this.#requestAround(first, count, places);
+      }
+      this.answeredTo = key;
       this.#take(window);
+      this.holder?.settled();
     } while (this.#again);
     this.#busy = false;
   }
 
-  #take(window: Window): void {
-    this.rows = window.rows;
-    this.first = window.first;
-    this.total = window.total;
-    this.all = window.all;
-    this.error = window.error;
-    this.loading = window.loading;
+  #requestAround(first: number, count: number, places: readonly string[]): Promise<Lines> {
+    const start = Math.max(0, first - AHEAD);
+    return this.#request(start, count + first - start + AHEAD, places);
+  }
+
+  async #request(first: number, count: number, places: readonly string[]): Promise<Lines> {
+    const { view, layout, columns } = this.#shown;
+    const part = { first, count, places, columns: columns.map((column) => column ?? '') };
+    if (layout !== null) return client.worker.lines(this.#project, { ...layout, ...part });
+    const window = await client.worker.window(this.#project, { ...view, ...part });
+    return {
+      ...window,
+      runs: window.total,
+      groups: 0,
+      lines: window.rows.map((row) => ({ kind: 'run', id: row.id, depth: 0, group: null, row })),
+      places: window.places ?? [],
+    };
+  }
+
+  #take({ lines, first, total, runs, groups, all, error, loading }: Lines): void {
+    this.lines = lines;
+    this.first = first;
+    this.total = total;
+    this.runs = runs;
+    this.groups = groups;
+    this.all = all;
+    this.error = error;
+    this.loading = loading;
     this.answered = true;
   }
 }

@@ -1,16 +1,20 @@
 import type { DeviceId, DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
 import type { Change, RunState } from '@fieldbook/core/fold';
 import type { AttributeValue, Edit, MetricSummary, RegisterName, RunStatus, Value } from '@fieldbook/core/record';
+import type { BulkApi } from './bulk-api.ts';
 import type { BundleApi } from './bundle-api.ts';
 import type { CompareApi } from './compare-api.ts';
 import type { FilesApi } from './files-api.ts';
+import type { GroupsApi } from './groups-api.ts';
 import type { PlotsApi } from './plots-api.ts';
 import type { ChartsApi, OddMarks } from './charts/api.ts';
 import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
+import type { ViewsApi } from './views-api.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
-export interface FieldbookWorker extends CompareApi, ChartsApi, PlotsApi, FilesApi, RunApi, BundleApi {
+export interface FieldbookWorker
+  extends CompareApi, ChartsApi, PlotsApi, FilesApi, RunApi, BundleApi, GroupsApi, ViewsApi, BulkApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;
@@ -25,6 +29,10 @@ export interface FieldbookWorker extends CompareApi, ChartsApi, PlotsApi, FilesA
   /** Rows of chosen runs, in the order given. */
   rows(id: ProjectId, runs: readonly RunId[], columns: readonly string[]): Promise<Row[]>;
   readQuery(id: ProjectId, text: string): Promise<QueryReading>;
+  /** A query that also asks for a term. */
+  refine(id: ProjectId, text: string, term: string): Promise<string>;
+  /** A term about a cell; null where it would say nothing. */
+  term(id: ProjectId, column: string, value: Cell, kind: TermKind): Promise<string | null>;
   complete(id: ProjectId, text: string, cursor: number): Promise<Completion[]>;
   /** All tags of a project, most used first. */
   tags(id: ProjectId): Promise<string[]>;
@@ -59,6 +67,8 @@ export interface StartOptions {
 export type WorkerEvent =
   | { kind: 'session'; session: Session }
   | { kind: 'projects' }
+  /** Somebody saved, renamed or removed a view, here or elsewhere. */
+  | { kind: 'views' }
   | { kind: 'project'; id: ProjectId; runs: readonly RunId[] }
   | { kind: 'live'; id: ProjectId; runs: readonly RunId[] };
 
@@ -126,6 +136,8 @@ export interface WindowRequest extends View {
   columns: readonly string[];
   first: number;
   count: number;
+  /** Ids of runs whose places the page wants to know: it keeps its own place by them. */
+  places?: readonly string[];
 }
 
 export interface Window {
@@ -134,6 +146,8 @@ export interface Window {
   all: number;
   first: number;
   rows: Row[];
+  /** Of the runs asked about, in the same order; null for one that is not in the view. */
+  places?: (number | null)[];
   /** The query could not be read; `rows` are those of the last one that could. */
   error: QueryProblem | null;
   loading: boolean;
@@ -173,7 +187,7 @@ export interface ColumnInfo {
   varies: boolean;
 }
 
-export type Aggregate = 'last' | 'min' | 'max' | 'count';
+export type Aggregate = 'last' | 'min' | 'max' | 'count' | 'step' | 'minStep' | 'maxStep' | 'best' | 'bestStep';
 
 export interface QueryProblem {
   message: string;
@@ -192,8 +206,27 @@ export interface QueryReading {
   error: QueryProblem | null;
   tokens: QueryToken[];
   /** Terms joined by `and` at the top, as places in the text. */
-  chips: { start: number; end: number; text: string }[];
+  chips: Chip[];
 }
+
+/** A term of a query, as a place in its text. */
+export interface Chip {
+  start: number;
+  end: number;
+  text: string;
+  /** Its parts as they were typed; null for a word or anything nested. */
+  test: ChipTest | null;
+}
+
+export interface ChipTest {
+  path: string;
+  op: string;
+  /** Null where the operator takes none. */
+  value: string | null;
+}
+
+/** What a term says of a cell's value. */
+export type TermKind = 'only' | 'not' | 'above' | 'below' | 'exists';
 
 export interface Completion {
   text: string;

@@ -1,5 +1,6 @@
 import type { AttributePath } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
+import type { MetricSummary } from '@fieldbook/core/record';
 import type { Aggregate, Cell } from './api.ts';
 
 /**
@@ -28,7 +29,18 @@ export const FIELDS = [
   'id',
 ] as const;
 export type Field = (typeof FIELDS)[number];
-export const AGGREGATES: readonly Aggregate[] = ['last', 'min', 'max', 'count'];
+/** `best` and `bestStep` are the extreme that the metric's goal names, and its step; the page says which, the worker knows only the others. */
+export const AGGREGATES: readonly Aggregate[] = [
+  'last',
+  'min',
+  'max',
+  'best',
+  'count',
+  'step',
+  'minStep',
+  'maxStep',
+  'bestStep',
+];
 
 export const attributeColumn = (path: string): string => `a:${path}`;
 export const metricColumn = (path: string, aggregate: Aggregate): string => `m:${path}.${aggregate}`;
@@ -52,10 +64,29 @@ export function cellOf(state: RunState, column: ParsedColumn, now: number): Cell
       return state.attributes.get(column.path as AttributePath);
     case 'metric': {
       const metric = state.metrics.get(column.path as AttributePath);
-      return metric === undefined ? undefined : metric[column.aggregate ?? 'last'];
+      return metric === undefined ? undefined : aggregateOf(metric, column.aggregate ?? 'last');
     }
     case 'field':
       return fieldOf(state, column.path as Field, now);
+  }
+}
+
+function aggregateOf(metric: MetricSummary, aggregate: Aggregate): Cell {
+  switch (aggregate) {
+    case 'best':
+    case 'bestStep':
+      return undefined;
+    case 'step':
+      return metric.lastStep;
+    // As the query engine has it: a metric without a finite value has no extreme, and no step of it.
+    case 'min':
+    case 'minStep':
+      return Number.isNaN(metric.min) ? undefined : metric[aggregate];
+    case 'max':
+    case 'maxStep':
+      return Number.isNaN(metric.max) ? undefined : metric[aggregate];
+    default:
+      return metric[aggregate];
   }
 }
 

@@ -1,5 +1,5 @@
-import type { DocumentName, EditId, RunId } from '@fieldbook/core';
-import { bookName, FieldbookError, HybridClock, monthOf } from '@fieldbook/core';
+import type { DeviceId, DocumentName, EditId, RunId } from '@fieldbook/core';
+import { bookName, FieldbookError, HybridClock, mintEditId, monthOf } from '@fieldbook/core';
 import type { Hlc } from '@fieldbook/core';
 import { Book, Workspace } from '@fieldbook/core/documents';
 import type { Change } from '@fieldbook/core/fold';
@@ -123,6 +123,20 @@ export class Editor {
     );
   }
 
+  /** Id, author and clock of a record that is no edit of a run. Throws `config_invalid` while nobody said who writes. */
+  stamp(): { id: EditId; by: string; device: DeviceId; at: Hlc } {
+    const by = this.#mustHavePerson();
+    const { hybrid } = this.#author;
+    const at = hybrid.tick();
+    void this.#keep.put('hlc', hybrid.last).catch(() => undefined);
+    return { id: mintEditId(clock, random), by, device: this.#device.id, at };
+  }
+
+  /** Counts records as not yet saved elsewhere; before they are written. */
+  note(records: Unsaved[]): void {
+    this.#record({ add: records });
+  }
+
   acked(document: DocumentName, frames: number): void {
     const saved = this.ledger.acked(document, frames);
     if (saved.length === 0) return;
@@ -130,9 +144,14 @@ export class Editor {
     this.#onSaved(saved);
   }
 
-  #make(project: Project, run: RunId, change: Change): Edit[] {
+  #mustHavePerson(): string {
     if (this.#person === null)
       throw new FieldbookError('config_invalid', 'Say who you are first: edits carry their author.');
+    return this.#person;
+  }
+
+  #make(project: Project, run: RunId, change: Change): Edit[] {
+    this.#mustHavePerson();
     const state = project.state(run);
     if (state === undefined) return [];
     // What was seen comes before what is written, whatever the clocks of the machines say.

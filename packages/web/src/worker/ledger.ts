@@ -2,7 +2,8 @@ import type { DocumentName, EditId, ProjectId, RunId } from '@fieldbook/core';
 
 export interface Unsaved {
   id: EditId;
-  run: RunId;
+  /** Null for what is said of no run, as a saved view. */
+  run: RunId | null;
   project: ProjectId;
   document: DocumentName;
 }
@@ -15,6 +16,8 @@ export interface Unsaved {
  */
 export class Ledger {
   readonly #unsaved = new Map<EditId, Unsaved>();
+  /** How many of them each run has: asked for every row of a table that is shown. */
+  readonly #ofRun = new Map<RunId, number>();
   /** Document → edit → the frame it left in. */
   readonly #sent = new Map<DocumentName, Map<EditId, number>>();
 
@@ -37,13 +40,15 @@ export class Ledger {
   }
 
   hasRun(run: RunId): boolean {
-    for (const edit of this.#unsaved.values()) if (edit.run === run) return true;
-    return false;
+    return this.#ofRun.has(run);
   }
 
   /** Before the document is changed: the frame that carries the change may leave during the change. */
   add(edits: readonly Unsaved[]): void {
-    for (const edit of edits) this.#unsaved.set(edit.id, edit);
+    for (const edit of edits) {
+      if (!this.#unsaved.has(edit.id)) this.#count(edit, 1);
+      this.#unsaved.set(edit.id, edit);
+    }
   }
 
   /** Returns those that were there. */
@@ -53,10 +58,18 @@ export class Ledger {
       const edit = this.#unsaved.get(id);
       if (edit === undefined) continue;
       this.#unsaved.delete(id);
+      this.#count(edit, -1);
       this.#sent.get(edit.document)?.delete(id);
       removed.push(edit);
     }
     return removed;
+  }
+
+  #count({ run }: Unsaved, step: 1 | -1): void {
+    if (run === null) return;
+    const count = (this.#ofRun.get(run) ?? 0) + step;
+    if (count === 0) this.#ofRun.delete(run);
+    else this.#ofRun.set(run, count);
   }
 
   connected(document: DocumentName): void {

@@ -138,7 +138,16 @@ export class Project {
     const first = Math.max(0, Math.min(request.first, total));
     const rows = this.#rows(found.rows.subarray(first, first + request.count), request.columns, now, isUnsaved);
     const all = this.table.inDrawer(request.drawer);
-    return { total, all, first, rows, error: found.error, loading: this.loading };
+    const places = request.places?.map((id) => this.table.placeOf(found.rows, id as RunId));
+    return {
+      total,
+      all,
+      first,
+      rows,
+      ...(places === undefined ? {} : { places }),
+      error: found.error,
+      loading: this.loading,
+    };
   }
 
   /** Ids of a view between two places of its order. */

@@ -2,13 +2,14 @@ import { isFieldbookError } from '@fieldbook/core';
 import type { FieldbookError, RunId } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
 import type { Node, Query, SortKey } from '@fieldbook/core/query';
-import { completions, parseQuery, pathsOf, RunTable, tokens, topTerms } from '@fieldbook/core/query';
+import { completions, parseQuery, pathsOf, quote, RunTable, tokens } from '@fieldbook/core/query';
 import type { RegisterName, RunStatus } from '@fieldbook/core/record';
 import type { Cell, ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, Row, View } from './api.ts';
 import { AGGREGATES, parseColumn } from './columns.ts';
 import type { LiveRun } from './live.ts';
 import type { MetricGoal, PlotData } from './plots-api.ts';
 import { goalsOf, plotData } from './plots.ts';
+import { chipsOf } from './terms.ts';
 
 const NUMBERS_OFFERED = 8;
 
@@ -53,6 +54,11 @@ const NOTES_SHOWN = 200;
 export class ProjectTable {
   readonly #table = new RunTable();
 
+  /** The engine itself, for groups, plots and exports. */
+  get runs(): RunTable {
+    return this.#table;
+  }
+
   upsert(state: RunState): void {
     this.#table.upsert(state);
   }
@@ -81,6 +87,13 @@ export class ProjectTable {
   /** Ids of rows, in their order. */
   idsOf(rows: Uint32Array): RunId[] {
     return Array.from(rows, (row) => this.#table.id(row)!);
+  }
+
+  /** The place of a run among rows; null where it is not. */
+  placeOf(rows: Uint32Array, id: RunId): number | null {
+    const row = this.#table.row(id);
+    const at = row === undefined ? -1 : rows.indexOf(row);
+    return at === -1 ? null : at;
   }
 
   rowsOf(ids: readonly RunId[]): Uint32Array {
@@ -183,8 +196,7 @@ export class ProjectTable {
   read(text: string): QueryReading {
     const reading = { tokens: tokens(text).map(({ start, end, kind }) => ({ start, end, kind })) };
     try {
-      const chips = topTerms(parseQuery(text)).map(({ start, end }) => ({ start, end, text: text.slice(start, end) }));
-      return { ...reading, error: null, chips };
+      return { ...reading, error: null, chips: chipsOf(text) };
     } catch (error) {
       if (!isFieldbookError(error)) throw error;
       return { ...reading, error: problemOf(error), chips: [] };
@@ -210,6 +222,12 @@ export class ProjectTable {
 
   tags(): string[] {
     return this.#table.tags().map(([tag]) => tag);
+  }
+
+  /** Runs with a tag in every drawer. */
+  tagged(tag: string, now: number): RunId[] {
+    const { rows } = this.#table.select({ query: `tags = ${quote(tag)}`, now });
+    return Array.from(rows, (row) => this.#table.id(row)!);
   }
 }
 

@@ -1,10 +1,21 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
 import { FieldbookError, isFieldbookError, LIMITS, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
-import { RunDocument } from '@fieldbook/core/documents';
+import { RunDocument, Workspace } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import * as Comlink from 'comlink';
-import type { FieldbookWorker, RunDetail, ServerInfo, Session, StartOptions, WorkerEvent } from './api.ts';
+import type {
+  Cell,
+  FieldbookWorker,
+  RunDetail,
+  ServerInfo,
+  Session,
+  StartOptions,
+  TermKind,
+  View,
+  WorkerEvent,
+} from './api.ts';
 import { WebBlobs } from './blobs.ts';
+import { cellsOf } from './bulk.ts';
 import type { Bundles } from './bundles.ts';
 import type { BytesCache } from './bytes.ts';
 import { Charts } from './charts/charts.ts';
@@ -16,6 +27,8 @@ import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
 import type { Content } from './files-api.ts';
+import { Grouped, NO_LINES } from './grouped.ts';
+import type { Layout, LinesRequest } from './groups-api.ts';
 import { Http } from './http.ts';
 import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
@@ -29,6 +42,9 @@ import { capturesOf, detailOf, familyOf, holdersOf } from './run-detail.ts';
 import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
+import { refined, termOf } from './terms.ts';
+import type { ViewSaid } from './views-api.ts';
+import { Views } from './views.ts';
 import { Unsent } from './unsent.ts';
 
 const GLANCE_MS = 1_000;
@@ -56,6 +72,8 @@ class Worker implements FieldbookWorker {
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
   readonly #glances = new Set<ProjectId>();
+  readonly #grouped = new Grouped();
+  #views!: Views;
   #telling = false;
   readonly #started = Promise.withResolvers<void>();
 
@@ -74,7 +92,8 @@ class Worker implements FieldbookWorker {
     this.#editor = await Editor.open(this.#device, keep, {
       onChange: () => this.#tell(),
       onSaved: (edits) => {
-        for (const { project, run } of edits) this.#listener({ kind: 'project', id: project, runs: [run] });
+        for (const { project, run } of edits)
+          if (run !== null) this.#listener({ kind: 'project', id: project, runs: [run] });
       },
     });
     this.#http = new Http(options.origin, this.#token);
@@ -171,7 +190,9 @@ class Worker implements FieldbookWorker {
       onRuns: (id, runs) => this.#listener({ kind: 'project', id, runs }),
       onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
     });
+    this.#views = new Views(() => this.#shelf.get(WORKSPACE_DOCUMENT)!.doc, this.#editor);
     await this.#library.open();
+    new Workspace(this.#shelf.get(WORKSPACE_DOCUMENT)!.doc).observeViews(() => this.#listener({ kind: 'views' }));
     this.#started.resolve();
     void this.#measureStorage();
     return this.#snapshot();
@@ -233,12 +254,70 @@ class Worker implements FieldbookWorker {
     return this.#library.project(id)?.table.read(text) ?? { error: null, tokens: [], chips: [] };
   }
 
+  async refine(_id: ProjectId, text: string, term: string) {
+    return refined(text, term);
+  }
+
+  async term(id: ProjectId, column: string, value: Cell, kind: TermKind) {
+    return termOf(column, value, kind, this.#mustHave(id).table.runs);
+  }
+
   async complete(id: ProjectId, text: string, cursor: number) {
     return this.#library.project(id)?.table.complete(text, cursor, Date.now()) ?? [];
   }
 
   async tags(id: ProjectId) {
     return this.#library.project(id)?.table.tags() ?? [];
+  }
+
+  async tagCounts(id: ProjectId) {
+    return this.#library.project(id)?.table.runs.tags() ?? [];
+  }
+
+  async runsTagged(id: ProjectId, tag: string) {
+    return this.#library.project(id)?.table.tagged(tag, Date.now()) ?? [];
+  }
+
+  async cells(id: ProjectId, ...request: [View | readonly RunId[], readonly string[], number, number]) {
+    const project = this.#library.project(id);
+    return project === undefined ? { total: 0, rows: [] } : cellsOf(project, ...request, Date.now());
+  }
+
+  async lines(id: ProjectId, request: LinesRequest) {
+    const project = this.#library.project(id);
+    if (project === undefined) return { ...NO_LINES, loading: this.#stillListing() };
+    return this.#grouped.lines(project, request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
+  }
+
+  async lineRuns(id: ProjectId, layout: Layout, first: number, count: number) {
+    return this.#grouped.lineRuns(this.#mustHave(id), layout, first, count, Date.now());
+  }
+
+  async groupRuns(id: ProjectId, layout: Layout, groups: readonly string[]) {
+    return this.#grouped.groupRuns(this.#mustHave(id), layout, groups, Date.now());
+  }
+
+  async groupsCharted(id: ProjectId, layout: Layout, most: number) {
+    const project = this.#library.project(id);
+    return project === undefined ? [] : this.#grouped.charted(project, layout, most, Date.now());
+  }
+
+  async views(id: ProjectId) {
+    return this.#views.list(id);
+  }
+
+  async writeView(id: ProjectId, view: string | null, said: ViewSaid) {
+    const written = this.#views.write(id, view, said);
+    this.#introduce();
+    return written;
+  }
+
+  async makeLink(target: string) {
+    return this.#views.makeLink(target);
+  }
+
+  async link(id: string) {
+    return this.#views.link(id);
   }
 
   async plot(id: ProjectId, scope: PlotScope, columns: readonly string[]): Promise<PlotData> {
