@@ -69,8 +69,8 @@ const THEME = EditorView.theme({
     textDecoration: 'none !important',
   },
   '.cm-changeGutter': { width: '3px', paddingLeft: '1px' },
-  '.cm-changedLineGutter': { background: 'var(--accent)' },
-  '.cm-deletedLineGutter, &.cm-merge-a .cm-changedLineGutter': { background: 'var(--brick)' },
+  '.cm-changedLineGutter': { background: 'var(--accent) !important' },
+  '.cm-deletedLineGutter, &.cm-merge-a .cm-changedLineGutter': { background: 'var(--brick) !important' },
   '.cm-collapsedLines': {
     background: 'var(--paper-2)',
     color: 'var(--ink-2)',
