@@ -28,6 +28,8 @@ export interface Change {
   value: AttributeValue;
   /** Of notes that were written in their text: which characters it had (`markOf`). */
   mark?: Uint8Array | null;
+  /** Heads that the author has not seen through, and leaves to people. */
+  unseen?: readonly string[];
 }
 
 /** Makes edits for one person on one device. */
@@ -103,8 +105,10 @@ export class Author {
     if (change.field === 'request') return [];
     if (change.op !== 'set') throw new FieldbookError('invalid_value', `"${change.field}" can only be set.`);
     if (change.field === 'purge') return state.purged ? null : [];
-    const heads = state.heads[change.field] ?? [];
-    const settled = !state.conflicts.some((conflict) => conflict.field === change.field);
+    const heads = (state.heads[change.field] ?? []).filter((head) => change.unseen?.includes(head) !== true);
+    // Texts that were written on apart become one head again even where the last already says all.
+    const isApart = change.mark !== undefined && heads.length > 1;
+    const settled = !isApart && !state.conflicts.some((conflict) => conflict.field === change.field);
     return settled && sameAsNow(state, change) ? null : heads;
   }
 }
@@ -195,26 +199,32 @@ export function changeOf(register: RegisterName, { op, value }: { op: string; va
 
 /**
  * The change that takes an edit back: for a register, the value in force without it; for a tag, the opposite.
- * Null when the edit no longer holds (somebody changed the field since) or cannot be undone (purge).
+ * Null when the edit no longer holds (somebody changed the field since) or cannot be undone (purge). With `together`, edits
+ * that are taken back as one: of a register all of them.
  */
-export function undoOf(edit: Edit, history: readonly Edit[]): Change | null {
+export function undoOf(
+  edit: Edit,
+  history: readonly Edit[],
+  together: ReadonlySet<string> = new Set([edit.id]),
+): Change | null {
   if (edit.field === 'tags' && typeof edit.value === 'string') {
     const adds = tagAddsOf(history, new Map()).get(edit.value);
     if (edit.op === 'add')
       return adds?.includes(edit.id) === true ? { field: 'tags', op: 'remove', value: edit.value } : null;
     return adds === undefined ? { field: 'tags', op: 'add', value: edit.value } : null;
   }
-  if (isAttributeEdit(edit)) {
-    const same = history.filter((other) => isAttributeEdit(other) && other.path === edit.path);
-    if (headsOf(same)[0]?.id !== edit.id) return null;
-    const [before] = headsOf(same.filter((other) => other.id !== edit.id));
+  const isAttribute = isAttributeEdit(edit);
+  if (!isAttribute && !(REGISTER_FIELDS as readonly string[]).includes(edit.field)) return null;
+  const same = history.filter((other) =>
+    isAttribute ? isAttributeEdit(other) && other.path === edit.path : other.field === edit.field,
+  );
+  const [holds] = headsOf(same);
+  if (holds === undefined || !together.has(holds.id)) return null;
+  const [before] = headsOf(same.filter((other) => !together.has(other.id)));
+  if (isAttribute) {
     const { op, value } = before ?? { op: 'clear', value: null };
     return { field: 'attribute', path: edit.path, op: op as EditOperation, value };
   }
-  if (!(REGISTER_FIELDS as readonly string[]).includes(edit.field)) return null;
-  const same = history.filter((other) => other.field === edit.field);
-  if (headsOf(same)[0]?.id !== edit.id) return null;
-  const before = same.filter((other) => other.id !== edit.id);
-  const value = before.length === 0 ? null : headsOf(before)[0]!.value;
+  const value = before?.value ?? null;
   return { field: edit.field as RegisterField, op: 'set', value: typeof value === 'number' ? null : value };
 }

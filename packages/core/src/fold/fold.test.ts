@@ -367,6 +367,11 @@ describe('fold', () => {
     apply(undoOf(star, edits)!);
     expect(fold([makeCard()], edits).star).toBe(false);
     expect(undoOf(makeTestEdit({ field: 'purge', value: true }), edits)).toBeNull();
+    const sitting = ['a', 'a b', 'a b c'].map((value) => apply({ field: 'name', op: 'set', value }));
+    const together = new Set(sitting.map(({ id }) => id));
+    expect(undoOf(sitting[1]!, edits, together)).toEqual({ field: 'name', op: 'set', value: 'one' });
+    apply({ field: 'name', op: 'set', value: 'later' });
+    expect(undoOf(sitting[1]!, edits, together), 'somebody changed it since').toBeNull();
   });
 
   it('[FOLD-12] makes no edit that would change nothing, and refuses what a field cannot hold', () => {

@@ -76,9 +76,12 @@ class Adopter {
     } finally {
       this.#doc.off('update', listen);
     }
-    const which = (outcome: Outcome): EditId[] =>
-      [...this.#outcomes].filter(([, each]) => each === outcome).map(([id]) => id as EditId);
-    return { updates: this.#updates, waiting: which('waiting'), stranded: which('stranded') };
+    const which = (outcome: Outcome): Edit[] =>
+      [...this.#outcomes].flatMap(([id, each]) => (each === outcome ? (this.#edits.get(id) ?? []) : []));
+    const idsOf = (edits: readonly Edit[]): EditId[] => edits.map(({ id }) => id);
+    // What was written in the text is in it, or will be, whether or not anybody can build on it.
+    const stranded = which('stranded').filter((edit) => !isOfText(edit));
+    return { updates: this.#updates, waiting: idsOf(which('waiting')), stranded: idsOf(stranded) };
   }
 
   /** An edit and, before it, all that it builds on: without recursion, for a history may be long. */

@@ -50,6 +50,8 @@ class Actions {
   progress = $state.raw<{ what: string; done: number; all: number; stop: () => void } | null>(null);
   #undo: Step[] = [];
   #redo: Step[] = [];
+  /** What the last step of writing has written. */
+  #sitting: EditReceipt | null = null;
   /** Undo and redo one after the other, however fast the keys. */
   #turn: Promise<void> = Promise.resolve();
   #answer: ((given: boolean) => void) | null = null;
@@ -89,6 +91,27 @@ class Actions {
       this.fail(error);
       return false;
     }
+  }
+
+  /** Takes note of an edit that the worker made of what was written; those of one sitting are undone together. */
+  wrote(what: string, { project, edits }: EditReceipt, sitting: string): void {
+    const kind = `wrote ${sitting}`;
+    if (this.#undo.at(-1)?.kind === kind && this.#sitting !== null) {
+      this.#sitting.edits = [...this.#sitting.edits, ...edits];
+      return;
+    }
+    const receipt = { project, edits };
+    this.#sitting = receipt;
+    const turn = async (): Promise<boolean> => {
+      receipt.edits = (await client.worker.undo({ ...receipt })).edits;
+      return receipt.edits.length > 0;
+    };
+    this.#push({ what, undo: turn, redo: turn, kind, at: 0 });
+  }
+
+  /** Asks who this is unless it is known. Resolves false when nobody says. */
+  introduced(): Promise<boolean> {
+    return this.#hasName();
   }
 
   /** Takes note of a change of what is shown, already made. It is seen, so it is not said. */

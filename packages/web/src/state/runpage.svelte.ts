@@ -1,11 +1,12 @@
 import type { RunId } from '@fieldbook/core';
 import type { AttributePath } from '@fieldbook/core';
-import type { Change } from '@fieldbook/core/fold';
+import type { Change, RunState } from '@fieldbook/core/fold';
 import { changeOf } from '@fieldbook/core/fold';
 import type { AttributeValue, RegisterName } from '@fieldbook/core/record';
 import { untrack } from 'svelte';
 import type { RunDetail } from '../worker/api.ts';
 import type { Capture } from '../worker/run-api.ts';
+import { historyAt, timeOf, timeText } from '../app/past.ts';
 import { registerWords } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
@@ -14,7 +15,10 @@ import { router } from './router.svelte.ts';
 /** One run on its page: its detail, followed, and what can be done to it. */
 export class RunPage {
   readonly id: RunId;
-  detail = $state.raw<RunDetail | undefined>(undefined);
+  /** As it is now. */
+  present = $state.raw<RunDetail | undefined>(undefined);
+  /** Its state at the time in the address; undefined while it is not read, and while the address names none. */
+  #past = $state.raw<{ at: number; state: RunState | undefined } | undefined>(undefined);
   /** The first answer has come. */
   answered = $state(false);
   /** What was captured, once asked for; a section is read again when there is a newer one. */
@@ -30,9 +34,9 @@ export class RunPage {
   constructor(id: RunId) {
     this.id = id;
     this.#stop = client.follow((change) => {
-      if (!change.runs.includes(id) && this.detail !== undefined) return;
+      if (!change.runs.includes(id) && this.present !== undefined) return;
       // Not pushed back by each further change: a run that changes all the time is read all the time.
-      this.#timer ??= setTimeout(() => void this.read(), this.detail?.state.status === 'running' ? 250 : 30);
+      this.#timer ??= setTimeout(() => void this.read(), this.present?.state.status === 'running' ? 250 : 30);
     });
     void this.read();
   }
@@ -52,7 +56,8 @@ export class RunPage {
     this.#reading = true;
     do {
       this.#again = false;
-      this.detail = await client.worker.run(this.id);
+      this.present = await client.worker.run(this.id);
+      await this.readPast();
       this.answered = true;
       await this.#readCaptures();
     } while (this.#again);
@@ -61,7 +66,7 @@ export class RunPage {
 
   /** Captured sections are large and seldom change: only those that are new are brought here. */
   async #readCaptures(): Promise<void> {
-    const listed = this.detail?.captures ?? [];
+    const listed = this.present?.captures ?? [];
     const wanted = listed.filter(
       ({ writer, section, version }) => this.#versions.get(`${writer}/${section}`) !== version,
     );
@@ -76,6 +81,43 @@ export class RunPage {
       ];
     }
     this.captured = true;
+  }
+
+  /** The time that the address asks for (ms since the epoch); null for now. */
+  get at(): number | null {
+    return timeOf(this.param('at'));
+  }
+
+  /** As it is shown: as it is, or as it was at the time in the address. */
+  get detail(): RunDetail | undefined {
+    const { present, at } = this;
+    if (present === undefined || at === null) return present;
+    const past = this.#past?.at === at ? this.#past.state : undefined;
+    return past === undefined
+      ? present
+      : { ...present, state: past, unsaved: [], history: historyAt(present.history, at) };
+  }
+
+  /** What is shown is as it was. */
+  get isPast(): boolean {
+    return this.at !== null && this.#past?.at === this.at && this.#past.state !== undefined;
+  }
+
+  /** Reads what the address asks for; the last of several questions at once holds. */
+  async readPast(): Promise<void> {
+    const { at } = this;
+    if (at === null) {
+      this.#past = undefined;
+      return;
+    }
+    const state = await client.worker.runAt(this.id, at);
+    if (this.at === at) this.#past = { at, state };
+  }
+
+  /** Goes to a time, or back to now. */
+  goTo(at: number | null): void {
+    this.setParams({ at: at === null ? null : timeText(at) });
+    void this.readPast();
   }
 
   /** What the address says under a name; null when it is as usual. */
@@ -97,10 +139,22 @@ export class RunPage {
 
   /** Shows a tab. What only another tab keeps in the address goes with it. */
   openTab(tab: string): void {
-    if (tab !== (this.param('tab') ?? 'overview')) router.replaceSearch(tab === 'overview' ? '' : `?tab=${tab}`);
+    if (tab === (this.param('tab') ?? 'overview')) return;
+    const at = this.param('at');
+    const search = [tab === 'overview' ? '' : `tab=${tab}`, at === null ? '' : `at=${at}`].filter(
+      (part) => part !== '',
+    );
+    router.replaceSearch(search.length === 0 ? '' : `?${search.join('&')}`);
   }
 
   async change(what: string, change: Change): Promise<void> {
+    if (this.isPast) {
+      actions.say('This is the run as it was. What was cannot be changed.', {
+        label: 'Back to now',
+        run: () => this.goTo(null),
+      });
+      return;
+    }
     const project = this.detail?.state.project;
     if (project !== undefined) await actions.change(what, project, [this.id], [change]);
   }

@@ -6,6 +6,8 @@ import type { BundleApi } from './bundle-api.ts';
 import type { CompareApi } from './compare-api.ts';
 import type { FilesApi } from './files-api.ts';
 import type { GroupsApi } from './groups-api.ts';
+import type { NotesApi } from './notes-api.ts';
+import type { PastApi } from './past-api.ts';
 import type { PlotsApi } from './plots-api.ts';
 import type { ChartsApi, OddMarks } from './charts/api.ts';
 import type { RunApi } from './run-api.ts';
@@ -14,7 +16,17 @@ import type { ViewsApi } from './views-api.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
 export interface FieldbookWorker
-  extends CompareApi, ChartsApi, PlotsApi, FilesApi, RunApi, BundleApi, GroupsApi, ViewsApi, BulkApi {
+  extends CompareApi,
+    ChartsApi,
+    PlotsApi,
+    FilesApi,
+    RunApi,
+    BundleApi,
+    GroupsApi,
+    ViewsApi,
+    BulkApi,
+    NotesApi,
+    PastApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;

@@ -98,11 +98,17 @@ export class Editor {
   /** Takes edits back by new ones; the receipt of those redoes. Edits that somebody has overruled since stay. */
   async undo(project: Project, receipt: EditReceipt, documentOf: (name: DocumentName) => Y.Doc): Promise<EditReceipt> {
     const edits: Edit[] = [];
+    const together = new Set<string>(receipt.edits.map(({ id }) => id));
+    /** Registers that are taken back already: several edits of one go together. */
+    const done = new Set<string>();
     for (const { run, id } of [...receipt.edits].reverse()) {
       const history = project.fold.history(run);
       const edit = history.find((each) => each.id === id);
-      const change = edit === undefined ? null : undoOf(edit, history);
-      if (change !== null) edits.push(...this.#make(project, run, change));
+      const change = edit === undefined ? null : undoOf(edit, history, together);
+      if (change === null) continue;
+      const register = `${run} ${change.field} ${change.path ?? ''} ${change.field === 'tags' ? id : ''}`;
+      if (!done.has(register)) edits.push(...this.#make(project, run, change));
+      done.add(register);
     }
     return this.#write(project, edits, documentOf);
   }

@@ -4,6 +4,7 @@ import type { RunState } from '@fieldbook/core/fold';
 import { ProjectFold } from '@fieldbook/core/fold';
 import { parseCardKey } from '@fieldbook/core/record';
 import type { ColumnInfo, Row, Window, WindowRequest, View } from './api.ts';
+import type { RunConflicts } from './past-api.ts';
 import { Live } from './live.ts';
 import type { Found, Tally } from './table.ts';
 import { ProjectTable } from './table.ts';
@@ -40,6 +41,8 @@ export class Project {
   readonly books = new Map<DocumentName, { loaded: boolean }>();
   readonly live: Live;
   #tally: { version: number; tally: Tally } | null = null;
+  /** Runs whose notes say several things at once. */
+  readonly forked = new Set<RunId>();
   readonly #states = new Map<RunId, RunState>();
   /** Where a run's card lies; its edits go there too. */
   readonly #homes = new Map<RunId, DocumentName>();
@@ -165,6 +168,16 @@ export class Project {
     return this.#tally.tally;
   }
 
+  /** Runs, trashed ones aside, whose edits contradict each other; the ones last changed first. */
+  conflicts(now: number): RunConflicts[] {
+    const found: RunState[] = [];
+    for (const drawer of ['runs', 'archive'] as const) {
+      const { rows } = this.table.select({ drawer, query: 'conflicted', sort: [] }, now);
+      for (const id of this.table.idsOf(rows)) found.push(this.state(id)!);
+    }
+    return found.sort((a, b) => b.updated - a.updated).map(({ id, name, conflicts }) => ({ run: id, name, conflicts }));
+  }
+
   #rows(rows: Uint32Array, columns: readonly string[], now: number, isUnsaved: (run: RunId) => boolean): Row[] {
     return this.table.rows(rows, columns, now, isUnsaved, (run, updated) => this.live.of(run, updated, now));
   }
@@ -189,6 +202,8 @@ export class Project {
   #refold(run: RunId): void {
     const state = this.fold.run(run);
     this.#states.delete(run);
+    if ((state?.heads.notes?.length ?? 0) > 1) this.forked.add(run);
+    else this.forked.delete(run);
     if (state === undefined) this.table.remove(run);
     else this.table.upsert(state);
   }

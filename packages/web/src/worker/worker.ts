@@ -34,6 +34,7 @@ import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
 import { LocalSeries } from './local-series.ts';
 import { Manifests } from './manifests.ts';
+import { Notes } from './notes.ts';
 import type { PlotData, PlotScope } from './plots-api.ts';
 import type { Glance, Project } from './project.ts';
 import { glanceKey } from './project.ts';
@@ -68,6 +69,7 @@ class Worker implements FieldbookWorker {
   #unsent!: Unsent;
   #bundles: Promise<Bundles> | undefined;
   #charts!: Charts;
+  #notes!: Notes;
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
@@ -172,28 +174,45 @@ class Worker implements FieldbookWorker {
       onReconnect: (name) => {
         this.#editor.ledger.connected(name);
         this.#unsent.connected(name);
+        this.#notes.connected(name);
       },
       onSent: (name, frame) => {
         this.#editor.ledger.sent(name, frame);
         this.#unsent.sent(name, frame);
+        this.#notes.sent(name, frame);
       },
       onAcked: (name, frames) => {
         this.#editor.acked(name, frames);
         this.#unsent.ackedFrames(name, frames);
+        this.#notes.acked(name, frames);
       },
+    });
+    this.#notes = new Notes({
+      shelf: this.#shelf,
+      editor: this.#editor,
+      keep,
+      device: this.#device.id,
+      project: (id) => this.#library.project(id),
+      isOnline: () => this.#session.connection.state === 'online',
+      mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
+      onChange: () => this.#tell(),
     });
     this.#library = new WebLibrary(this.#shelf, {
       onProjects: () => {
         this.#listener({ kind: 'projects' });
         this.#tell();
       },
-      onRuns: (id, runs) => this.#listener({ kind: 'project', id, runs }),
+      onRuns: (id, runs) => {
+        this.#listener({ kind: 'project', id, runs });
+        this.#notes.changed(this.#library.project(id)!, runs);
+      },
       onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
     });
     this.#views = new Views(() => this.#shelf.get(WORKSPACE_DOCUMENT)!.doc, this.#editor);
     await this.#library.open();
     new Workspace(this.#shelf.get(WORKSPACE_DOCUMENT)!.doc).observeViews(() => this.#listener({ kind: 'views' }));
     this.#started.resolve();
+    void this.#notes.resume();
     void this.#measureStorage();
     return this.#snapshot();
   }
@@ -393,6 +412,38 @@ class Worker implements FieldbookWorker {
 
   async undo(receipt: Parameters<FieldbookWorker['undo']>[0]) {
     return this.#editor.undo(this.#mustHave(receipt.project), receipt, (name) => this.#shelf.take(name).doc);
+  }
+
+  async openNote(...asked: Parameters<FieldbookWorker['openNote']>) {
+    return this.#notes.openNote(...asked);
+  }
+
+  async typeNote(note: number, update: Uint8Array): Promise<void> {
+    await this.#notes.typeNote(note, update);
+  }
+
+  async pointNote(...asked: Parameters<FieldbookWorker['pointNote']>): Promise<void> {
+    await this.#notes.pointNote(...asked);
+  }
+
+  async publishNote(note: number): Promise<void> {
+    await this.#notes.publishNote(note);
+  }
+
+  async settleNote(note: number): Promise<void> {
+    await this.#notes.settleNote(note);
+  }
+
+  async closeNote(note: number): Promise<void> {
+    await this.#notes.closeNote(note);
+  }
+
+  async runAt(id: RunId, time: number): Promise<RunState | undefined> {
+    return this.#library.projectOf(id)?.fold.runAt(id, time);
+  }
+
+  async conflicts(id: ProjectId) {
+    return this.#library.project(id)?.conflicts(Date.now()) ?? [];
   }
 
   async series(request: Parameters<FieldbookWorker['series']>[0]) {
@@ -635,7 +686,7 @@ class Worker implements FieldbookWorker {
     return {
       ...this.#session,
       person: this.#editor.person,
-      unsaved: this.#editor.ledger.size,
+      unsaved: this.#editor.ledger.size + this.#notes.unsaved,
       books: this.#library.counts,
       carried: { documents: this.#unsent.documents, blobs: this.#unsent.blobs, problem: this.#unsent.problem },
     };

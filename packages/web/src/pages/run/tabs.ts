@@ -47,6 +47,7 @@ export const TABS: readonly RunTab[] = [
     listed: always,
     load: () => import('./Attributes.svelte'),
   },
+  { id: 'notes', label: 'Notes', count: uncounted, listed: always, load: () => import('./Notes.svelte') },
   {
     id: 'console',
     label: 'Console',
