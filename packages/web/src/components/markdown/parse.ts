@@ -1,5 +1,5 @@
-import { Lexer, Parser } from 'marked';
-import type { Token, TokensList } from 'marked';
+import { Lexer, Parser, Renderer } from 'marked';
+import type { Token, Tokens, TokensList } from 'marked';
 
 /** What is drawn as Markdown; beyond it the text stands as it was typed. */
 export const MARKDOWN_CHARACTERS = 256 * 1024;
@@ -41,9 +41,20 @@ class BoundedLexer extends Lexer {
   }
 }
 
+/** Tags that people write between Markdown, and only bare ones. */
+const NOT_A_TAG = /<(?!\/?(?:br|hr|details|summary|sub|sup|kbd|mark|b|i|s|small)\s*\/?>)/gi;
+
+class BareRenderer extends Renderer {
+  /** Any other HTML is text. The sanitiser would remove it, too; here it stays readable. */
+  override html({ text }: Tokens.HTML | Tokens.Tag): string {
+    return text.replace(/<!--[\s\S]*?-->/g, '').replace(NOT_A_TAG, '&lt;');
+  }
+}
+
 /** HTML of a Markdown text: as hostile as the text is, to be sanitised before anything looks at it. */
 export function markdownToHtml(text: string): string {
-  return Parser.parse(new BoundedLexer(OPTIONS).lex(text.slice(0, MARKDOWN_CHARACTERS)), OPTIONS);
+  const tokens = new BoundedLexer(OPTIONS).lex(text.slice(0, MARKDOWN_CHARACTERS));
+  return new Parser({ ...OPTIONS, renderer: new BareRenderer() }).parse(tokens);
 }
 
 function plain(text: string): Token {

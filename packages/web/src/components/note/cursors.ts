@@ -1,4 +1,4 @@
-import * as Y from 'yjs';
+import type * as Y from 'yjs';
 import { colourOf } from '../../state/presence.svelte.ts';
 import type { NoteCursor, NoteWriter } from '../../worker/notes-api.ts';
 

@@ -15,6 +15,8 @@ export interface NoteEditorOptions {
   text: Y.Text;
   undoManager: Y.UndoManager;
   label: string;
+  /** Takes the focus at once, behind the text. */
+  autofocus: boolean;
   onpoint: (cursor: NoteCursor | null) => void;
   onfocus: () => void;
   onblur: () => void;
@@ -24,7 +26,6 @@ export interface NoteEditorOptions {
 
 export interface NoteEditor {
   showPeople(people: readonly NoteWriter[]): void;
-  focus(): void;
   destroy(): void;
 }
 
@@ -36,7 +37,7 @@ const STYLE = HighlightStyle.define([
   { tag: [tags.link, tags.url], color: 'var(--accent)' },
   { tag: tags.monospace, fontFamily: 'var(--mono)', fontSize: '0.94em' },
   { tag: tags.quote, color: 'var(--ink-2)' },
-  { tag: [tags.processingInstruction, tags.contentSeparator, tags.list], color: 'var(--ink-3)' },
+  { tag: [tags.processingInstruction, tags.contentSeparator], color: 'var(--ink-3)' },
 ]);
 
 const THEME = EditorView.theme({
@@ -68,7 +69,7 @@ const THEME = EditorView.theme({
 
 /** An editor of Markdown in `parent`, for one of the people who write in `text`. */
 export function editNote(parent: HTMLElement, options: NoteEditorOptions): NoteEditor {
-  const { text, undoManager, label, onpoint, onfocus, onblur, onfull } = options;
+  const { text, undoManager, label, autofocus, onpoint, onfocus, onblur, onfull } = options;
   const cursors = new Cursors(text.doc!, onpoint);
   const extensions: Extension[] = [
     keymap.of([
@@ -98,9 +99,12 @@ export function editNote(parent: HTMLElement, options: NoteEditorOptions): NoteE
     THEME,
   ];
   const view = new EditorView({ state: EditorState.create({ doc: text.toJSON(), extensions }), parent });
+  if (autofocus) {
+    view.dispatch({ selection: { anchor: view.state.doc.length }, scrollIntoView: true });
+    view.focus();
+  }
   return {
     showPeople: (people) => cursors.show(people),
-    focus: () => view.focus(),
     destroy: () => view.destroy(),
   };
 }
