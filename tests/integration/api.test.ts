@@ -217,6 +217,7 @@ describe('the OpenAPI document', () => {
       'get /workspace': () => ask('GET', '/workspace'),
       'get /projects/{project}/digest': () => ask('GET', '/projects/mnist/digest'),
       'get /sync': () => ask('GET', '/sync'),
+      'get /sync/only-here': () => ask('GET', '/sync/only-here'),
       'get /health': () => ask('GET', '/health'),
       'get /query/parse': () => ask('GET', '/query/parse?q=status:running'),
     };
@@ -240,6 +241,8 @@ describe('the OpenAPI document', () => {
       // An agent's own; tests/integration/agent.test.ts asks them of a real one.
       'post /join',
       'post /leave',
+      'post /sync/pause',
+      'post /sync/retry',
       'post /demo',
       'post /drain',
     ]);

@@ -205,7 +205,7 @@ describe('replication over a relay', () => {
     proxy.cutAfter(Infinity, 'up');
     await ada.blobSync!.whenSettled();
     await ada.settled();
-    expect(ada.blobSync!.status()).toEqual({ pending: 0, pendingBytes: 0, settled: true, problem: null });
+    expect(ada.blobSync!.status()).toMatchObject({ pending: 0, pendingBytes: 0, settled: true, problem: null });
     await bob.join(relay.url, token);
     await bob.settled();
     for (const digest of digests) {

@@ -66,6 +66,9 @@ export class RelaySync implements SyncSource {
       pendingDocuments: session.waiting + session.outstanding,
       pendingBlobs: 0,
       pendingBytes: 0,
+      sentBytes: null,
+      receivedBytes: null,
+      paused: false,
     };
   }
 }

@@ -68,6 +68,11 @@ export interface PeerState {
   /** Blobs (and their bytes) that the peer still lacks. */
   pendingBlobs: number;
   pendingBytes: number;
+  /** Bytes exchanged with it since this program began, documents and blobs; null where nobody counts. */
+  sentBytes: number | null;
+  receivedBytes: number | null;
+  /** Somebody has stopped the exchange until it is resumed. */
+  paused: boolean;
 }
 
 export interface SyncState {
@@ -104,6 +109,10 @@ export interface ApiActions {
   join(request: { url: string; token: string | null }): Promise<PeerState>;
   /** Forgets a relay; false when it was not joined. Records stay. */
   leave(request: { url: string | null }): Promise<boolean>;
+  /** Stops or resumes the exchange with a relay, also over restarts. Throws `not_found`. */
+  pause(request: { url: string; paused: boolean }): Promise<PeerState>;
+  /** Tries all relays again now. */
+  retry(): Promise<void>;
   /** Loads the recorded example runs. */
   demo(): Promise<{ project: string; runs: number }>;
   /** Resolves when everything in the journals is taken in and durable. */

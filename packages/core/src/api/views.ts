@@ -328,6 +328,9 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     pendingDocuments: count,
     pendingBlobs: count,
     pendingBytes: count,
+    sentBytes: orNull({ ...count, description: 'Since this program began.' }),
+    receivedBytes: orNull(count),
+    paused: flag,
   }),
   Sync: object({ lastSeq: count, peers: array(ref('Peer')), settled: flag }),
   Group: object({

@@ -41,6 +41,7 @@ export class BlobLane {
   #peer: string | undefined;
   #through = 0;
   #more = true;
+  #sent = 0;
   #failures = 0;
   #problem: BlobSyncStatus['problem'] = null;
   /** Documents to look at whatever the feed says, until it is done. */
@@ -83,7 +84,8 @@ export class BlobLane {
   status(): BlobSyncStatus {
     let pendingBytes = 0;
     for (const size of this.#pending.values()) pendingBytes += size;
-    return { pending: this.#pending.size, pendingBytes, settled: this.#settled, problem: this.#problem };
+    const { size } = this.#pending;
+    return { pending: size, pendingBytes, sentBytes: this.#sent, settled: this.#settled, problem: this.#problem };
   }
 
   /** Looks at these documents again, though they did not change: what is to be sent has. */
@@ -218,7 +220,10 @@ export class BlobLane {
       if (this.#isStopped()) return;
       const bytes = await blobs.read(digest).catch(ifCorrupt);
       if (bytes === undefined) log.error('blobs.unreadable', { digest });
-      else await peer.put(digest, bytes);
+      else {
+        await peer.put(digest, bytes);
+        this.#sent += bytes.length;
+      }
       this.#pending.delete(digest);
       if (bytes !== undefined) this.note(digest);
       this.#changed();

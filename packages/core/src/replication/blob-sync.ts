@@ -27,6 +27,8 @@ export interface BlobSyncStatus {
   /** Blobs that are here and that the peer is known to lack, and their bytes. */
   pending: number;
   pendingBytes: number;
+  /** Bytes of blobs that the peer has taken since this program began. */
+  sentBytes: number;
   /** True when every manifest up to now was looked at and nothing is pending. */
   settled: boolean;
   /** Why nothing moves, in words. */
@@ -47,6 +49,7 @@ export class BlobSync {
   readonly #fetching = new Map<BlobDigest, Promise<Uint8Array | undefined>>();
   readonly #waiters = new Set<() => void>();
   #stopFollowing: (() => void) | undefined;
+  #received = 0;
   #stopped = false;
   readonly #settled = new Map<DocumentName, Set<string>>();
   #settledCount = 0;
@@ -102,9 +105,15 @@ export class BlobSync {
     return {
       pending: points.pending + files.pending,
       pendingBytes: points.pendingBytes + files.pendingBytes,
+      sentBytes: points.sentBytes + files.sentBytes,
       settled: this.#knowsRequests && points.settled && files.settled,
       problem: points.problem ?? files.problem,
     };
+  }
+
+  /** Bytes of blobs fetched from the peer since this program began. */
+  get receivedBytes(): number {
+    return this.#received;
   }
 
   /** Resolves when everything that manifests name, that is here and that travels is also there; rejects with what prevents it. */
@@ -183,6 +192,7 @@ export class BlobSync {
     const bytes = await peer.get(digest);
     if (bytes === undefined) return undefined;
     await blobs.write(bytes, digest);
+    this.#received += bytes.length;
     this.#files.note(digest);
     return bytes;
   }

@@ -70,7 +70,7 @@ export class ReplicationClient {
   /** Starts connecting; returns at once. */
   start(): void {
     if (this.#state !== 'new') return;
-    this.#remembered = this.#recall();
+    this.#remembered ??= this.#recall();
     this.#dial();
   }
 
@@ -109,7 +109,7 @@ export class ReplicationClient {
   }
 
   async status(): Promise<PeerStatus> {
-    await this.#remembered;
+    await (this.#remembered ??= this.#recall());
     const memory = this.#memory;
     return {
       url: this.url,
@@ -128,7 +128,7 @@ export class ReplicationClient {
 
   /** True when the peer has acknowledged the document's last commit; also said from memory while it is away. */
   async holds(name: DocumentName): Promise<boolean> {
-    await this.#remembered;
+    await (this.#remembered ??= this.#recall());
     const info = await this.#options.replica.info(name);
     return info !== undefined && (this.#memory?.holds(name, info.seq) ?? false);
   }

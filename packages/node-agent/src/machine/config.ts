@@ -10,7 +10,7 @@ export interface Config {
   /** More directories with journals, besides the home's own. */
   journals: readonly string[];
   /** Relays that this machine exchanges with. */
-  relays: readonly { url: string }[];
+  relays: readonly { url: string; paused?: boolean }[];
   /** When files travel that said nothing about it themselves; the first rule that fits holds. */
   files: readonly TravelRule[];
 }
@@ -33,7 +33,7 @@ export async function readConfig(home: Home): Promise<Config> {
   }
   if (!Array.isArray(files)) throw at('files', 'must be a list of {"pattern", "over", "travel"}');
   const rules = files.map((rule: unknown, index) => readRule(rule, (problem) => at(`files[${index}]`, problem)));
-  return { person, journals: journals as string[], relays: relays as { url: string }[], files: rules };
+  return { person, journals: journals as string[], relays: relays as Config['relays'], files: rules };
 }
 
 const TRAVELS: readonly Travel[] = ['now', 'request', 'never'];

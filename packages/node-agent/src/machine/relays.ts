@@ -13,6 +13,8 @@ import { clock, random, timers } from './ports.ts';
 import { askWorkspace, request } from './relay-http.ts';
 
 interface Relay {
+  paused: boolean;
+  traffic: Traffic;
   client: ReplicationClient;
   blobs: BlobSync;
   peer: BlobPeer;
@@ -21,6 +23,8 @@ interface Relay {
 /** A join answers once the relay has let us in, or said why not. */
 const JOIN_MS = 20_000;
 const HANDSHAKE_MS = 15_000;
+/** Commits come by the thousand; who looks at the exchange wants to know a few times a second. */
+const TELL_MS = 300;
 /** One frame; a relay splits what is larger. */
 const FRAME_BYTES = 32 * 1024 * 1024;
 
@@ -32,6 +36,8 @@ export class Relays implements SyncSource {
   readonly #relays = new Map<string, Relay>();
   readonly #listeners = new Set<() => void>();
   #started = false;
+  #stopFollowing: (() => void) | undefined;
+  #cancelTell: (() => void) | undefined;
 
   private constructor(machine: Machine, presence: Presence) {
     this.#machine = machine;
@@ -43,14 +49,16 @@ export class Relays implements SyncSource {
   static async open(machine: Machine, presence: Presence): Promise<Relays> {
     const relays = new Relays(machine, presence);
     const tokens = await readRelayTokens(machine.home);
-    for (const { url } of machine.config.relays) relays.#add(url, tokens[url] ?? null);
+    for (const { url, paused } of machine.config.relays) relays.#add(url, tokens[url] ?? null, paused === true);
+    // What waits for a relay that is away or paused grows without a word from it.
+    relays.#stopFollowing = machine.replica.onCommit(() => relays.#tellSoon());
     return relays;
   }
 
   /** Connects, and stays so. */
   start(): void {
     this.#started = true;
-    for (const relay of this.#relays.values()) startBoth(relay);
+    for (const relay of this.#relays.values()) if (!relay.paused) startBoth(relay);
   }
 
   async state(): Promise<SyncState> {
@@ -101,6 +109,33 @@ export class Relays implements SyncSource {
     });
   }
 
+  /** See `ApiActions.pause`. */
+  async pause({ url: asked, paused }: { url: string; paused: boolean }): Promise<PeerState> {
+    const url = normalUrl(asked);
+    const before = this.#relays.get(url);
+    if (before === undefined) throw new FieldbookError('not_found', `${url} is not joined.`);
+    if (before.paused !== paused) {
+      const relays = (await readConfig(this.#machine.home)).relays;
+      await changeConfig(this.#machine.home, {
+        relays: relays.map((relay) => (relay.url === url ? { url, ...(paused && { paused }) } : relay)),
+      });
+      // A client that was stopped stays so: another one goes on from what both sides have kept.
+      await this.#remove(url);
+      this.#add(url, (await readRelayTokens(this.#machine.home))[url] ?? null, paused);
+      this.#changed();
+    }
+    return this.#peerState(this.#relays.get(url)!);
+  }
+
+  /** See `ApiActions.retry`. */
+  async retry(): Promise<void> {
+    for (const { client, blobs, paused } of this.#relays.values()) {
+      if (paused) continue;
+      client.retry();
+      blobs.retry();
+    }
+  }
+
   /** See `ApiActions.leave`. */
   async leave({ url: asked }: { url: string | null }): Promise<boolean> {
     const url = asked === null ? this.#only() : normalUrl(asked);
@@ -146,10 +181,13 @@ export class Relays implements SyncSource {
   }
 
   async close(): Promise<void> {
+    this.#stopFollowing?.();
+    this.#cancelTell?.();
     await Promise.all([...this.#relays.keys()].map((url) => this.#remove(url)));
   }
 
-  #add(url: string, token: string | null): Relay {
+  #add(url: string, token: string | null, paused = false): Relay {
+    const traffic: Traffic = { sent: 0, received: 0 };
     const { replica, membership, log } = this.#machine;
     const client = new ReplicationClient({
       url,
@@ -162,7 +200,7 @@ export class Relays implements SyncSource {
       workspace: membership.view,
       program: `fieldbook/${VERSION}`,
       presence: this.#presence,
-      dial: () => dial(url, token),
+      dial: async () => counted(await dial(url, token), traffic),
       onChange: () => this.#changed(),
     });
     const peer = blobPeerOverHttp({ url, token, request });
@@ -177,9 +215,9 @@ export class Relays implements SyncSource {
       travel: this.#machine.config.files,
       onChange: () => this.#changed(),
     });
-    const relay = { client, blobs, peer };
+    const relay = { client, blobs, peer, paused, traffic };
     this.#relays.set(url, relay);
-    if (this.#started) startBoth(relay);
+    if (this.#started && !paused) startBoth(relay);
     return relay;
   }
 
@@ -189,7 +227,7 @@ export class Relays implements SyncSource {
     await Promise.all([relay?.client.stop(), relay?.blobs.stop()]);
   }
 
-  async #peerState({ client, blobs }: Relay): Promise<PeerState> {
+  async #peerState({ client, blobs, paused, traffic }: Relay): Promise<PeerState> {
     const { url, connected, since, problem, readOnly, pushedThrough, pulledThrough, toPush, toPull } =
       await client.status();
     const upload = blobs.status();
@@ -199,12 +237,15 @@ export class Relays implements SyncSource {
       name: this.#machine.membership.info.name,
       connected,
       since,
-      problem: problem ?? stays ?? upload.problem,
+      problem: paused ? null : (problem ?? stays ?? upload.problem),
       pushedThrough,
       pulledThrough,
       pendingDocuments: toPush + toPull,
       pendingBlobs: upload.pending,
       pendingBytes: upload.pendingBytes,
+      sentBytes: traffic.sent + upload.sentBytes,
+      receivedBytes: traffic.received + blobs.receivedBytes,
+      paused,
     };
   }
 
@@ -239,9 +280,19 @@ export class Relays implements SyncSource {
   }
 
   async #keepUrls(change: (urls: Set<string>) => void): Promise<void> {
-    const urls = new Set((await readConfig(this.#machine.home)).relays.map(({ url }) => url));
+    const { relays } = await readConfig(this.#machine.home);
+    const urls = new Set(relays.map(({ url }) => url));
     change(urls);
-    await changeConfig(this.#machine.home, { relays: [...urls].map((url) => ({ url })) });
+    const before = new Map(relays.map((relay) => [relay.url, relay]));
+    await changeConfig(this.#machine.home, { relays: [...urls].map((url) => before.get(url) ?? { url }) });
+  }
+
+  #tellSoon(): void {
+    if (this.#listeners.size === 0) return;
+    this.#cancelTell ??= timers.after(TELL_MS, () => {
+      this.#cancelTell = undefined;
+      this.#changed();
+    });
   }
 
   #changed(): void {
@@ -253,6 +304,42 @@ const ONLY_READS = {
   code: 'forbidden',
   message: 'The token only reads: what is made on this machine stays on it. Join again with the token of a member.',
 };
+
+/** Bytes of frames since this program began. */
+interface Traffic {
+  sent: number;
+  received: number;
+}
+
+/** The same link, counting what goes over it. */
+function counted(link: Link, traffic: Traffic): Link {
+  return {
+    send: (message) => {
+      traffic.sent += message.length;
+      link.send(message);
+    },
+    close: (code, reason) => link.close(code, reason),
+    buffered: () => link.buffered(),
+    get onMessage() {
+      return link.onMessage;
+    },
+    set onMessage(listener) {
+      link.onMessage =
+        listener === null
+          ? null
+          : (message) => {
+              traffic.received += message.length;
+              listener(message);
+            };
+    },
+    get onClose() {
+      return link.onClose;
+    },
+    set onClose(listener) {
+      link.onClose = listener;
+    },
+  };
+}
 
 function startBoth({ client, blobs }: Relay): void {
   client.start();

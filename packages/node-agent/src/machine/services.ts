@@ -66,6 +66,8 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     actions: {
       join: (request) => relays.join(request),
       leave: (request) => relays.leave(request),
+      pause: (request) => relays.pause(request),
+      retry: () => relays.retry(),
       demo: async () => {
         const loaded = await copyDemo(home);
         await ingest.drain();

@@ -12,6 +12,7 @@ import type { PlotsApi } from './plots-api.ts';
 import type { ChartsApi, OddMarks } from './charts/api.ts';
 import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
+import type { SyncApi } from './sync-api.ts';
 import type { ViewsApi } from './views-api.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
@@ -26,7 +27,8 @@ export interface FieldbookWorker
     ViewsApi,
     BulkApi,
     NotesApi,
-    PastApi {
+    PastApi,
+    SyncApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;
@@ -58,7 +60,6 @@ export interface FieldbookWorker
 
   series(request: SeriesQuery): Promise<SeriesAnswer>;
 
-  sync(): Promise<unknown>;
   devices(): Promise<DeviceLine[]>;
   loadExamples(): Promise<void>;
   setPerson(name: string): Promise<void>;
@@ -112,6 +113,7 @@ export interface ServerInfo {
   workspace: string | null;
   /** Absent when an older page asked. */
   workspaceId?: string;
+  device?: DeviceId;
 }
 
 export interface ProjectLine {

@@ -7,7 +7,23 @@ export interface BundleApi {
   /** Takes a bundle in; one at a time. Throws what `BundleImport` is about, and `closed` after `cancelBundle`. */
   importBundle(file: Blob, onProgress: (progress: BundleProgress) => void): Promise<BundleOutcome>;
   cancelBundle(): Promise<void>;
+  /** What a bundle of this would hold; the server says. */
+  bundleContents(which: BundleWhich): Promise<BundleContents>;
+  /** Makes one on the server and gives it out piece by piece, each when the last was taken. `about` is how large it gets at most. */
+  exportBundle(
+    which: BundleWhich,
+    onPiece: (piece: Uint8Array<ArrayBuffer>, about: number) => void | Promise<void>,
+  ): Promise<void>;
+  stopExport(): Promise<void>;
 }
+
+export interface BundleWhich {
+  project: string | null;
+  query: string | null;
+  files: boolean;
+}
+
+export type BundleContents = Omit<BundleManifest, 'extra'>;
 
 export interface BundlePreview {
   manifest: BundleManifest;

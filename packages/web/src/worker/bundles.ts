@@ -3,7 +3,7 @@ import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { BundleImport, BundlePlatform, BundleTarget } from '@fieldbook/core/bundle';
 import { checkTail, importBundle, peekBundle, TAIL_BYTES } from '@fieldbook/core/bundle';
 import { sha256 } from '@noble/hashes/sha2.js';
-import type { BundleOutcome, BundlePreview, BundleProgress } from './bundle-api.ts';
+import type { BundleContents, BundleOutcome, BundlePreview, BundleProgress, BundleWhich } from './bundle-api.ts';
 import { BundleDocuments } from './bundle-documents.ts';
 import type { BytesCache, KeptBytes } from './bytes.ts';
 import type { Http } from './http.ts';
@@ -32,6 +32,7 @@ const PROGRESS_MS = 100;
 export class Bundles {
   readonly #options: BundlesOptions;
   #cancel: (() => void) | null = null;
+  #stopExport: (() => void) | null = null;
 
   constructor(options: BundlesOptions) {
     this.#options = options;
@@ -62,6 +63,30 @@ export class Bundles {
 
   cancel(): void {
     this.#cancel?.();
+  }
+
+  contents(which: BundleWhich): Promise<BundleContents> {
+    return this.#options.http.json(`/bundles/contents${searchOf(which)}`, { timeoutMs: 120_000 });
+  }
+
+  async export(
+    which: BundleWhich,
+    onPiece: (piece: Uint8Array<ArrayBuffer>, about: number) => void | Promise<void>,
+  ): Promise<void> {
+    const stop = new AbortController();
+    this.#stopExport = () => stop.abort();
+    const { headers, body } = await this.#options.http.stream(`/bundles${searchOf(which)}`, stop.signal);
+    const about = Number(headers.get('fieldbook-bundle-bytes') ?? 0);
+    const reader = body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      await onPiece(value, about);
+    }
+  }
+
+  stopExport(): void {
+    this.#stopExport?.();
   }
 
   async #send(file: Blob, tell: (bytes: number) => void): Promise<BundleOutcome> {
@@ -150,6 +175,15 @@ export class Bundles {
       throw full(error);
     }
   }
+}
+
+function searchOf({ project, query, files }: BundleWhich): string {
+  const search = new URLSearchParams();
+  if (project !== null) search.set('project', project);
+  if (query !== null) search.set('q', query);
+  if (!files) search.set('files', 'false');
+  const text = search.toString();
+  return text === '' ? '' : `?${text}`;
 }
 
 const platform: BundlePlatform = {

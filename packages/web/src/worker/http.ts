@@ -48,6 +48,45 @@ export class Http {
     return { bytes: await bodyOf(response), etag: response.headers.get('etag') };
   }
 
+  /** Server-sent events, until the server ends them or `signal` does. Throws like `json`. */
+  async *events(path: string, signal: AbortSignal): AsyncGenerator<{ event: string; data: string }> {
+    const headers: Record<string, string> = this.#token === null ? {} : { authorization: `Bearer ${this.#token}` };
+    const response = await fetch(`${this.#origin}/api/v1${path}`, { headers, cache: 'no-store', signal });
+    if (!response.ok || response.body === null) throw errorOf(response.status, undefined);
+    const decoder = new TextDecoder();
+    const reader = response.body.getReader();
+    let text = '';
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += decoder.decode(value, { stream: true });
+      const blocks = text.split('\n\n');
+      text = blocks.pop()!;
+      for (const block of blocks) {
+        const field = (name: string): string | undefined =>
+          block
+            .split('\n')
+            .find((line) => line.startsWith(`${name}: `))
+            ?.slice(name.length + 2);
+        const event = field('event');
+        const data = field('data');
+        if (event !== undefined && data !== undefined) yield { event, data };
+      }
+    }
+  }
+
+  /** An answer of any length as it comes. Throws like `json`. */
+  async stream(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ headers: Headers; body: ReadableStream<Uint8Array<ArrayBuffer>> }> {
+    const headers: Record<string, string> = this.#token === null ? {} : { authorization: `Bearer ${this.#token}` };
+    const response = await fetch(`${this.#origin}/api/v1${path}`, { headers, cache: 'no-store', signal });
+    if (!response.ok || response.body === null)
+      throw errorOf(response.status, await response.json().catch(() => undefined));
+    return { headers: response.headers, body: response.body };
+  }
+
   /** Whether the server has a blob. Throws `peer_unreachable`. */
   async has(digest: BlobDigest): Promise<boolean> {
     return (await this.#fetch(`/blobs/${digest}`, { method: 'HEAD' })).ok;

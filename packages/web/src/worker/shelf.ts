@@ -75,6 +75,11 @@ export class Shelf {
     return this.#open.get(name);
   }
 
+  /** Books that are open here. */
+  *books(): Generator<Y.Doc> {
+    for (const { name, doc } of this.#open.values()) if (name.startsWith('book/')) yield doc;
+  }
+
   /** Opens a document or takes another hold of it; give each hold back with `release`. */
   take(name: DocumentName): Shelved {
     const there = this.#open.get(name);

@@ -1,4 +1,4 @@
-import type { ProjectId, RunId } from '@fieldbook/core';
+import type { DeviceId, ProjectId, RunId } from '@fieldbook/core';
 import { FieldbookError, isFieldbookError, LIMITS, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { RunDocument, Workspace } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
@@ -43,6 +43,7 @@ import { capturesOf, detailOf, familyOf, holdersOf } from './run-detail.ts';
 import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
+import { SyncReader } from './sync.ts';
 import { refined, termOf } from './terms.ts';
 import type { ViewSaid } from './views-api.ts';
 import { Views } from './views.ts';
@@ -66,6 +67,7 @@ class Worker implements FieldbookWorker {
   #files!: RunFilesReader;
   #consoles!: Consoles;
   #bytes!: BytesCache;
+  #sync!: SyncReader;
   #unsent!: Unsent;
   #bundles: Promise<Bundles> | undefined;
   #charts!: Charts;
@@ -149,6 +151,7 @@ class Worker implements FieldbookWorker {
       onChange: () => this.#tell(),
     });
     this.#bytes = bytes;
+    this.#sync = new SyncReader(this.#http, () => this.#shelf.books());
     watchStorage((words) => this.#storageProblem(words));
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
@@ -520,8 +523,48 @@ class Worker implements FieldbookWorker {
     return this.#charts.chartPoints(request);
   }
 
-  async sync(): Promise<unknown> {
-    return this.#http.json('/sync');
+  async bundleContents(which: Parameters<FieldbookWorker['bundleContents']>[0]) {
+    return (await this.#openBundles()).contents(which);
+  }
+
+  async exportBundle(...call: Parameters<FieldbookWorker['exportBundle']>): Promise<void> {
+    await (await this.#openBundles()).export(...call);
+  }
+
+  async stopExport(): Promise<void> {
+    (await this.#openBundles()).stopExport();
+  }
+
+  async followSync(listener: Parameters<FieldbookWorker['followSync']>[0]): Promise<void> {
+    this.#sync.follow(listener);
+  }
+
+  async stopSync(): Promise<void> {
+    this.#sync.stop();
+  }
+
+  async onlyHere() {
+    return this.#sync.onlyHere();
+  }
+
+  async lastWritten() {
+    return this.#sync.lastWritten();
+  }
+
+  async join(url: string, token: string | null) {
+    return this.#sync.join(url, token);
+  }
+
+  async leave(url: string): Promise<void> {
+    await this.#sync.leave(url);
+  }
+
+  async pauseSync(url: string, paused: boolean): Promise<void> {
+    await this.#sync.pause(url, paused);
+  }
+
+  async retrySync(): Promise<void> {
+    await this.#sync.retry();
   }
 
   async devices() {
@@ -646,9 +689,14 @@ class Worker implements FieldbookWorker {
 
   async #askServer(): Promise<void> {
     try {
-      const device = await this.#http.json<{ role: 'agent' | 'relay'; by: string; version: string }>('/device');
+      const device = await this.#http.json<{
+        device: DeviceId;
+        role: 'agent' | 'relay';
+        by: string;
+        version: string;
+      }>('/device');
       const workspace = await this.#http.json<{ id: string; name: string | null }>('/workspace');
-      const machine = this.#library.workspace.devices().find(({ role }) => role === device.role);
+      const machine = this.#library.workspace.devices().find((each) => each.device === device.device);
       if (device.role === 'agent' && device.by !== '') {
         this.#session.suggestedPerson = device.by;
         // On one's own machine the agent already knows who that is; Settings can say otherwise.
@@ -661,6 +709,7 @@ class Worker implements FieldbookWorker {
         version: device.version,
         workspace: workspace.name,
         workspaceId: workspace.id,
+        device: device.device,
       };
       await this.#keep.put('server', this.#session.server);
     } catch {

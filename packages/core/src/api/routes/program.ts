@@ -5,6 +5,7 @@ import { LIMITS } from '../../limits.ts';
 import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
 import type { ApiActions, DeviceInfo } from '../options.ts';
+import { onlyHereRoute } from './only-here.ts';
 import type { Route } from '../route.ts';
 import { object, orNull, ref } from '../schema.ts';
 
@@ -87,13 +88,15 @@ export function programRoutes(context: ApiContext): Route[] {
         return json(200, { documents, bytes, quarantined, clockAheadMs: author.hybrid.skewMs, journals, files });
       },
     },
-    ...actionRoutes(context.actions),
+    ...actionRoutes(context),
+    onlyHereRoute(context),
   ];
 }
 
 const url = { type: 'string', minLength: 1, maxLength: 2_048 } as const;
 
-function actionRoutes(actions: ApiActions | undefined): Route[] {
+function actionRoutes(context: ApiContext): Route[] {
+  const { actions } = context;
   const needed = (): ApiActions => {
     if (actions === undefined)
       throw new FieldbookError('not_supported', 'Only an agent can do this; a relay is joined by agents.');
@@ -123,6 +126,29 @@ function actionRoutes(actions: ApiActions | undefined): Route[] {
       answers: [{ status: 200, description: 'Whether it was joined.', schema: object({ left: { type: 'boolean' } }) }],
       handle: async ({ body }) =>
         json(200, { left: await needed().leave({ url: null, ...(body as { url?: string }) }) }),
+    },
+    {
+      id: 'pauseSync',
+      method: 'POST',
+      path: '/sync/pause',
+      summary: 'Stop or resume the exchange with a relay, also over restarts',
+      needs: 'owner',
+      body: { description: 'Which relay.', schema: object({ url, paused: { type: 'boolean' } }) },
+      answers: [{ status: 200, description: 'It is so.', schema: ref('Peer') }],
+      handle: async ({ body }) => json(200, await needed().pause(body as { url: string; paused: boolean })),
+    },
+    {
+      id: 'retrySync',
+      method: 'POST',
+      path: '/sync/retry',
+      summary: 'Try all relays again now',
+      needs: 'owner',
+      body: { description: 'Nothing.', schema: object({}) },
+      answers: [{ status: 200, description: 'They are tried.', schema: ref('Sync') }],
+      handle: async () => {
+        await needed().retry();
+        return json(200, await context.sync.state());
+      },
     },
     {
       id: 'demo',
