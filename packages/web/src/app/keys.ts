@@ -49,4 +49,12 @@ export const KEYS: readonly { group: string; keys: readonly (readonly [keys: str
       ['Menu', 'What can be done with the run or the cell'],
     ],
   },
+  {
+    group: 'On a run',
+    keys: [
+      ['→ ←', 'Next and previous tab, from a tab'],
+      ['n N', 'In the console: next find, and the one before'],
+      ['g G', 'In the console: to its beginning, and along with its end'],
+    ],
+  },
 ];

@@ -17,7 +17,8 @@ import type { ViewsApi } from './views-api.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
 export interface FieldbookWorker
-  extends CompareApi,
+  extends
+    CompareApi,
     ChartsApi,
     PlotsApi,
     FilesApi,

@@ -34,20 +34,12 @@ export const TABS: readonly RunTab[] = [
     load: () => import('./Charts.svelte'),
   },
   {
-    id: 'files',
-    label: 'Files',
-    count: ({ files }) => files,
-    listed: always,
-    load: () => import('./Files.svelte'),
-  },
-  {
     id: 'attributes',
     label: 'Attributes',
     count: ({ state }) => state.attributes.size,
     listed: always,
     load: () => import('./Attributes.svelte'),
   },
-  { id: 'notes', label: 'Notes', count: uncounted, listed: always, load: () => import('./Notes.svelte') },
   {
     id: 'console',
     label: 'Console',
@@ -63,7 +55,15 @@ export const TABS: readonly RunTab[] = [
     listed: always,
     load: () => import('./Environment.svelte'),
   },
+  {
+    id: 'files',
+    label: 'Files',
+    count: ({ files }) => files,
+    listed: always,
+    load: () => import('./Files.svelte'),
+  },
   { id: 'system', label: 'System', count: uncounted, listed: always, load: () => import('./System.svelte') },
+  { id: 'notes', label: 'Notes', count: uncounted, listed: always, load: () => import('./Notes.svelte') },
   {
     id: 'history',
     label: 'History',
