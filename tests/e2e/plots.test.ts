@@ -49,8 +49,6 @@ async function trained(): Promise<Agent> {
   return agent;
 }
 
-const chartsOf = (added: string): string =>
-  `c=${encodeURIComponent(`a${added.replaceAll('!', '!0').replaceAll('~', '!1').replaceAll('*', '!2')}`)}`;
 const figure = (page: Page, name: string): Locator => page.getByRole('region', { name, exact: true });
 const painted = (chart: Locator, at: string | number): Promise<void> =>
   chart.locator(`canvas[data-painted="${at}"]`).first().waitFor();

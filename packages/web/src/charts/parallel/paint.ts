@@ -58,15 +58,7 @@ export class LinePainter {
       for (const stop = Math.min(order.length, at + BATCH); at < stop; at++) {
         const bright = at >= faint;
         // Many lines show by their density, few by themselves.
-        context.globalAlpha = bright
-          ? kept > 3_000
-            ? 0.12
-            : kept > 300
-              ? 0.3
-              : 0.65
-          : order.length > 1_000
-            ? 0.03
-            : 0.1;
+        context.globalAlpha = bright ? Math.min(0.65, 8 / Math.sqrt(kept)) : Math.min(0.1, 2 / Math.sqrt(faint));
         this.#line(context, order[at]!, bright);
       }
     }
