@@ -6,16 +6,7 @@ import { ROOT } from '../.ci/lib/paths.mjs';
 import { findPython, pythonOf } from '../.ci/lib/python.mjs';
 
 // mlflow whole, for its UI; what log-latency imports of it is in mlflow-skinny too.
-const PEERS = [
-  'wandb',
-  'tensorboardX',
-  'mlflow',
-  'tensorboard',
-  'aim',
-  'trackio',
-  'neptune',
-  'numpy',
-];
+const PEERS = ['wandb', 'tensorboardX', 'mlflow', 'tensorboard', 'aim', 'trackio', 'neptune', 'numpy'];
 const MINUTE = 60_000;
 
 const folder = join(ROOT, 'bench/.venv');

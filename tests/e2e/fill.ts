@@ -1,4 +1,4 @@
-import type { AttributePath, BookMonth, DeviceId, ProjectId, RunId, WriterId } from '@fieldbook/core';
+import type { AttributePath, DeviceId, ProjectId, RunId, WriterId } from '@fieldbook/core';
 import { base32, mintId, monthOf } from '@fieldbook/core';
 import { Book, Workspace } from '@fieldbook/core/documents';
 import type { AttributeValue, Card, MetricSummary } from '@fieldbook/core/record';
@@ -9,8 +9,8 @@ import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 
 const DAY = 86_400_000;
-/** Cards in one update: about 2 MB. */
-const BATCH = 2_000;
+/** Cards in one update: about 2 MB with 20 attributes. */
+const BATCH = 1_000;
 const MESSAGE_ACK = 100;
 
 export interface Filling {
@@ -30,19 +30,21 @@ export async function fill(url: string, token: string, filling: Filling): Promis
   const { project, runs, newest, seed = 1, attributes = 20 } = filling;
   const random = new SeededRandom(seed);
   const device = `d${base32(random.bytes(15))}` as DeviceId;
-  const cards = Array.from({ length: runs }, (_, index) =>
-    cardOf(random, device, project as ProjectId, newest - Math.floor((index * 20 * DAY) / runs), index, attributes),
-  );
-  const months = new Map<BookMonth, Card[]>();
-  for (const card of cards) months.set(monthOf(card.created), [...(months.get(monthOf(card.created)) ?? []), card]);
-  await write(url, token, 'workspace', (doc) => {
-    for (const month of months.keys()) new Workspace(doc).ensureBook(project as ProjectId, month, project, newest);
+  const createdOf = (index: number): number => newest - Math.floor((index * 20 * DAY) / runs);
+  const months = new Set(Array.from({ length: runs }, (_, index) => monthOf(createdOf(index))));
+  await using workspace = await room(url, token, 'workspace');
+  await workspace.change((doc) => {
+    for (const month of months) new Workspace(doc).ensureBook(project as ProjectId, month, project, newest);
   });
-  for (const [month, list] of months) {
-    for (let at = 0; at < list.length; at += BATCH) {
-      await write(url, token, `book/${project}/${month}`, (doc) =>
-        list.slice(at, at + BATCH).forEach((card) => new Book(doc).putCard(card)),
-      );
+  // Newest first, so month by month; a batch at a time, since nobody has room for all cards of 100,000 runs.
+  let index = 0;
+  for (const month of months) {
+    await using book = await room(url, token, `book/${project}/${month}`);
+    while (index < runs && monthOf(createdOf(index)) === month) {
+      await book.change((doc) => {
+        for (let count = 0; count < BATCH && index < runs && monthOf(createdOf(index)) === month; count++, index++)
+          new Book(doc).putCard(cardOf(random, device, project as ProjectId, createdOf(index), index, attributes));
+      });
     }
   }
 }
@@ -134,8 +136,13 @@ function cardOf(
   };
 }
 
-/** One change of one document, acknowledged. */
-async function write(url: string, token: string, name: string, change: (doc: Y.Doc) => void): Promise<void> {
+interface Room extends AsyncDisposable {
+  /** Resolves when the server has the change on disk. */
+  change(change: (doc: Y.Doc) => void): Promise<void>;
+}
+
+/** A document of a server, for changes that it acknowledges one by one. */
+async function room(url: string, token: string, name: string): Promise<Room> {
   const doc = new Y.Doc();
   const provider = new WebsocketProvider(`${url.replace(/^http/, 'ws')}/rooms`, name, doc, {
     connect: false,
@@ -143,18 +150,32 @@ async function write(url: string, token: string, name: string, change: (doc: Y.D
     protocols: ['fieldbook.ack', `fieldbook.token.${token}`],
     WebSocketPolyfill: WebSocket as unknown as typeof globalThis.WebSocket,
   });
-  const written = new Promise<void>((resolve, reject) => {
-    provider.on('closed', ({ code, reason }) => reject(new Error(`${name} was closed with ${code}: ${reason}`)));
-    // The answer to the server's first question is content 1; the change is content 2.
-    provider.messageHandlers[MESSAGE_ACK] = (_encoder, decoder) => decoding.readVarUint(decoder) >= 2 && resolve();
-  });
+  let acknowledged = 0;
+  let waiting: { count: number; resolve: () => void; reject: (error: Error) => void } | null = null;
+  provider.on('closed', ({ code, reason }) => waiting?.reject(new Error(`${name} was closed with ${code}: ${reason}`)));
+  provider.messageHandlers[MESSAGE_ACK] = (_encoder, decoder) => {
+    acknowledged = decoding.readVarUint(decoder);
+    if (waiting !== null && acknowledged >= waiting.count) waiting.resolve();
+  };
+  const until = (count: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      waiting = { count, resolve, reject };
+      if (acknowledged >= count) resolve();
+    });
   // After the answer has left: the server asks before it answers, but y-websocket says so only now.
-  provider.on('sync', () => setImmediate(() => doc.transact(() => change(doc))));
+  const synced = new Promise((resolve) => provider.on('sync', () => setImmediate(resolve)));
   provider.connect();
-  try {
-    await written;
-  } finally {
-    provider.destroy();
-    doc.destroy();
-  }
+  await Promise.all([synced, until(1)]);
+  // The answer to the server's first question is content 1; each change is one more.
+  let sent = 1;
+  return {
+    change: (change) => {
+      doc.transact(() => change(doc));
+      return until((sent += 1));
+    },
+    [Symbol.asyncDispose]: async () => {
+      provider.destroy();
+      doc.destroy();
+    },
+  };
 }

@@ -1,4 +1,4 @@
-import type * as Y from 'yjs';
+import * as Y from 'yjs';
 import type { Card, Edit } from '../record/index.ts';
 import { cardKey, encodeCard, encodeEdit } from '../record/index.ts';
 
@@ -25,6 +25,22 @@ export class Book {
 
   edits(): IterableIterator<[key: string, bytes: Uint8Array]> {
     return this.#edits.entries() as IterableIterator<[string, Uint8Array]>;
+  }
+
+  /**
+   * Keys whose record was written, rewritten or taken away after a state vector: what a reader of then has to read
+   * again. All of them without one. Lazily, since a book has many.
+   */
+  *changedSince(stateVector: Uint8Array | null): Generator<{ kind: 'card' | 'edit'; key: string }> {
+    const seen = stateVector === null ? new Map<number, number>() : Y.decodeStateVector(stateVector);
+    for (const [kind, map] of [
+      ['card', this.#cards],
+      ['edit', this.#edits],
+    ] as const) {
+      for (const [key, { id, deleted }] of map._map)
+        // Nothing dates a deletion: a record that is gone always counts.
+        if (deleted || id.clock >= (seen.get(id.client) ?? 0)) yield { kind, key };
+    }
   }
 
   card(key: string): Uint8Array | undefined {

@@ -4,7 +4,7 @@ import type { BookMonth, DeviceId, ProjectId, WriterId } from '../ids.ts';
 import type { SegmentEntry, TailEntry, WriterEntry } from '../record/index.ts';
 import { cardKey, decodeCard, decodeEdit, encodeRecord } from '../record/index.ts';
 import type { BlobDigest } from '../ports.ts';
-import { makeCard, makeTestEdit, testHlc } from '../testing/index.ts';
+import { makeCard, makeTestEdit, testEditId, testHlc } from '../testing/index.ts';
 import { Book } from './book.ts';
 import { RunDocument } from './run-document.ts';
 import { Workspace } from './workspace.ts';
@@ -39,6 +39,28 @@ describe('documents', () => {
     book.putCard(card);
     expect(changes).toHaveLength(2);
     expect([...book.cards()].length + [...book.edits()].length).toBe(2);
+  });
+
+  it('[DOC-3] a book says which records changed since a state vector: written, rewritten, by anybody, or gone', () => {
+    const doc = new Y.Doc();
+    const book = new Book(doc);
+    const card = (n: number) => makeCard({ writer: `01kf000000000000000000000${n}` as WriterId });
+    for (let n = 0; n < 4; n++) book.putCard(card(n));
+    const old = makeTestEdit();
+    book.addEdit(old);
+    const then = Y.encodeStateVector(doc);
+    const changed = (): string[] => [...book.changedSince(then)].map(({ key }) => key).sort();
+    expect(changed()).toEqual([]);
+    expect([...book.changedSince(null)]).toHaveLength(5);
+    const other = new Y.Doc();
+    Y.applyUpdate(other, Y.encodeStateAsUpdate(doc));
+    new Book(other).putCard({ ...card(1), name: 'by another' });
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(other, then));
+    book.putCard({ ...card(2), name: 'again' });
+    doc.getMap('cards').delete(cardKey(card(3)));
+    const fresh = makeTestEdit({ id: testEditId(9) });
+    book.addEdit(fresh);
+    expect(changed()).toEqual([cardKey(card(1)), cardKey(card(2)), cardKey(card(3)), fresh.id].sort());
   });
 
   it('[DOC-1] a run document keeps segments, tails and writers apart and skips what it cannot read', () => {

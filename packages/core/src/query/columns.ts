@@ -216,6 +216,22 @@ export class MetricColumn implements Record<Aggregate, NumberColumn> {
     return this.last.filled;
   }
 
+  get(row: number): MetricSummary | undefined {
+    const last = this.last.get(row);
+    if (last === undefined) return undefined;
+    const of = (column: NumberColumn): number => column.get(row) ?? Number.NaN;
+    return {
+      count: of(this.count),
+      last,
+      lastStep: of(this.step),
+      min: of(this.min),
+      minStep: of(this.minStep),
+      max: of(this.max),
+      maxStep: of(this.maxStep),
+      nonFinite: of(this.nonFinite),
+    };
+  }
+
   /** Whether that changed anything. */
   set(row: number, summary: MetricSummary): boolean {
     let changed = this.last.set(row, summary.last);

@@ -60,7 +60,7 @@ describe('stored tables', () => {
           } else {
             const state = randomState(random, id);
             states.set(id, state);
-            table.upsert(state, random.pick(['book/a/2026-01', 'book/a/2026-02']));
+            table.upsert(state, [random.pick(['book/a/2026-01', 'book/a/2026-02'])]);
           }
         }
         if (random.chance(0.8)) {

@@ -1,6 +1,7 @@
 import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { RunState } from '../fold/state.ts';
 import type { AttributePath, RunId } from '../ids.ts';
+import type { MetricSummary } from '../record/index.ts';
 import type { Path, Query } from './ast.ts';
 import { pathsOf } from './ast.ts';
 import { Bitset } from './bitset.ts';
@@ -193,10 +194,10 @@ export class RunTable implements Known {
   }
 
   /**
-   * Takes in a run's state in place of the one before. Purged runs and runs without a card are taken out. `source`
-   * names a document that holds records of it, see `sources`. All parts must be read before.
+   * Takes in a run's state in place of the one before. Purged runs and runs without a card are taken out. `sources`
+   * name documents that hold records of it. All parts must be read before.
    */
-  upsert(state: RunState, source?: string): void {
+  upsert(state: RunState, sources: readonly string[] = []): void {
     if (state.purged || !state.known) {
       this.remove(state.id);
       return;
@@ -212,7 +213,7 @@ export class RunTable implements Known {
       this.#changed.add(IDS);
     } else this.#clearOthers(row, state);
     this.#fields.set(row, state, this.#note);
-    if (source !== undefined) this.#addSource(row, source);
+    this.addSources(row, sources);
     for (const [path, value] of state.attributes)
       if (this.#attribute(path).set(row, value)) this.#changed.add(partOf('attribute', path));
     for (const [path, summary] of state.metrics)
@@ -224,15 +225,26 @@ export class RunTable implements Known {
     return this.#fields.lists.conflicts.get(row) ?? [];
   }
 
+  /** Summaries of all metrics of a run, by path. */
+  metricsOf(row: number): Map<AttributePath, MetricSummary> {
+    const found = new Map<AttributePath, MetricSummary>();
+    for (const [path, metric] of this.#metrics) {
+      const summary = metric.get(row);
+      if (summary !== undefined) found.set(path as AttributePath, summary);
+    }
+    return found;
+  }
+
   /** Documents that hold records of a run, as `upsert` was told. */
   sources(row: number): readonly string[] {
     return this.#fields.lists.sources.get(row) ?? [];
   }
 
-  #addSource(row: number, source: string): void {
+  addSources(row: number, added: readonly string[]): void {
+    this.#open();
     const sources = this.sources(row);
-    if (sources.includes(source)) return;
-    this.#fields.lists.sources.set(row, [...sources, source].sort());
+    if (added.every((source) => sources.includes(source))) return;
+    this.#fields.lists.sources.set(row, [...new Set([...sources, ...added])].sort());
     this.#changed.add('f:sources');
   }
 

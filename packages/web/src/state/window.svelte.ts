@@ -43,6 +43,8 @@ export class RowWindow {
   /** Runs in the drawer. */
   all = $state(0);
   error = $state.raw<QueryProblem | null>(null);
+  /** The query that the rows answer; while one is typed, the one before for a moment. */
+  query = $state('');
   /** Books are still coming. */
   loading = $state(true);
   /** At least one answer has come. */
@@ -147,6 +149,7 @@ export class RowWindow {
           window = await this.#requestAround(first, count, places);
       }
       this.answeredTo = key;
+      this.query = shown.view.query;
       this.#take(window);
       this.holder?.settled();
     } while (this.#again);

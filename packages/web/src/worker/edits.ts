@@ -90,6 +90,7 @@ export class Editor {
     changes: readonly Change[],
     documentOf: (name: DocumentName) => Y.Doc,
   ): Promise<EditReceipt> {
+    await project.wake(runs);
     const edits: Edit[] = [];
     for (const run of runs) for (const change of changes) edits.push(...this.#make(project, run, change));
     return this.#write(project, edits, documentOf);
@@ -97,6 +98,7 @@ export class Editor {
 
   /** Takes edits back by new ones; the receipt of those redoes. Edits that somebody has overruled since stay. */
   async undo(project: Project, receipt: EditReceipt, documentOf: (name: DocumentName) => Y.Doc): Promise<EditReceipt> {
+    await project.wake(receipt.edits.map(({ run }) => run));
     const edits: Edit[] = [];
     const together = new Set<string>(receipt.edits.map(({ id }) => id));
     /** Registers that are taken back already: several edits of one go together. */

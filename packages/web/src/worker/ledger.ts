@@ -39,6 +39,11 @@ export class Ledger {
     return count;
   }
 
+  hasDocument(document: DocumentName): boolean {
+    for (const edit of this.#unsaved.values()) if (edit.document === document) return true;
+    return false;
+  }
+
   hasRun(run: RunId): boolean {
     return this.#ofRun.has(run);
   }

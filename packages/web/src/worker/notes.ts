@@ -96,6 +96,7 @@ export class Notes implements NotesApi {
   }
 
   async openNote(project: ProjectId, run: RunId, listener: (event: NoteEvent) => void): Promise<OpenedNote> {
+    await this.#context.project(project)?.wake([run]);
     const open = await this.#take(project, run);
     const note = this.#next++;
     this.#notes.set(note, run);

@@ -103,6 +103,11 @@ function isTime(cell: Cell): cell is { time: number } {
   return typeof cell === 'object' && cell !== null && 'time' in cell;
 }
 
+/** Ids of the columns that `goalsOf` reads. */
+export function goalColumns(table: RunTable): string[] {
+  return table.columns().flatMap(({ id, source, path }) => (source === 'attribute' && GOAL.test(path) ? [id] : []));
+}
+
 /** What scripts said by `define_metric`: the attributes `metric/<name>/goal`, each as most runs have it. */
 export function goalsOf(table: RunTable, now: number): MetricGoal[] {
   return table.columns().flatMap(({ id, source, path }) => {

@@ -1,3 +1,4 @@
+import { attributeColumn } from './columns.ts';
 import type { DocumentName, RunId } from '@fieldbook/core';
 import type { RunDocument } from '@fieldbook/core/documents';
 import { newestCaptures } from '@fieldbook/core/documents';
@@ -110,14 +111,15 @@ export function capturesOf(document: RunDocument, keys: ReadonlySet<string>): Ca
   });
 }
 
+/** What `familyOf` needs of a project's table. */
+export const PARENT_COLUMN = attributeColumn(PARENT);
+
 /** The run above and those below; a child is found by what it says of its parent, so both are of one project. */
 export function familyOf(project: Project, run: RunId, now: number): Family {
-  const relative = (id: RunId): Relative | undefined => {
-    const state = project.state(id);
-    return state === undefined ? undefined : { id, project: project.id, name: state.name, status: state.status };
-  };
-  const said = project.state(run)?.attributes.get(PARENT as never);
-  const parent = typeof said === 'string' ? (relative(said as RunId) ?? null) : null;
+  const relatives = (ids: readonly RunId[]): Relative[] =>
+    project.rows(ids, [], now, () => false).map(({ id, name, status }) => ({ id, project: project.id, name, status }));
+  const [said] = project.rows([run], [PARENT_COLUMN], now, () => false).flatMap(({ cells }) => cells);
+  const parent = typeof said === 'string' ? (relatives([said as RunId])[0] ?? null) : null;
   const view = {
     drawer: 'runs',
     query: `${PARENT} = ${JSON.stringify(run)}`,
@@ -127,7 +129,7 @@ export function familyOf(project: Project, run: RunId, now: number): Family {
   const children = error === null ? rows : new Uint32Array();
   return {
     parent,
-    children: project.table.idsOf(children.subarray(0, CHILDREN)).flatMap((id) => relative(id) ?? []),
+    children: relatives(project.table.idsOf(children.subarray(0, CHILDREN))),
     more: children.length > CHILDREN,
   };
 }

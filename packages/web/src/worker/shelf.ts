@@ -1,10 +1,15 @@
 import type { DocumentName } from '@fieldbook/core';
 import { WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import * as decoding from 'lib0/decoding';
-import { IndexeddbPersistence, storeState } from 'y-indexeddb';
+import { splitUpdate } from '@fieldbook/core/replication';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
+import { storageWords } from './idb.ts';
 import { countingSocket, MESSAGE_ACK } from './socket.ts';
+import { lastKeyOf, StoredDocument } from './stored-document.ts';
+import { Turns } from './turns.ts';
+import type { Covered } from './watch.ts';
+import { Watch } from './watch.ts';
 
 /** A document that is open in this tab: in memory, in IndexedDB, in a room when a server answers. */
 export interface Shelved {
@@ -41,15 +46,15 @@ export interface ShelfOptions {
   onRefused: (name: DocumentName, reason: string) => void;
 }
 
-/** y-indexeddb has no error path: an open that fails or is blocked leaves `whenSynced` pending for ever. */
-const STORAGE_OPEN_MS = 8_000;
-/** Log entries worth rewriting as one after loading; y-indexeddb itself waits for 500 and never looks at open. */
-const COMPACT_ENTRIES = 16;
+/** What is applied in one go of a state that was fetched. */
+const FETCHED_PART = 512 * 1024;
+/** Tabs tell each other what they have stored, at most this often for a document. */
+const WRITTEN_MS = 200;
 const RETRY_MS = 2_500;
 
 interface Open extends Shelved {
   users: number;
-  persistence: IndexeddbPersistence | null;
+  stored: StoredDocument | null;
   synced: boolean;
 }
 
@@ -61,10 +66,14 @@ interface Open extends Shelved {
 export class Shelf {
   readonly #options: ShelfOptions;
   readonly #open = new Map<DocumentName, Open>();
+  readonly #watches = new Map<DocumentName, Watch>();
+  readonly #channel = new BroadcastChannel('fieldbook/written');
+  readonly #written = new Set<DocumentName>();
   #connection: Connection = { state: 'connecting' };
 
   constructor(options: ShelfOptions) {
     this.#options = options;
+    this.#channel.onmessage = ({ data }: MessageEvent<DocumentName>) => this.#watches.get(data)?.news();
   }
 
   get connection(): Connection {
@@ -89,7 +98,7 @@ export class Shelf {
     }
     const doc = new Y.Doc();
     const provider = this.#provider(name, doc);
-    const entry: Open = { name, doc, provider, users: 1, persistence: null, synced: false, loaded: Promise.resolve() };
+    const entry: Open = { name, doc, provider, users: 1, stored: null, synced: false, loaded: Promise.resolve() };
     Object.assign(entry, { loaded: this.#load(entry) });
     provider.on('sync', (synced: boolean) => (entry.synced = synced));
     this.#open.set(name, entry);
@@ -103,22 +112,42 @@ export class Shelf {
     if (entry.users > 0) return;
     this.#open.delete(name);
     entry.provider.destroy();
+    entry.stored?.close();
     entry.doc.destroy();
   }
 
   /** Resolves when the whole document is in IndexedDB, in one transaction that has ended. Throws what the browser says. */
   async store(name: DocumentName): Promise<void> {
-    const entry = this.#open.get(name);
-    const db = (entry?.persistence as unknown as { db: IDBDatabase | null } | null | undefined)?.db;
-    if (entry === undefined || db == null) throw new Error('this browser cannot keep documents');
-    const transaction = db.transaction('updates', 'readwrite');
-    const store = transaction.objectStore('updates');
-    const added = store.add(Y.encodeStateAsUpdate(entry.doc));
-    added.onsuccess = () => store.delete(IDBKeyRange.upperBound(added.result, true));
-    await new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('a write failed'));
+    const stored = this.#open.get(name)?.stored;
+    if (stored == null) throw new Error('this browser cannot keep documents');
+    await stored.rewrite();
+  }
+
+  /**
+   * Follows a document without opening it, for as long as nothing of it is new: calls `onNews` once when a server, another tab
+   * or this browser's storage has what `covered` does not say. Returns the way to stop.
+   */
+  watch(name: DocumentName, covered: Covered, onNews: () => void): () => void {
+    const stop = (): void => {
+      if (this.#watches.get(name) === watch) this.#watches.delete(name);
+      watch.close();
+    };
+    const watch = new Watch(`${this.#options.socketUrl}/rooms/${name}`, covered, this.#options.protocols, () => {
+      stop();
+      onNews();
     });
+    this.#watches.set(name, watch);
+    if (this.#connection.state === 'online') watch.connect();
+    lastKeyOf(name).then(
+      (key) => key !== covered.key && watch.news(),
+      () => watch.news(),
+    );
+    return stop;
+  }
+
+  /** Up to which key of its store the document holds everything, other tabs' writes included; null where it has none. */
+  async caughtUp(name: DocumentName): Promise<number | null> {
+    return (await this.#open.get(name)?.stored?.caughtUp()) ?? null;
   }
 
   /** Knocks again now: the person gave a token, or the network came back. */
@@ -132,20 +161,14 @@ export class Shelf {
   }
 
   async #load(entry: Open): Promise<void> {
-    const persistence = new IndexeddbPersistence(`fieldbook/${entry.name}`, entry.doc);
-    entry.persistence = persistence;
     try {
-      await within(
-        STORAGE_OPEN_MS,
-        Promise.race([
-          persistence.whenSynced,
-          (persistence as unknown as { _db: Promise<unknown> })._db.then(() => persistence.whenSynced),
-        ]),
-      );
-      if ((persistence as unknown as { _dbsize: number })._dbsize > COMPACT_ENTRIES)
-        await storeState(persistence, true);
+      const stored = await StoredDocument.open(entry.name, entry.doc, {
+        onProblem: (error) => this.#options.onStorageProblem(storageWords(error)),
+        onWritten: () => this.#tellWritten(entry.name),
+      });
+      if (this.#open.get(entry.name) === entry) entry.stored = stored;
+      else stored.close();
     } catch (error) {
-      entry.persistence = null;
       this.#options.onStorageProblem(
         `This browser cannot keep documents (${error instanceof Error ? error.message : String(error)}). What you change is gone when the tab closes, unless it is saved elsewhere first.`,
       );
@@ -154,13 +177,17 @@ export class Shelf {
       const state = await this.#options.fetchState(entry.name).catch(() => undefined);
       if (state !== undefined && state.length > 0) {
         try {
-          Y.applyUpdate(entry.doc, state, 'fetched');
+          const turns = new Turns();
+          for (const part of splitUpdate(state, FETCHED_PART)) {
+            Y.applyUpdate(entry.doc, part, 'fetched');
+            await turns.next();
+          }
         } catch {
           // The room sends it again, piece by piece, and says what is wrong with it.
         }
       }
     }
-    if (!this.#open.has(entry.name)) return;
+    if (this.#open.get(entry.name) !== entry) return;
     entry.provider.connectBc();
     if (entry.name === WORKSPACE_DOCUMENT || this.#connection.state === 'online') entry.provider.connect();
   }
@@ -195,16 +222,29 @@ export class Shelf {
       for (const { provider: other, loaded } of this.#open.values()) {
         if (other !== provider) void loaded.then(() => other.connect());
       }
+      for (const watch of this.#watches.values()) watch.connect();
     });
     provider.on('connection-close', () => {
       if (this.#connection.state === 'refused') return;
       this.#tell({ state: 'offline' });
       // Without this every document would knock on its own.
       for (const { provider: other } of this.#open.values()) if (other !== provider) other.shouldConnect = false;
+      for (const watch of this.#watches.values()) watch.disconnect();
     });
     provider.on('closed', ({ code, reason }: { code: number; reason: string }) =>
       this.#tell({ state: 'refused', code, reason }),
     );
+  }
+
+  #tellWritten(name: DocumentName): void {
+    if (this.#written.has(name)) return;
+    this.#written.add(name);
+    setTimeout(() => {
+      this.#written.delete(name);
+      this.#channel.postMessage(name);
+      // A document may be open for something else than its project: a bundle that is taken in.
+      this.#watches.get(name)?.news();
+    }, WRITTEN_MS);
   }
 
   #tell(connection: Connection): void {
@@ -212,23 +252,4 @@ export class Shelf {
     this.#connection = connection;
     if (before.state !== connection.state) this.#options.onConnection(connection);
   }
-}
-
-function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error('its database does not open; another tab with an older version may hold it')),
-      ms,
-    );
-    promise.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error instanceof Error ? error : new Error(String(error)));
-      },
-    );
-  });
 }

@@ -1,6 +1,6 @@
 import * as decoding from 'lib0/decoding';
 
-const MESSAGE_SYNC = 0;
+export const MESSAGE_SYNC = 0;
 const STEP_2 = 1;
 const UPDATE = 2;
 /** Fieldbook's own message type in rooms: how many of this connection's updates are durable on the server. */

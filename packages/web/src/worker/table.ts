@@ -1,14 +1,14 @@
 import { isFieldbookError } from '@fieldbook/core';
-import type { FieldbookError, RunId } from '@fieldbook/core';
+import type { AttributePath, FieldbookError, RunId } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
-import type { Node, Query, SortKey } from '@fieldbook/core/query';
+import type { Node, Query, SortKey, TableDirectory } from '@fieldbook/core/query';
 import { completions, parseQuery, pathsOf, quote, RunTable, tokens } from '@fieldbook/core/query';
-import type { RegisterName, RunStatus } from '@fieldbook/core/record';
+import type { AttributeValue, RegisterName, RunStatus } from '@fieldbook/core/record';
 import type { Cell, ColumnInfo, Completion, Drawer, QueryProblem, QueryReading, Row, View } from './api.ts';
 import { AGGREGATES, parseColumn } from './columns.ts';
 import type { LiveRun } from './live.ts';
 import type { MetricGoal, PlotData } from './plots-api.ts';
-import { goalsOf, plotData } from './plots.ts';
+import { goalColumns, goalsOf, plotData } from './plots.ts';
 import { chipsOf } from './terms.ts';
 
 const NUMBERS_OFFERED = 8;
@@ -29,6 +29,21 @@ export interface Tally {
   conflicts: number;
   /** ms since the epoch; 0 without any. */
   updated: number;
+}
+
+export type RunGlimpse = Pick<
+  RunState,
+  'id' | 'name' | 'status' | 'created' | 'updated' | 'ended' | 'attributes' | 'metrics'
+>;
+
+/** Attributes by which `define_metric` says what a metric means. */
+const MEANING = 'metric/';
+
+/** What a request needs of a stored table: a view, columns by their ids, the paths in a text. */
+export interface Wanted {
+  view?: Pick<View, 'query' | 'sort'> | undefined;
+  columns?: readonly string[];
+  text?: string;
 }
 
 /** What every row shows, besides the cells asked for. */
@@ -52,15 +67,77 @@ const NOTES_SHOWN = 200;
  * trash) laid over whatever the person asks.
  */
 export class ProjectTable {
-  readonly #table = new RunTable();
+  #table = new RunTable();
+  /** Of tables before this one: versions rise for ever. */
+  #versions = 0;
+  #glimpses = { version: -1, of: new Map<RunId, RunGlimpse>() };
+  #said: { version: number; paths: string[] } | null = null;
 
   /** The engine itself, for groups, plots and exports. */
   get runs(): RunTable {
     return this.#table;
   }
 
-  upsert(state: RunState): void {
-    this.#table.upsert(state);
+  /** Takes a stored table in place of this one. Throws `snapshot_unreadable`. */
+  restore(directory: TableDirectory): void {
+    this.#replace(RunTable.sealed(directory));
+  }
+
+  reset(): void {
+    this.#replace(new RunTable());
+  }
+
+  /** Parts of the stored table that a request needs and that are not read yet; without one, all of them. */
+  needs(wanted?: Wanted): string[] {
+    if (wanted === undefined) return this.#table.needs();
+    const { view, columns = [], text = '' } = wanted;
+    const shown = columns.flatMap((id) => parseColumn(id)?.id ?? []);
+    // Paths of a query that is being typed, whether it can be read or not.
+    for (const query of [text, view?.query ?? ''])
+      for (const { kind, start, end } of query === '' ? [] : tokens(query))
+        if (kind === 'path') shown.push(query.slice(start, end).replaceAll('"', ''));
+    return this.#table.needs({ columns: shown, sort: view?.sort ?? [] });
+  }
+
+  unpack(part: string, bytes: Uint8Array): void {
+    this.#table.unpack(part, bytes);
+  }
+
+  /** Parts that changed since they were last packed. */
+  get unpacked(): readonly string[] {
+    return this.#table.unpacked;
+  }
+
+  pack(part: string): Uint8Array | null {
+    return this.#table.pack(part);
+  }
+
+  unpackedAll(): void {
+    this.#table.unpackedAll();
+  }
+
+  directory(): TableDirectory {
+    return this.#table.directory();
+  }
+
+  upsert(state: RunState, sources: readonly string[] = []): void {
+    this.#table.upsert(state, sources);
+  }
+
+  /** Documents that hold records of a run. */
+  sourcesOf(id: RunId): readonly string[] {
+    const row = this.#table.row(id);
+    return row === undefined ? [] : this.#table.sources(row);
+  }
+
+  addSource(id: RunId, source: string): void {
+    const row = this.#table.row(id);
+    if (row !== undefined) this.#table.addSources(row, [source]);
+  }
+
+  #replace(table: RunTable): void {
+    this.#versions += this.#table.version + 1;
+    this.#table = table;
   }
 
   remove(id: RunId): void {
@@ -73,7 +150,7 @@ export class ProjectTable {
 
   /** Rises with every change: rows of another version mean nothing. */
   get version(): number {
-    return this.#table.version;
+    return this.#versions + this.#table.version;
   }
 
   has(id: RunId): boolean {
@@ -98,6 +175,47 @@ export class ProjectTable {
 
   rowsOf(ids: readonly RunId[]): Uint32Array {
     return Uint32Array.from(ids.flatMap((id) => this.#table.row(id) ?? []));
+  }
+
+  /** Ids of the columns that `glimpse` needs: all metrics, and what scripts said of them. */
+  glimpseColumns(): string[] {
+    const metrics = this.#table.columns().filter(({ source, path }) => source === 'metric' || path.startsWith(MEANING));
+    return [...new Set(metrics.map(({ id }) => id))];
+  }
+
+  /** What charts need of a run, without its records; of attributes only those that say what metrics mean. */
+  glimpse(id: RunId): RunGlimpse | undefined {
+    if (this.#glimpses.version !== this.version) this.#glimpses = { version: this.version, of: new Map() };
+    const known = this.#glimpses.of.get(id);
+    if (known !== undefined) return known;
+    const row = this.#table.row(id);
+    if (row === undefined) return undefined;
+    const said = this.#meanings();
+    const columns = ['name', 'status', 'created', 'updated', 'ended', ...said.map((path) => `a:${path}`)];
+    const [name, status, created, updated, ended, ...values] = this.#table.values([row], columns, { now: 0 })[0]!;
+    const attributes = new Map<AttributePath, AttributeValue>();
+    for (const [index, value] of values.entries())
+      if (value !== undefined) attributes.set(said[index] as AttributePath, value);
+    const glimpse: RunGlimpse = {
+      id,
+      name: name as string,
+      status: status as RunStatus,
+      created: timeOf(created) ?? 0,
+      updated: timeOf(updated) ?? 0,
+      ended: timeOf(ended),
+      attributes,
+      metrics: this.#table.metricsOf(row),
+    };
+    this.#glimpses.of.set(id, glimpse);
+    return glimpse;
+  }
+
+  #meanings(): string[] {
+    if (this.#said?.version !== this.version) {
+      const paths = this.#table.columns().flatMap(({ path }) => (path.startsWith(MEANING) ? [path] : []));
+      this.#said = { version: this.version, paths };
+    }
+    return this.#said.paths;
   }
 
   statusOf(id: RunId): RunStatus | undefined {
@@ -214,6 +332,11 @@ export class ProjectTable {
 
   plot(runs: Iterable<RunId>, columns: readonly string[], now: number): PlotData {
     return plotData(this.#table, runs, columns, now);
+  }
+
+  /** Ids of the columns that `goals` needs. */
+  goalColumns(): string[] {
+    return goalColumns(this.#table);
   }
 
   goals(now: number): MetricGoal[] {

@@ -30,26 +30,26 @@ import type { Content } from './files-api.ts';
 import { Grouped, NO_LINES } from './grouped.ts';
 import type { Layout, LinesRequest } from './groups-api.ts';
 import { Http } from './http.ts';
+import { storageWords } from './idb.ts';
 import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
 import { LocalSeries } from './local-series.ts';
 import { Manifests } from './manifests.ts';
 import { Notes } from './notes.ts';
 import type { PlotData, PlotScope } from './plots-api.ts';
-import type { Glance, Project } from './project.ts';
-import { glanceKey } from './project.ts';
+import type { Project } from './project.ts';
 import type { ConsoleQuery } from './run-api.ts';
-import { capturesOf, detailOf, familyOf, holdersOf } from './run-detail.ts';
+import { capturesOf, detailOf, familyOf, holdersOf, PARENT_COLUMN } from './run-detail.ts';
 import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
 import { SyncReader } from './sync.ts';
+import { TableStore } from './table-store.ts';
+import type { Wanted } from './table.ts';
 import { refined, termOf } from './terms.ts';
 import type { ViewSaid } from './views-api.ts';
 import { Views } from './views.ts';
 import { Unsent } from './unsent.ts';
-
-const GLANCE_MS = 1_000;
 
 /** Composition root of the worker: one browser, one person, one server. */
 class Worker implements FieldbookWorker {
@@ -75,7 +75,6 @@ class Worker implements FieldbookWorker {
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
-  readonly #glances = new Set<ProjectId>();
   readonly #grouped = new Grouped();
   #views!: Views;
   #telling = false;
@@ -126,7 +125,7 @@ class Worker implements FieldbookWorker {
       series: this.#series,
       local,
       project: (id) => this.#library.project(id),
-      stateOf: (run) => this.#library.projectOf(run)?.state(run),
+      stateOf: (run) => this.#library.projectOf(run)?.table.glimpse(run),
       now: Date.now,
     });
     this.#session = {
@@ -200,7 +199,8 @@ class Worker implements FieldbookWorker {
       mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
       onChange: () => this.#tell(),
     });
-    this.#library = new WebLibrary(this.#shelf, {
+    this.#library = new WebLibrary(this.#shelf, await TableStore.open(), {
+      hasUnsaved: (book) => this.#editor.ledger.hasDocument(book),
       onProjects: () => {
         this.#listener({ kind: 'projects' });
         this.#tell();
@@ -231,8 +231,6 @@ class Worker implements FieldbookWorker {
   async columns(id: ProjectId) {
     const project = this.#library.project(id);
     if (project === undefined) return [];
-    await this.#readGlance(project);
-    if (project.loading && project.glance !== null) return [...project.glance.columns];
     return project.table.columns();
   }
 
@@ -240,20 +238,19 @@ class Worker implements FieldbookWorker {
     const project = this.#library.project(id);
     if (project === undefined)
       return { total: 0, all: 0, first: 0, rows: [], error: null, loading: this.#stillListing() };
-    await this.#readGlance(project);
-    const window = project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
-    if (!window.loading && request.first === 0 && window.error === null)
-      this.#keepGlance(project, { key: glanceKey(request), window, columns: project.table.columns() });
-    return window;
+    await project.prepare({ view: request, columns: request.columns });
+    return project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
   }
 
   async idsOf(id: ProjectId, view: Parameters<FieldbookWorker['idsOf']>[1], first: number, count: number) {
-    return this.#library.project(id)?.idsOf(view, first, count, Date.now()) ?? [];
+    const project = await this.#prepared(id, { view });
+    return project?.idsOf(view, first, count, Date.now()) ?? [];
   }
 
   async resolveIds(id: ProjectId, short: readonly string[]) {
     const project = this.#library.project(id);
     if (project === undefined) return [];
+    await project.prepare({});
     const found: RunId[] = [];
     const wanted = new Map(short.map((text) => [text, undefined as RunId | undefined]));
     for (const run of project.ids()) {
@@ -269,7 +266,8 @@ class Worker implements FieldbookWorker {
   }
 
   async rows(id: ProjectId, runs: readonly RunId[], columns: readonly string[]) {
-    return this.#library.project(id)?.rows(runs, columns, Date.now(), (run) => this.#editor.ledger.hasRun(run)) ?? [];
+    const project = await this.#prepared(id, { columns });
+    return project?.rows(runs, columns, Date.now(), (run) => this.#editor.ledger.hasRun(run)) ?? [];
   }
 
   async readQuery(id: ProjectId, text: string) {
@@ -285,42 +283,45 @@ class Worker implements FieldbookWorker {
   }
 
   async complete(id: ProjectId, text: string, cursor: number) {
-    return this.#library.project(id)?.table.complete(text, cursor, Date.now()) ?? [];
+    return (await this.#prepared(id, { text }))?.table.complete(text, cursor, Date.now()) ?? [];
   }
 
   async tags(id: ProjectId) {
-    return this.#library.project(id)?.table.tags() ?? [];
+    return (await this.#prepared(id, {}))?.table.tags() ?? [];
   }
 
   async tagCounts(id: ProjectId) {
-    return this.#library.project(id)?.table.runs.tags() ?? [];
+    return (await this.#prepared(id, {}))?.table.runs.tags() ?? [];
   }
 
   async runsTagged(id: ProjectId, tag: string) {
-    return this.#library.project(id)?.table.tagged(tag, Date.now()) ?? [];
+    return (await this.#prepared(id, {}))?.table.tagged(tag, Date.now()) ?? [];
   }
 
   async cells(id: ProjectId, ...request: [View | readonly RunId[], readonly string[], number, number]) {
-    const project = this.#library.project(id);
+    const [of, columns] = request;
+    const project = await this.#prepared(id, { view: 'query' in of ? of : undefined, columns });
     return project === undefined ? { total: 0, rows: [] } : cellsOf(project, ...request, Date.now());
   }
 
   async lines(id: ProjectId, request: LinesRequest) {
-    const project = this.#library.project(id);
+    const project = await this.#prepared(id, { view: request, columns: [...request.columns, ...request.by] });
     if (project === undefined) return { ...NO_LINES, loading: this.#stillListing() };
     return this.#grouped.lines(project, request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
   }
 
   async lineRuns(id: ProjectId, layout: Layout, first: number, count: number) {
+    await this.#prepared(id, { view: layout, columns: layout.by });
     return this.#grouped.lineRuns(this.#mustHave(id), layout, first, count, Date.now());
   }
 
   async groupRuns(id: ProjectId, layout: Layout, groups: readonly string[]) {
+    await this.#prepared(id, { view: layout, columns: layout.by });
     return this.#grouped.groupRuns(this.#mustHave(id), layout, groups, Date.now());
   }
 
   async groupsCharted(id: ProjectId, layout: Layout, most: number) {
-    const project = this.#library.project(id);
+    const project = await this.#prepared(id, { view: layout, columns: layout.by });
     return project === undefined ? [] : this.#grouped.charted(project, layout, most, Date.now());
   }
 
@@ -343,18 +344,21 @@ class Worker implements FieldbookWorker {
   }
 
   async plot(id: ProjectId, scope: PlotScope, columns: readonly string[]): Promise<PlotData> {
-    const project = this.#library.project(id);
+    const project = await this.#prepared(id, { view: 'view' in scope ? scope.view : undefined, columns });
     if (project === undefined) return { ids: '', count: 0, columns: [] };
     const now = Date.now();
     return project.table.plot('runs' in scope ? scope.runs : project.idsOf(scope.view, 0, Infinity, now), columns, now);
   }
 
   async goals(id: ProjectId) {
-    return this.#library.project(id)?.table.goals(Date.now()) ?? [];
+    const table = this.#library.project(id)?.table;
+    const project = await this.#prepared(id, { columns: table?.goalColumns() ?? [] });
+    return project?.table.goals(Date.now()) ?? [];
   }
 
   async run(id: RunId): Promise<RunDetail | undefined> {
-    const project = this.#library.projectOf(id);
+    const project = await this.#library.find(id);
+    await project?.wake([id]);
     const state = project?.state(id);
     if (project === undefined || state === undefined) return undefined;
     const shelved = this.#holdRun(project, id);
@@ -367,17 +371,18 @@ class Worker implements FieldbookWorker {
   }
 
   async captures(id: RunId, keys: readonly string[]) {
-    const project = this.#library.projectOf(id);
+    const project = await this.#library.find(id);
     return project === undefined ? [] : capturesOf(new RunDocument(this.#holdRun(project, id).doc), new Set(keys));
   }
 
   async family(id: RunId) {
-    const project = this.#library.projectOf(id);
+    const project = await this.#library.find(id);
+    await project?.prepare({ columns: [PARENT_COLUMN] });
     return project === undefined ? { parent: null, children: [], more: false } : familyOf(project, id, Date.now());
   }
 
   async holders(id: RunId) {
-    const project = this.#library.projectOf(id);
+    const project = await this.#library.find(id);
     if (project === undefined || this.#session.connection.state !== 'online') return undefined;
     return holdersOf(this.#http, this.#session.server?.kind ?? 'agent', id, project.id);
   }
@@ -404,6 +409,7 @@ class Worker implements FieldbookWorker {
 
   async states(id: ProjectId, runs: readonly RunId[]): Promise<RunState[]> {
     const project = this.#library.project(id);
+    await project?.wake(runs);
     return runs.flatMap((run) => project?.state(run) ?? []);
   }
 
@@ -442,7 +448,9 @@ class Worker implements FieldbookWorker {
   }
 
   async runAt(id: RunId, time: number): Promise<RunState | undefined> {
-    return this.#library.projectOf(id)?.fold.runAt(id, time);
+    const project = await this.#library.find(id);
+    await project?.wake([id]);
+    return project?.fold.runAt(id, time);
   }
 
   async conflicts(id: ProjectId) {
@@ -633,20 +641,11 @@ class Worker implements FieldbookWorker {
     return this.#bundles;
   }
 
-  async #readGlance(project: Project): Promise<void> {
-    if (project.loading && project.glance === null)
-      project.glance = (await this.#keep.get<Glance>(`glance/${project.id}`).catch(() => undefined)) ?? null;
-  }
-
-  /** Kept a little later: somebody who types or scrolls should not wait for a disk. */
-  #keepGlance(project: Project, glance: Glance): void {
-    project.glance = glance;
-    if (this.#glances.has(project.id)) return;
-    this.#glances.add(project.id);
-    setTimeout(() => {
-      this.#glances.delete(project.id);
-      void this.#keep.put(`glance/${project.id}`, project.glance).catch(() => undefined);
-    }, GLANCE_MS);
+  /** A project whose table has what a request needs. */
+  async #prepared(id: ProjectId, wanted: Wanted): Promise<Project | undefined> {
+    const project = this.#library.project(id);
+    await project?.prepare(wanted);
+    return project;
   }
 
   /** A run that is being written and that no room here follows: its whole document at every look would be too much. */
@@ -752,7 +751,7 @@ class Worker implements FieldbookWorker {
   }
 }
 
-/** y-indexeddb lets a full disk go as an unhandled rejection; somebody has to hear it. */
+/** A full disk may show as an unhandled rejection; somebody has to hear it. */
 function watchStorage(problem: (words: string) => void): void {
   addEventListener('unhandledrejection', (event: PromiseRejectionEvent) => {
     const reason: unknown = event.reason;
@@ -764,11 +763,7 @@ function watchStorage(problem: (words: string) => void): void {
           : '';
     if (!/Quota|Abort|InvalidState|Unknown|Version|NotFound|Data/.test(name)) return;
     event.preventDefault();
-    problem(
-      name.startsWith('Quota')
-        ? 'The disk space that the browser allows is used up: what you change now is not kept in this browser. Free some in Settings.'
-        : `The browser's storage failed (${name}). What you change now may not be kept in this browser.`,
-    );
+    problem(storageWords(reason instanceof Error || reason instanceof DOMException ? reason : name));
   });
 }
 

@@ -1,5 +1,5 @@
 import type { RunId } from '@fieldbook/core';
-import type { RunState } from '@fieldbook/core/fold';
+import type { RunGlimpse } from '../table.ts';
 import type { ChartGroup } from '../../charts/groups.ts';
 import { axisMetric } from '../../charts/settings.ts';
 import type { BandsRequest, DrawnBand } from './api.ts';
@@ -54,7 +54,7 @@ interface Job {
 export class BandSource {
   readonly #series: SeriesReading;
   readonly #lines: LineSource;
-  readonly #stateOf: (run: RunId) => RunState | undefined;
+  readonly #stateOf: (run: RunId) => RunGlimpse | undefined;
   readonly #now: () => number;
   /** Finished or under way, in order of last use. */
   readonly #jobs = new Map<string, Job>();
@@ -62,7 +62,7 @@ export class BandSource {
   constructor(
     series: SeriesReading,
     lines: LineSource,
-    stateOf: (run: RunId) => RunState | undefined,
+    stateOf: (run: RunId) => RunGlimpse | undefined,
     now: () => number,
   ) {
     this.#series = series;
@@ -296,7 +296,12 @@ function pointsOf(x: Float64Array, y: Float64Array): Sample {
 }
 
 /** Where a run's points lie on an axis, as its card has it. */
-function extentOf(state: RunState, metric: string, axis: BandsRequest['axis'], other: string | null): [number, number] {
+function extentOf(
+  state: RunGlimpse,
+  metric: string,
+  axis: BandsRequest['axis'],
+  other: string | null,
+): [number, number] {
   const { lastStep, minStep, maxStep } = summaryOf(state, metric)!;
   if (other !== null) {
     const along = summaryOf(state, other);

@@ -1,6 +1,6 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
 import { LIMITS } from '@fieldbook/core';
-import type { RunState } from '@fieldbook/core/fold';
+import type { RunGlimpse } from '../table.ts';
 import type { LocalSeries } from '../local-series.ts';
 import type { Project } from '../project.ts';
 import type { SeriesSource } from '../series.ts';
@@ -39,7 +39,7 @@ export class Charts implements ChartsApi {
     series: SeriesSource;
     local: Pick<LocalSeries, 'metrics'>;
     project: (id: ProjectId) => Project | undefined;
-    stateOf: (run: RunId) => RunState | undefined;
+    stateOf: (run: RunId) => RunGlimpse | undefined;
     now: () => number;
   }) {
     const { series, local, project, stateOf, now } = options;
@@ -54,7 +54,8 @@ export class Charts implements ChartsApi {
     const project = this.#project(id);
     if (project === undefined) return { runs: [], metrics: [] };
     project.live.onValues ??= (run, live) => this.#columns.take(run, live);
-    const states = runs.flatMap((run) => project.state(run) ?? []);
+    await project.prepare({ columns: project.table.glimpseColumns() });
+    const states = runs.flatMap((run) => project.table.glimpse(run) ?? []);
     const metrics = new Map<string, ChartedMetric>();
     for (const state of states) {
       const meaningOf = readMeanings(state.attributes);
@@ -98,7 +99,7 @@ export class Charts implements ChartsApi {
     return this.#lines.points(request);
   }
 
-  async #pathsOf(state: RunState, system: boolean): Promise<readonly string[]> {
+  async #pathsOf(state: RunGlimpse, system: boolean): Promise<readonly string[]> {
     const listed = [...state.metrics.keys()];
     if (!system && listed.length < LIMITS.cardMetrics) return listed;
     const known = this.#paths.get(state.id);

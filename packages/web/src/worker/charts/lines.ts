@@ -1,6 +1,6 @@
 import type { AttributePath, RunId } from '@fieldbook/core';
 import { isFieldbookError, LIMITS } from '@fieldbook/core';
-import type { RunState } from '@fieldbook/core/fold';
+import type { RunGlimpse } from '../table.ts';
 import type { MetricSummary } from '@fieldbook/core/record';
 import type { Axis } from '../../charts/settings.ts';
 import { axisMetric } from '../../charts/settings.ts';
@@ -31,9 +31,9 @@ interface Request extends Pick<LinesRequest, 'axis' | 'from' | 'to' | 'logX' | '
 export class LineSource {
   readonly #series: SeriesReading;
   readonly #columns: ColumnStore;
-  readonly #stateOf: (run: RunId) => RunState | undefined;
+  readonly #stateOf: (run: RunId) => RunGlimpse | undefined;
 
-  constructor(series: SeriesReading, columns: ColumnStore, stateOf: (run: RunId) => RunState | undefined) {
+  constructor(series: SeriesReading, columns: ColumnStore, stateOf: (run: RunId) => RunGlimpse | undefined) {
     this.#series = series;
     this.#columns = columns;
     this.#stateOf = stateOf;
@@ -146,7 +146,7 @@ export class LineSource {
   }
 
   async #valuesWithin(
-    state: RunState,
+    state: RunGlimpse,
     metric: string,
     facts: SeriesFacts,
     request: Pick<Request, 'axis' | 'from' | 'to'>,
@@ -163,7 +163,7 @@ export class LineSource {
     return y.subarray(from === null ? 0 : lowerPlace(x, from), to === null ? y.length : upperPlace(x, to));
   }
 
-  async #ofColumns(state: RunState, metric: string, facts: SeriesFacts, request: Request): Promise<DrawnLine> {
+  async #ofColumns(state: RunGlimpse, metric: string, facts: SeriesFacts, request: Request): Promise<DrawnLine> {
     const { id: run, created } = state;
     const { axis, smoothing } = request;
     const other = axisMetric(axis);
@@ -193,7 +193,7 @@ export class LineSource {
   }
 
   async #against(
-    state: RunState,
+    state: RunGlimpse,
     metric: string,
     other: string,
     facts: SeriesFacts,
@@ -234,7 +234,7 @@ export class LineSource {
     };
   }
 
-  async #ofEnvelope(state: RunState, metric: string, facts: SeriesFacts, request: Request): Promise<DrawnLine> {
+  async #ofEnvelope(state: RunGlimpse, metric: string, facts: SeriesFacts, request: Request): Promise<DrawnLine> {
     const { id: run, created } = state;
     const { axis, from, to, logX, points } = request;
     const shift = axis === 'relative' ? created : 0;
@@ -340,18 +340,18 @@ export class LineSource {
 }
 
 /** False when a run's card rules a metric out. Those of the machine are on no card, and of very many only the first are. */
-export function mayHave(state: RunState, metric: string): boolean {
+export function mayHave(state: RunGlimpse, metric: string): boolean {
   return (
     summaryOf(state, metric) !== undefined || metric.startsWith('sys/') || state.metrics.size >= LIMITS.cardMetrics
   );
 }
 
 /** What a run's card says of a metric. */
-export function summaryOf(state: RunState, metric: string): MetricSummary | undefined {
+export function summaryOf(state: RunGlimpse, metric: string): MetricSummary | undefined {
   return state.metrics.get(metric as AttributePath);
 }
 
-export function factsOf(state: RunState, metric: string): SeriesFacts {
+export function factsOf(state: RunGlimpse, metric: string): SeriesFacts {
   return { running: state.status === 'running', updated: state.updated, count: summaryOf(state, metric)?.count ?? 0 };
 }
 

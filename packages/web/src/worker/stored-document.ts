@@ -1,0 +1,146 @@
+import type { DocumentName } from '@fieldbook/core';
+import { splitUpdate } from '@fieldbook/core/replication';
+import * as Y from 'yjs';
+import { asked, done, openDatabase } from './idb.ts';
+import { Turns } from './turns.ts';
+
+/** Small entries worth rewriting: when a document is opened, and while it is open. */
+const LOOSE_AT_OPEN = 64;
+const LOOSE_MOST = 2_000;
+/** Of one entry that is written whole: what is applied in some milliseconds. */
+const PART_BYTES = 512 * 1024;
+/** Entries read at a time. */
+const READ_ENTRIES = 8;
+
+/**
+ * A document's updates in IndexedDB, in the form that y-indexeddb has (a database of its own, updates under rising
+ * keys), read in slices and written without its surprises: nothing is written by opening, a failed write is told,
+ * and how far the document is known to hold what is stored can be asked.
+ */
+export class StoredDocument {
+  readonly #doc: Y.Doc;
+  readonly #db: IDBDatabase;
+  readonly #onProblem: (error: unknown) => void;
+  readonly #onWritten: () => void;
+  /** The document holds all entries up to here, and those of these keys. */
+  #known = 0;
+  readonly #own = new Set<number>();
+  /** Entries since they were last rewritten. */
+  #loose = 0;
+  #closed = false;
+  readonly #append = (update: Uint8Array, origin: unknown): void => {
+    if (origin !== this) this.#write(update);
+  };
+
+  private constructor(doc: Y.Doc, db: IDBDatabase, onProblem: (error: unknown) => void, onWritten: () => void) {
+    this.#doc = doc;
+    this.#db = db;
+    this.#onProblem = onProblem;
+    this.#onWritten = onWritten;
+    doc.on('update', this.#append);
+  }
+
+  /** Resolves when what is stored is in the document, whose changes are stored from then on. Rejects where nothing can be stored. */
+  static async open(
+    name: DocumentName,
+    doc: Y.Doc,
+    listeners: { onProblem: (error: unknown) => void; onWritten: () => void },
+  ): Promise<StoredDocument> {
+    const db = await openDatabase(databaseOf(name), undefined, upgrade);
+    const stored = new StoredDocument(doc, db, listeners.onProblem, listeners.onWritten);
+    await stored.#read(new Turns());
+    if (stored.#loose > LOOSE_AT_OPEN) await stored.rewrite().catch(listeners.onProblem);
+    return stored;
+  }
+
+  /** Takes in what other tabs have stored; returns the key up to which the document holds everything. */
+  async caughtUp(): Promise<number> {
+    await this.#read(new Turns());
+    return this.#known;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#doc.off('update', this.#append);
+    this.#db.close();
+  }
+
+  async #read(turns: Turns): Promise<void> {
+    for (;;) {
+      while (this.#own.delete(this.#known + 1)) this.#known += 1;
+      const store = this.#db.transaction(UPDATES).objectStore(UPDATES);
+      const range = IDBKeyRange.lowerBound(this.#known, true);
+      const [keys, updates] = await Promise.all([
+        asked(store.getAllKeys(range, READ_ENTRIES)) as Promise<number[]>,
+        asked(store.getAll(range, READ_ENTRIES)) as Promise<Uint8Array[]>,
+      ]);
+      for (const [index, update] of updates.entries()) {
+        if (update.length < PART_BYTES / 2) this.#loose += 1;
+        if (!this.#own.delete(keys[index]!)) Y.applyUpdate(this.#doc, update, this);
+        this.#known = keys[index]!;
+        await turns.next();
+      }
+      if (keys.length < READ_ENTRIES) return;
+    }
+  }
+
+  #write(update: Uint8Array): void {
+    if (this.#closed) return;
+    try {
+      const transaction = this.#db.transaction(UPDATES, 'readwrite');
+      for (const part of splitUpdate(update, PART_BYTES)) {
+        const request = transaction.objectStore(UPDATES).add(part);
+        request.onsuccess = () => this.#own.add(request.result as number);
+      }
+      done(transaction).then(this.#onWritten, this.#onProblem);
+      this.#loose += 1;
+      if (this.#loose > LOOSE_MOST) {
+        this.#loose = 0;
+        void this.caughtUp()
+          .then(() => this.rewrite())
+          .catch(this.#onProblem);
+      }
+    } catch (error) {
+      this.#onProblem(error);
+    }
+  }
+
+  /** Everything as few entries, in one transaction: another tab sees the old ones or the new. Throws what the browser says. */
+  async rewrite(): Promise<void> {
+    if (this.#closed) return;
+    const until = this.#known;
+    const parts = splitUpdate(Y.encodeStateAsUpdate(this.#doc), PART_BYTES);
+    const transaction = this.#db.transaction(UPDATES, 'readwrite');
+    const store = transaction.objectStore(UPDATES);
+    store.delete(IDBKeyRange.upperBound(until));
+    for (const part of parts) {
+      const request = store.add(part);
+      request.onsuccess = () => this.#own.add(request.result as number);
+    }
+    this.#loose = 0;
+    await done(transaction);
+  }
+}
+
+const UPDATES = 'updates';
+
+function databaseOf(name: DocumentName): string {
+  return `fieldbook/${name}`;
+}
+
+function upgrade(db: IDBDatabase): void {
+  db.createObjectStore(UPDATES, { autoIncrement: true });
+  db.createObjectStore('custom');
+}
+
+/** The key of the last stored update of a document that is not open here; 0 without any. */
+export async function lastKeyOf(name: DocumentName): Promise<number> {
+  const db = await openDatabase(databaseOf(name), undefined, upgrade);
+  try {
+    const cursor = await asked(db.transaction(UPDATES).objectStore(UPDATES).openKeyCursor(null, 'prev'));
+    return (cursor?.key as number | undefined) ?? 0;
+  } finally {
+    db.close();
+  }
+}
