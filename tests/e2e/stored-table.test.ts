@@ -114,7 +114,7 @@ describe('the stored table of a project', () => {
     const again = await agentAt(home, port);
     const last = await visit(context, url);
     await rowOf(last, 'renamed since').waitFor();
-    expect(await rowOf(last, 'no packages').getByRole('button', { name: 'elsewhere' }).count()).toBe(1);
+    await rowOf(last, 'no packages').getByRole('button', { name: 'elsewhere' }).waitFor();
     expect(await rows(last).count()).toBe(runs);
     await again.program.stop();
   });
