@@ -273,7 +273,7 @@ async function measureFieldbook(
         const result = await withPage(browser, async (page) => {
           const asked = performance.now();
           await page.goto(`http://127.0.0.1:${port}/r/${run}?tab=charts`, { waitUntil: 'commit' });
-          await page.locator('section.panel[data-drawn]').first().waitFor({ timeout: WAIT_MS });
+          await page.locator('section.panel[data-drawn="true"]').first().waitFor({ timeout: WAIT_MS });
           await painted(page);
           return { took: performance.now() - asked, kept: await columnsOfSpikes(page) };
         });

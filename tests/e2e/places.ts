@@ -15,7 +15,7 @@ export async function drawn(page: Page): Promise<void> {
   await page.waitForFunction(() =>
     [...document.querySelectorAll('section.panel')].every((panel) => {
       const { top, bottom, width } = panel.getBoundingClientRect();
-      return width === 0 || bottom < 0 || top > innerHeight || panel.hasAttribute('data-drawn');
+      return width === 0 || bottom < 0 || top > innerHeight || !panel.textContent.includes('Reading…');
     }),
   );
   await page.evaluate(() =>

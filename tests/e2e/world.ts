@@ -63,9 +63,7 @@ export async function world(many: number): Promise<World> {
     )
     .toBe(2);
   const runs = [byName.get('hidden 24')!, byName.get('hidden 64')!] as const;
-  const edits = (run: string, changes: object[]): Promise<unknown> =>
-    ask(agent, 'POST', `/runs/${run}/edits`, { edits: changes });
-  await edits(runs[1], [
+  const { status } = await ask(agent, 'POST', `/runs/${runs[1]}/edits`, [
     {
       field: 'notes',
       op: 'set',
@@ -75,6 +73,7 @@ export async function world(many: number): Promise<World> {
     { field: 'tags', op: 'add', value: 'baseline' },
     { field: 'star', op: 'set', value: true },
   ]);
+  expect(status).toBe(200);
   const relay = await new Relay().up();
   const token = await relay.token('member', 'gpu-1');
   const joined = startCommand(
