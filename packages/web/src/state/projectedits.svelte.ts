@@ -15,7 +15,7 @@ import type { ProjectPage } from './projectpage.svelte.ts';
 export type Asked =
   | { kind: 'tags' | 'purge'; rows: readonly Row[] }
   | { kind: 'attribute' | 'group'; rows: readonly Row[] }
-  | { kind: 'columns' | 'grouping' | 'manage tags' | 'save view' }
+  | { kind: 'columns' | 'grouping' | 'manage tags' | 'save view' | 'conflicts' }
   | { kind: 'rename view'; view: string }
   | { kind: 'notes'; row: Row }
   | null;

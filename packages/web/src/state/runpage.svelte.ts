@@ -93,14 +93,20 @@ export class RunPage {
     const { present, at } = this;
     if (present === undefined || at === null) return present;
     const past = this.#past?.at === at ? this.#past.state : undefined;
-    return past === undefined
+    // Of a time before the run began there is nothing to show; the banner says so.
+    return past === undefined || !past.known
       ? present
       : { ...present, state: past, unsaved: [], history: historyAt(present.history, at) };
   }
 
-  /** What is shown is as it was. */
+  /** The address asks for a time, and it is known what was then: nothing can be changed. */
   get isPast(): boolean {
-    return this.at !== null && this.#past?.at === this.at && this.#past.state !== undefined;
+    return this.at !== null && this.#past?.at === this.at;
+  }
+
+  /** At the time of the address the run had not begun. */
+  get isUnborn(): boolean {
+    return this.isPast && this.#past?.state?.known !== true;
   }
 
   /** Reads what the address asks for; the last of several questions at once holds. */
