@@ -171,16 +171,16 @@ export class ProjectEdits {
   }
 
   /** A single key on a row; false when it means nothing. */
-  key(key: string, row: Row): boolean {
+  key(key: string, row: Row | null): boolean {
     const page = this.#page;
     const does: Readonly<Record<string, () => void>> = {
       t: () => void this.ask('tags', row),
       g: () => void this.ask('group', row),
-      n: () => this.note(row),
+      n: () => row !== null && this.note(row),
       s: () => void this.turn('star', row),
       e: () => void this.turn('archived', row),
       Delete: () => void this.turn('trashed', row),
-      F2: () => (this.renaming = row.id),
+      F2: () => row !== null && (this.renaming = row.id),
       c: () => page.selection.size > 1 && page.compare(),
     };
     does[key]?.();
