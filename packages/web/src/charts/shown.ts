@@ -61,13 +61,6 @@ export function saysOf(
   options: { logY: boolean; clip: number; metricAxis: string | null },
 ): { plain: string[]; grave: string[] } {
   const plain: string[] = [];
-  const buckets = Math.max(0, ...lines.map((line) => line.buckets));
-  const points = [...lines, ...bands].reduce(
-    (sum, each) => sum + ('total' in each && 'y' in each ? each.total : (each as DrawnBand).points),
-    0,
-  );
-  if (buckets > 0)
-    plain.push(`${some(points)} points in up to ${some(buckets)} buckets a line, each with its least and greatest`);
   if (groups !== null && bands.length > 0) {
     const total = bands.reduce((sum, band) => sum + band.total, 0);
     const pending = bands.reduce((sum, band) => sum + band.pending, 0);
@@ -99,6 +92,12 @@ export function saysOf(
         ? `${some(unplaced)} ${unplaced === 1 ? 'point has' : 'points have'} an x of 0 or less`
         : `${some(unplaced)} ${unplaced === 1 ? 'point has' : 'points have'} no value of ${options.metricAxis} at their step`,
     );
+  const buckets = Math.max(0, ...lines.map((line) => line.buckets));
+  const points = [...lines, ...bands].reduce(
+    (sum, each) => sum + ('total' in each && 'y' in each ? each.total : (each as DrawnBand).points),
+    0,
+  );
+  if (buckets > 0) plain.push(`${some(points)} points in ${some(buckets)} buckets a line`);
   const grave = [...new Set(lines.map(({ note }) => note).filter((note) => note !== null))];
   return { plain, grave };
 }
