@@ -142,7 +142,7 @@ interface Room extends AsyncDisposable {
 }
 
 /** A document of a server, for changes that it acknowledges one by one. */
-async function room(url: string, token: string, name: string): Promise<Room> {
+export async function room(url: string, token: string, name: string): Promise<Room> {
   const doc = new Y.Doc();
   const provider = new WebsocketProvider(`${url.replace(/^http/, 'ws')}/rooms`, name, doc, {
     connect: false,
