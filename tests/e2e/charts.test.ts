@@ -114,4 +114,123 @@ describe('line charts', () => {
     await page.setViewportSize({ width: 700, height: 800 });
     await holds();
   });
+
+  it('[CHT-4] [CHT-5] of ten thousand metrics in one run are found by words, and only those on screen are mounted', async () => {
+    const agent = await startAgent(emptyFolder('charts'));
+    const metrics = Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, index) => [`layer${index % 50}/grad${index}`, (step: number) => index + step]),
+    );
+    // A card lists two thousand; the run's segments have them all.
+    await fillSeries(agent.url, agent.token, {
+      project: 'wide',
+      newest: NEWEST,
+      runs: [{ run: 'wide', points: 3, metrics }],
+    });
+    const page = await open(agent, 'wide');
+    await page.locator('[data-drawn=true]').first().waitFor({ timeout: 60_000 });
+    const mounted = (): Promise<number> => page.locator('[data-panel]').count();
+    expect(await mounted()).toBeLessThan(30);
+    const scroll = page.locator('.scroll:has(.plan)');
+    // To the end in a fling: no frame takes long, and the last panel is there.
+    await scroll.evaluate(async (element) => {
+      for (let step = 1; step <= 60; step++) {
+        element.scrollTop = (element.scrollHeight * step) / 60;
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+      }
+    });
+    await drawnPanel(page, 'layer49/grad9999').waitFor();
+    expect(await mounted()).toBeLessThan(40);
+    await page.getByRole('searchbox', { name: 'Find a metric' }).fill('grad4321');
+    await drawnPanel(page, 'layer21/grad4321').waitFor();
+    expect(await mounted()).toBe(1);
+    await page.getByRole('searchbox', { name: 'Find a metric' }).fill('');
+    await page.getByRole('button', { name: /layer0 200/ }).click();
+    await expect.poll(() => panelOf(page, 'layer0/grad0').count()).toBe(0);
+  });
+
+  it('[CHT-14] are read by the keyboard, fill the screen, show their data as a table, and are saved', async () => {
+    const agent = await startAgent(emptyFolder('charts'));
+    const wave = (shift: number) => (step: number) => (step === 40 ? NaN : shift + step / 100);
+    await fillSeries(agent.url, agent.token, {
+      project: 'keys',
+      newest: NEWEST,
+      runs: [1, 2].map((shift) => ({
+        run: `run-${shift}`,
+        points: 100,
+        metrics: { 'train/loss': wave(shift), 'val/loss': wave(shift + 1) },
+      })),
+    });
+    const page = await open(agent, 'keys');
+    const panel = drawnPanel(page, 'train/loss');
+    await panel.waitFor();
+    const slider = panel.getByRole('slider', { name: 'Crosshair of train/loss' });
+    await slider.focus();
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => slider.getAttribute('aria-valuetext')).toBe('step 2: run-2 2.02, run-1 1.02');
+    // The other panel shows the same place.
+    const other = panelOf(page, 'val/loss');
+    await expect
+      .poll(() => other.locator('.u-cursor-x').evaluate((line) => new DOMMatrix(getComputedStyle(line).transform).e))
+      .toBeGreaterThan(1);
+    await page.keyboard.press('+');
+    await panel.getByRole('button', { name: 'Whole range' }).waitFor();
+    // Panels zoom together.
+    await other.getByRole('button', { name: 'Whole range' }).waitFor();
+    await page.keyboard.press('0');
+    await expect.poll(() => other.getByRole('button', { name: 'Whole range' }).count()).toBe(0);
+    await page.keyboard.press('Enter');
+    const full = page.getByRole('dialog', { name: 'train/loss' });
+    await full.locator('[data-drawn=true]').waitFor();
+    await page.keyboard.press('Escape');
+    await full.waitFor({ state: 'detached' });
+
+    const choose = async (entry: string): Promise<void> => {
+      await panel.getByRole('button', { name: 'What to do with train/loss' }).click();
+      await page.getByRole('menuitem', { name: entry, exact: true }).click();
+    };
+    await choose('Data as a table');
+    const data = page.getByRole('dialog', { name: 'Data of train/loss' });
+    await data.getByRole('button', { name: 'run-1' }).click();
+    await says(data.getByRole('row'), /^40.*NaN$/);
+    await says(data.getByRole('status'), '1 to 100 of 100');
+    await page.keyboard.press('Escape');
+    await data.waitFor({ state: 'detached' });
+
+    const saved = async (entry: string): Promise<Buffer> => {
+      const download = page.waitForEvent('download');
+      await choose(entry);
+      return readFileSync(await (await download).path());
+    };
+    const png = await saved('Save as PNG on white');
+    expect([png.subarray(1, 4).toString(), png.readUInt32BE(16)]).toEqual(['PNG', 1440]);
+    const svg = (await saved('Save as SVG')).toString();
+    for (const part of ['train/loss', 'run-1', 'run-2', '2 NaN', '<path']) expect(svg).toContain(part);
+    const drawn = (await saved('Save what is drawn as CSV')).toString().trim().split('\r\n');
+    expect([drawn.length, drawn[0]]).toEqual([201, 'run,id,metric,step,value']);
+    const all = (await saved('Save all points as CSV')).toString().trim().split('\r\n');
+    expect([all.length, all.filter((line) => line.includes('NaN')).length]).toEqual([201, 2]);
+    expect(all[0]).toBe('run,id,metric,step,time,value');
+  });
+
+  it('[CHT-8] [CHT-10] say what a logarithmic axis and a frame of the middle leave out', async () => {
+    const agent = await startAgent(emptyFolder('charts'));
+    const value = (step: number): number =>
+      step % 1_000 === 7 ? -1 : step === 12_345 ? 1e9 : step === 5 ? Infinity : step === 6 ? NaN : 1 + (step % 10);
+    await fillSeries(agent.url, agent.token, {
+      project: 'counts',
+      newest: NEWEST,
+      runs: [{ run: 'odd', points: 50_000, metrics: { loss: value } }],
+    });
+    const page = await open(agent, 'counts');
+    const panel = drawnPanel(page, 'loss');
+    await panel.waitFor();
+    await says(panel.locator('footer'), /1 NaN.*1 \+∞.*50,000 points in 1,000 buckets/);
+    await page.getByRole('checkbox', { name: 'Log', exact: true }).check();
+    await says(panel.locator('footer'), '50 values of 0 or less cannot be on a log axis');
+    await page.getByRole('checkbox', { name: 'Log', exact: true }).uncheck();
+    await page.getByRole('button', { name: 'More' }).click();
+    await page.getByLabel('Height for').selectOption('The middle 99 %');
+    await says(panel.locator('footer'), /51 of 49,998 points hidden: 1 above, 50 below/);
+  });
 });

@@ -36,6 +36,8 @@ export class PanelReading {
   answered = $state.raw<PanelRequest | null>(null);
   loading = $state(false);
   failure = $state<string | null>(null);
+  /** When the answer that came last was asked for; null when it has been measured. */
+  since: number | null = null;
   #wanted: PanelRequest | null = null;
   #busy = false;
   #took = 0;
@@ -83,7 +85,7 @@ export class PanelReading {
       this.#wanted = null;
       const began = performance.now();
       try {
-        const pending = await this.#read(request);
+        const pending = await this.#read(request, began);
         this.failure = null;
         // More of the group is being read; it shows as it comes.
         if (pending) this.#wanted ??= request;
@@ -97,7 +99,7 @@ export class PanelReading {
     this.#busy = false;
   }
 
-  async #read(request: PanelRequest): Promise<boolean> {
+  async #read(request: PanelRequest, began: number): Promise<boolean> {
     const { runs, groups, metrics, axis, from, to, logX, smoothing, centre, spread } = request;
     if (groups !== null) {
       const answers = await Promise.all(
@@ -117,6 +119,7 @@ export class PanelReading {
         }),
       );
       if (this.#closed) return false;
+      this.since = began;
       this.lines = [];
       this.census = null;
       this.bands = answers.flat();
@@ -139,6 +142,7 @@ export class PanelReading {
         })
       : null;
     if (this.#closed) return false;
+    this.since = began;
     this.bands = [];
     this.census = counted;
     this.lines = lines;
