@@ -1,14 +1,29 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Agent } from '../fixtures/agent.ts';
 import { startAgent } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
+import { startCommand } from '../scaffold/program.ts';
+import { pythonForTests } from '../scaffold/python.ts';
 import { fillSeries } from './fill-series.ts';
-import { profile, rowOf, says, visit } from './visit.ts';
+import { profile, says, visit } from './visit.ts';
 
 const NEWEST = 1_768_478_400_000;
+/** Logs ten times a second until the test says that it has seen enough. */
+const LIVE = `
+import os, time, fieldbook
+run = fieldbook.init("live", run_id="live", name="live", capture=False)
+stop = os.path.join(os.environ["FIELDBOOK_HOME"], "stop")
+step = 0
+while not os.path.exists(stop):
+    run.log({"loss": 1 / (1 + step)}, step=step)
+    step += 1
+    time.sleep(0.1)
+run.finish()
+`;
 let browser: Browser;
 beforeAll(async () => {
   browser = await launchChromium();
@@ -229,8 +244,46 @@ describe('line charts', () => {
     await page.getByRole('checkbox', { name: 'Log', exact: true }).check();
     await says(panel.locator('footer'), '50 values of 0 or less cannot be on a log axis');
     await page.getByRole('checkbox', { name: 'Log', exact: true }).uncheck();
-    await page.getByRole('button', { name: 'More' }).click();
+    await page.getByRole('button', { name: 'More chart settings' }).click();
     await page.getByLabel('Height for').selectOption('The middle 99 %');
     await says(panel.locator('footer'), /51 of 49,998 points hidden: 1 above, 50 below/);
+  });
+
+  it('[CHT-13] grow with a running run without asking for it again, and keep still while somebody reads', async () => {
+    const home = emptyFolder('charts');
+    const agent = await startAgent(home);
+    const { command, env } = pythonForTests();
+    const training = startCommand(command, ['-c', LIVE], { ...env, FIELDBOOK_HOME: home, FIELDBOOK_HOST: 'gpu-1' });
+    const context = await profile(browser);
+    await context.addInitScript(() => localStorage.setItem('fieldbook/shape', '"charts"'));
+    const whole: string[] = [];
+    context.on('request', (request) => {
+      const url = request.url();
+      if (url.includes('/series?') && !url.includes('from=')) whole.push(url);
+    });
+    const page = await visit(context, charts(agent, 'live'));
+    const panel = drawnPanel(page, 'loss');
+    await panel.waitFor({ timeout: 30_000 });
+    const slider = panel.getByRole('slider');
+    const reach = async (): Promise<number> => Number(await slider.getAttribute('aria-valuemax'));
+    const paints = (): Promise<number> =>
+      page.evaluate(() => performance.getEntriesByType('measure').filter(({ name }) => name === 'chart loss').length);
+    const begun = await reach();
+    await expect.poll(reach, { timeout: 30_000 }).toBeGreaterThan(begun + 20);
+    const box = (await panel.locator('canvas[data-lines=all]').boundingBox())!;
+    await page.mouse.move(box.x + 60, box.y + 60);
+    // One answer may have been under way; after it axes stay while points go on coming.
+    const before = await paints();
+    await expect.poll(paints, { timeout: 30_000 }).toBeGreaterThan(before + 1);
+    const held = await reach();
+    const seen = await paints();
+    await expect.poll(paints, { timeout: 30_000 }).toBeGreaterThan(seen + 2);
+    expect(await reach()).toBe(held);
+    await page.mouse.move(2, 2);
+    await expect.poll(reach, { timeout: 30_000 }).toBeGreaterThan(held);
+    // Asked for once as a whole, once more at most when a card knew of more than was read.
+    expect(whole.length).toBeLessThanOrEqual(2);
+    writeFileSync(join(home, 'stop'), '');
+    expect((await training.ended).code, training.output()).toBe(0);
   });
 });
