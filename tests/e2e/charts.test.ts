@@ -246,7 +246,9 @@ describe('line charts', () => {
     await page.getByRole('checkbox', { name: 'Log', exact: true }).uncheck();
     await page.getByRole('button', { name: 'More chart settings' }).click();
     await page.getByLabel('Height for').selectOption('The middle 99 %');
-    await says(panel.locator('footer'), /51 of 49,998 points hidden: 1 above, 50 below/);
+    await expect
+      .poll(() => panel.locator('footer').textContent())
+      .toMatch(/51 of 49,998 points hidden: 1 above, 50 below/);
   });
 
   it('[CHT-13] grow with a running run without asking for it again, and keep still while somebody reads', async () => {
