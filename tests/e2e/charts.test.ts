@@ -245,7 +245,7 @@ describe('line charts', () => {
     await says(panel.locator('footer'), '50 values of 0 or less cannot be on a log axis');
     await page.getByRole('checkbox', { name: 'Log', exact: true }).uncheck();
     await page.getByRole('button', { name: 'More chart settings' }).click();
-    await page.getByLabel('Height for').selectOption('The middle 99 %');
+    await page.getByRole('combobox', { name: /^Height for/ }).selectOption('The middle 99 %');
     await expect
       .poll(() => panel.locator('footer').textContent())
       .toMatch(/51 of 49,998 points hidden: 1 above, 50 below/);
