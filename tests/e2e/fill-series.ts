@@ -5,8 +5,9 @@ import { Book, RunDocument, Workspace } from '@fieldbook/core/documents';
 import type { AttributeValue, Card, MetricSummary, SegmentEntry } from '@fieldbook/core/record';
 import { PointBuffer, sealSegment } from '@fieldbook/core/series';
 import { SeededRandom } from '@fieldbook/core/testing';
+import type * as Y from 'yjs';
 import { pageCompressor } from '../../packages/node-agent/src/machine/ports.ts';
-import { write } from './fill.ts';
+import { room } from './fill.ts';
 
 /** As an agent seals a backlog. */
 const PIECE = 500_000;
@@ -54,6 +55,12 @@ export async function fillSeries(
     cards.push(cardOf(filled, { project: project as ProjectId, writer, device, created }));
   }
   await write(url, token, book, (doc) => cards.forEach((card) => new Book(doc).putCard(card)));
+}
+
+/** One change of one document, acknowledged. */
+async function write(url: string, token: string, name: string, change: (doc: Y.Doc) => void): Promise<void> {
+  await using document = await room(url, token, name);
+  await document.change(change);
 }
 
 async function seal(
