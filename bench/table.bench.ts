@@ -7,7 +7,6 @@ import { RunTable } from '@fieldbook/core/query';
 import { makeCard, SeededRandom } from '@fieldbook/core/testing';
 import { collectGarbage, fitExponent, interleave, medianOf, medianRow, repeatsFor, row, timed } from './harness.ts';
 import type { Bench, Row } from './harness.ts';
-import { measureBrowser } from './table-browser.ts';
 
 const T0 = 1_768_478_400_000;
 const NOW = T0 + 90 * 86_400_000;
@@ -103,7 +102,7 @@ function heldBytes(): number {
   return heapUsed + external;
 }
 
-/** Filter, sort and build of runs in core's query engine. The part in Chromium is beside it. */
+/** Filter, sort and build of runs in core's query engine. */
 async function measureCore(smoke: boolean): Promise<Row[]> {
   const rows: Row[] = [];
   const sizes = smoke ? [100, 200, 400] : [1_000, 10_000, 100_000];
@@ -198,8 +197,8 @@ async function measureCore(smoke: boolean): Promise<Row[]> {
 const bench: Bench = {
   name: 'table',
   about:
-    'Filter, sort and group runs of 40 attributes in the query engine, and the time to an interactive table in Chromium.',
-  needs: ['core', 'node-agent', 'web'],
-  run: async ({ smoke }) => [...(await measureCore(smoke)), ...(await measureBrowser(smoke))],
+    'Filter, sort and group runs of 40 attributes in the query engine.',
+  needs: ['core'],
+  run: ({ smoke }) => measureCore(smoke),
 };
 export default bench;
