@@ -40,7 +40,7 @@ export function inksOf(style: CSSStyleDeclaration, count: number, colouring: Col
     }
     return { ink, colours: [grey, ...palette] };
   }
-  const scale = scaleOf(column, wantsLog(column));
+  const scale = scaleOf(column, wantsLog(column), 0);
   for (let index = 0; index < count; index++) {
     const at = scale.place(column.values[index]!);
     ink[index] = Number.isNaN(at) ? 0 : 1 + Math.round(Math.min(1, Math.max(0, at)) * (SHADES - 1));

@@ -23,8 +23,12 @@ export interface Scale {
 
 const AIR = 0.04;
 
-/** The scale that shows all of a column, with air at both ends. */
-export function scaleOf(column: Pick<PlotColumn, 'kind' | 'values' | 'categories'>, log: boolean): Scale {
+/** The scale that shows all of a column, with air at both ends; of colours without. */
+export function scaleOf(
+  column: Pick<PlotColumn, 'kind' | 'values' | 'categories'>,
+  log: boolean,
+  share: number = AIR,
+): Scale {
   if (column.kind === 'category') return categoryScale(column.categories.map(({ label }) => label));
   const logged = log && (column.kind === 'number' || column.kind === 'duration');
   let min = Infinity;
@@ -39,10 +43,10 @@ export function scaleOf(column: Pick<PlotColumn, 'kind' | 'values' | 'categories
     const air = logged ? 2 : Math.abs(min) * 0.1 || 1;
     [min, max] = logged ? [min / air, max * air] : [min - air, max + air];
   } else if (logged) {
-    const air = (max / min) ** AIR;
+    const air = (max / min) ** share;
     [min, max] = [min / air, max * air];
   } else {
-    const air = (max - min) * AIR;
+    const air = (max - min) * share;
     [min, max] = [min - air, max + air];
   }
   return numberScale(column.kind, logged, min, max);

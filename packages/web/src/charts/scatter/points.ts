@@ -39,9 +39,32 @@ export function placePoints(
 export function paretoFront(xs: Float64Array, ys: Float64Array, wayX: Direction, wayY: Direction): Uint32Array {
   const signX = wayX === 'min' ? 1 : -1;
   const signY = wayY === 'min' ? 1 : -1;
+  let [leastX, mostX, leastY, mostY] = [Infinity, -Infinity, Infinity, -Infinity];
+  const finite = (index: number): boolean => Number.isFinite(xs[index]!) && Number.isFinite(ys[index]!);
+  for (let index = 0; index < xs.length; index++) {
+    if (!finite(index)) continue;
+    const [x, y] = [signX * xs[index]!, signY * ys[index]!];
+    if (x < leastX) leastX = x;
+    if (x > mostX) mostX = x;
+    if (y < leastY) leastY = y;
+    if (y > mostY) mostY = y;
+  }
+  // A run that is good in both beats nearly all others; what it beats need not be sorted.
+  const distance = (index: number): number =>
+    (signX * xs[index]! - leastX) / (mostX - leastX || 1) + (signY * ys[index]! - leastY) / (mostY - leastY || 1);
+  let [pivot, nearest] = [-1, Infinity];
+  for (let index = 0; index < xs.length; index++) {
+    if (!finite(index)) continue;
+    const away = distance(index);
+    if (away < nearest) [pivot, nearest] = [index, away];
+  }
   const order: number[] = [];
-  for (let index = 0; index < xs.length; index++)
-    if (Number.isFinite(xs[index]!) && Number.isFinite(ys[index]!)) order.push(index);
+  const [pivotX, pivotY] = [signX * (xs[pivot] ?? 0), signY * (ys[pivot] ?? 0)];
+  for (let index = 0; index < xs.length; index++) {
+    if (!finite(index)) continue;
+    const [x, y] = [signX * xs[index]!, signY * ys[index]!];
+    if (x < pivotX || y < pivotY || (x === pivotX && y === pivotY)) order.push(index);
+  }
   order.sort((a, b) => signX * (xs[a]! - xs[b]!) || signY * (ys[a]! - ys[b]!) || a - b);
   const front: number[] = [];
   let best = Infinity;
