@@ -206,6 +206,11 @@ describe('the run page', () => {
     expect(await red.evaluate((element) => getComputedStyle(element).color)).not.toBe(
       await line.evaluate((element) => getComputedStyle(element).color),
     );
+    // A link with a search in it finds at once, whichever came first, lines or question.
+    const linked = await visit(page.context(), `${agent.url}/r/${id}?tab=console&find=onerror&wrap=1&ts=elapsed`);
+    await says(linked.locator('.finds'), /^\s*1\s*$/);
+    await says(linked.locator('mark'), 'onerror');
+    await linked.close();
     await page.getByRole('combobox', { name: 'Which stream' }).selectOption('stderr');
     await says(page.locator('.line'), 'to the other stream');
     await expect.poll(() => page.locator('.line', { hasText: 'onerror=document.title' }).count()).toBe(0);

@@ -48,7 +48,7 @@ export class Consoles {
   async search(
     query: ConsoleQuery,
     { name, text, pattern, matchCase, from }: ConsoleSearch,
-    onProgress: (progress: SearchProgress) => void,
+    onProgress: (progress: SearchProgress) => void | Promise<void>,
   ): Promise<{ searched: number; cancelled: boolean }> {
     const accept = accepts(text, pattern, matchCase);
     const view = await this.#known(query);
@@ -57,10 +57,11 @@ export class Consoles {
     let searched = 0;
     let toldAt = performance.now();
     let sliceEnd = toldAt + SLICE_MS;
-    const tell = (): void => {
-      onProgress({ searched, found: joined(found) });
+    const tell = async (): Promise<void> => {
+      const news = { searched, found: joined(found) };
       found = [];
       toldAt = performance.now();
+      await onProgress(news);
     };
     try {
       const through = await view.search(accept, {
@@ -68,7 +69,7 @@ export class Consoles {
         onProgress: (count, more) => {
           searched = count;
           if (more.length > 0) found.push(more);
-          if (performance.now() - toldAt > TELL_MS) tell();
+          if (performance.now() - toldAt > TELL_MS) void tell();
         },
         pause: async () => {
           if (performance.now() < sliceEnd) return;
@@ -77,7 +78,8 @@ export class Consoles {
         },
         isCancelled: () => this.#cancelled.has(name),
       });
-      if (through) tell();
+      // The page has heard of the last finds before it hears of the end: they travel on another port.
+      if (through) await tell();
       return { searched, cancelled: !through };
     } finally {
       this.#searching.delete(name);
@@ -105,10 +107,10 @@ export class Consoles {
   }
 
   async #known(query: ConsoleQuery): Promise<ConsoleView> {
-    const kept = this.#views.get(keyOf(query));
-    if (kept !== undefined) return kept;
-    const manifest = await this.#manifests.of(query.run);
-    return this.#view(query, manifest?.entries ?? []);
+    const key = keyOf(query);
+    // Only `info` makes views: one that a search made of an older manifest must not take the place of a newer one.
+    if (!this.#views.has(key)) await this.info(query);
+    return this.#views.get(key) ?? this.#view({ ...query }, []);
   }
 
   async #view(query: ConsoleQuery, entries: readonly Entry[]): Promise<ConsoleView> {

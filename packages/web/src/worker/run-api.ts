@@ -23,7 +23,7 @@ export interface RunApi {
   consoleSearch(
     query: ConsoleQuery,
     search: ConsoleSearch,
-    onProgress: (progress: SearchProgress) => void,
+    onProgress: (progress: SearchProgress) => void | Promise<void>,
   ): Promise<{ searched: number; cancelled: boolean }>;
   consoleCancel(name: string): Promise<void>;
   /** Lines `[from, to)` as a text file, with its colours or without. */

@@ -26,21 +26,21 @@ export class ConsoleSearch {
     return this.#asked?.what.text ?? '';
   }
 
-  /** Begins anew; an empty text ends it. */
-  start(query: ConsoleQuery, what: SearchFor): void {
+  /** Begins anew in so many lines; an empty text ends it. */
+  start(query: ConsoleQuery, what: SearchFor, count: number): void {
     this.stop();
     this.found = new Uint32Array();
     this.searched = 0;
     this.problem = null;
     this.#through = 0;
     this.#asked = what.text === '' ? null : { query, what };
-    if (this.#asked !== null) void this.#run(0);
+    this.goOn(count);
   }
 
   /** Looks through lines that have come since. */
   goOn(count: number): void {
     if (this.#asked !== null && !this.busy && this.problem === null && count > this.#through)
-      void this.#run(this.#through);
+      void this.#run(this.#through, count);
   }
 
   stop(): void {
@@ -68,7 +68,7 @@ export class ConsoleSearch {
     return this.placeOf(line) > 0;
   }
 
-  async #run(from: number): Promise<void> {
+  async #run(from: number, count: number): Promise<void> {
     const { query, what } = this.#asked!;
     const name = `search ${(searches += 1)}`;
     this.#name = name;
@@ -91,7 +91,8 @@ export class ConsoleSearch {
         Comlink.proxy(take),
       );
       if (this.#name !== name) return;
-      if (!cancelled) this.#through = searched;
+      // Though there should be fewer than was thought, the same lines are not asked for again and again.
+      if (!cancelled) this.#through = Math.max(searched, count);
       if (from === 0 || before.length !== this.found.length || lists.length === 1) this.found = joined(lists);
     } catch (error) {
       if (this.#name === name) this.problem = error instanceof Error ? error.message : String(error);
