@@ -196,8 +196,7 @@ async function measureCore(smoke: boolean): Promise<Row[]> {
 
 const bench: Bench = {
   name: 'table',
-  about:
-    'Filter, sort and group runs of 40 attributes in the query engine.',
+  about: 'Filter, sort and group runs of 40 attributes in the query engine.',
   needs: ['core'],
   run: ({ smoke }) => measureCore(smoke),
 };

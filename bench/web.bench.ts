@@ -16,14 +16,16 @@ const PARTS: Readonly<Record<string, (smoke: boolean) => Promise<Row[]>>> = {
 
 const bench: Bench = {
   name: 'web',
-  about: 'The web UI in Chromium: its size, cold and warm starts, a query while it is typed, scrolling, its heap, and peers.',
+  about:
+    'The web UI in Chromium: its size, cold and warm starts, a query while it is typed, scrolling, its heap, and peers.',
   needs: ['core', 'node-agent', 'web'],
   run: async ({ smoke }) => {
     const wanted = process.env['FIELDBOOK_BENCH_PARTS']?.split(',') ?? Object.keys(PARTS);
     const rows: Row[] = [];
     for (const part of wanted) {
       const measure = PARTS[part];
-      if (measure === undefined) throw new Error(`There is no part ${part}; there are ${Object.keys(PARTS).join(', ')}.`);
+      if (measure === undefined)
+        throw new Error(`There is no part ${part}; there are ${Object.keys(PARTS).join(', ')}.`);
       rows.push(...(await measure(smoke)));
     }
     return rows;

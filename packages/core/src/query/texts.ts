@@ -23,6 +23,8 @@ export class TextColumn {
   /** Numbers in natural order of their texts, as of the last time somebody asked; and those that changed since. */
   #order: ArrayLike<number> = [];
   #changed = new Set<number>();
+  /** None of them is in order yet: a table that is read back lists no 100,000 names to sort them when nobody asks. */
+  #unsorted = false;
   #ranks: Uint32Array | null = null;
   /** Gives the texts whose code-unit order is the order of the column. */
   readonly keyOf: (text: string) => string;
@@ -149,8 +151,9 @@ export class TextColumn {
   /** By number, the place of its text in natural order. */
   ranks(): Uint32Array {
     if (this.#ranks === null) {
-      if (this.#changed.size > 0) this.#order = this.#sorted();
+      if (this.#changed.size > 0 || this.#unsorted) this.#order = this.#sorted();
       this.#changed.clear();
+      this.#unsorted = false;
       this.#ranks = new Uint32Array(this.#texts.length);
       for (let rank = 0; rank < this.#order.length; rank++) this.#ranks[this.#order[rank]!] = rank;
     }
@@ -171,7 +174,9 @@ export class TextColumn {
       if (key === undefined) keys.set(code, (key = this.keyOf(this.#texts[code]!)));
       return key;
     };
-    const fresh = [...this.#changed].filter((code) => this.#texts[code] !== undefined);
+    const fresh = (this.#unsorted ? [...this.#texts.keys()] : [...this.#changed]).filter(
+      (code) => this.#texts[code] !== undefined,
+    );
     const pairs = fresh.map((code) => ({ code, key: keyOf(code) }));
     pairs.sort((a, b) => (a.key < b.key ? -1 : 1));
     const kept = Array.from(this.#order).filter((code) => !this.#changed.has(code));
@@ -259,9 +264,8 @@ export class TextColumn {
     for (let code = column.#texts.length - 1; code > 0; code--)
       if (column.#texts[code] === undefined) column.#free.push(code);
       else if (holders[code] === 0) throw unreadable('a text belongs to no row');
-    if (packed.order === null) {
-      for (let code = 1; code < column.#texts.length; code++) column.#changed.add(code);
-    } else {
+    if (packed.order === null) column.#unsorted = true;
+    else {
       column.#order = from.words(packed.order);
       if (column.#order.length !== column.distinct) throw unreadable('an order is not that of its texts');
     }
