@@ -38,6 +38,8 @@ describe('points of a scatter', () => {
         }
     }
     expect([...paretoFront(new Float64Array(), new Float64Array(), 'min', 'min')]).toEqual([]);
+    const [twiceX, twiceY] = [Float64Array.of(1, 0, 2, 1, 0, 1), Float64Array.of(1, 5, 3, 1, 5, 4)];
+    expect([...paretoFront(twiceX, twiceY, 'min', 'min')]).toEqual([1, 4, 0, 3]);
   });
 
   it('[PLT-3] the point under the pointer is the nearest of all', () => {
