@@ -1,5 +1,9 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
+import type { DataChange, DataFile, DataMove } from '@fieldbook/core/data';
 import type { FileState, Travel } from '@fieldbook/core/files';
+import type { TableCell, TableColumn } from './tables/table.ts';
+
+export type { DataFile, TableCell, TableColumn };
 
 /** What the page asks its worker of files, objects and their contents. */
 export interface FilesApi {
@@ -13,6 +17,14 @@ export interface FilesApi {
   preview(source: PreviewSource): Promise<PreviewItem | undefined>;
   /** Bytes `[start, end)` of a content, verified chunk by chunk. Errors have the code as name: `blob_missing`, `blob_corrupt`, `peer_unreachable`. */
   contentBytes(content: Content, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Opens a table, whatever its format: columns, types and number of rows. Throws also `invalid_value` and `too_large`. */
+  openTable(item: Pick<PreviewItem, 'content' | 'text' | 'name'>): Promise<TableInfo>;
+  /** Rows of an open table, with their numbers in the file. */
+  tableRows(key: string, window: TableWindow): Promise<{ numbers: number[]; cells: TableCell[][] }>;
+  /** Files of a data version, from its list. */
+  dataFiles(list: Content, request: DataRequest): Promise<DataListing>;
+  /** How the data version of one list differs from that of another. */
+  dataChanges(before: Content, after: Content): Promise<DataChanges>;
   /** A piece of a download; undefined behind the end. */
   contentChunk(content: Content, start: number, size: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
@@ -115,4 +127,55 @@ export interface MediaRows {
   more: boolean;
   /** Objects that are recorded, but whose list is on another machine. */
   missing: number;
+}
+
+export interface TableInfo {
+  key: string;
+  columns: readonly TableColumn[];
+  rows: number;
+  /** What of it is not shown, in words. */
+  note: string | null;
+}
+
+export interface TableWindow {
+  first: number;
+  count: number;
+  columns: readonly number[];
+  sort: { column: number; descending: boolean } | null;
+}
+
+export interface DataRequest {
+  first: number;
+  count: number;
+  /** Part of the paths wanted; '' for all. */
+  search: string;
+}
+
+export interface DataListing {
+  digest: string;
+  root: string;
+  /** `files`, `dvc`, `git-lfs`, `s3`. */
+  from: string;
+  notes: readonly string[];
+  files: number;
+  bytes: number;
+  /** Files that have what was searched for. */
+  found: number;
+  rows: DataFile[];
+}
+
+/** How many of each kind, and the first of them. */
+interface Some<T> {
+  count: number;
+  some: readonly T[];
+}
+
+export interface DataChanges {
+  same: boolean;
+  kept: number;
+  added: Some<DataFile>;
+  removed: Some<DataFile>;
+  changed: Some<DataChange>;
+  moved: Some<DataMove>;
+  unknown: Some<DataChange>;
 }

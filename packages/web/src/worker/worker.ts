@@ -23,6 +23,7 @@ import { IndexedBytes } from './bytes.ts';
 import { Comparer } from './compare.ts';
 import { Consoles } from './console.ts';
 import { Contents } from './contents.ts';
+import { DataReader } from './data-reader.ts';
 import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
@@ -49,6 +50,7 @@ import type { Wanted } from './table.ts';
 import { refined, termOf } from './terms.ts';
 import type { ViewSaid } from './views-api.ts';
 import { Views } from './views.ts';
+import { TableReader } from './table-reader.ts';
 import { Unsent } from './unsent.ts';
 
 /** Composition root of the worker: one browser, one person, one server. */
@@ -65,6 +67,8 @@ class Worker implements FieldbookWorker {
   #contents!: Contents;
   #comparer!: Comparer;
   #files!: RunFilesReader;
+  #tables!: TableReader;
+  #data!: DataReader;
   #consoles!: Consoles;
   #bytes!: BytesCache;
   #sync!: SyncReader;
@@ -105,6 +109,8 @@ class Worker implements FieldbookWorker {
     this.#contents = new Contents(this.#http, bytes);
     this.#consoles = new Consoles(manifests, this.#contents.blobs);
     this.#comparer = new Comparer(manifests, this.#contents);
+    this.#tables = new TableReader(this.#contents);
+    this.#data = new DataReader(this.#contents);
     this.#files = new RunFilesReader({
       manifests,
       contents: this.#contents,
@@ -492,6 +498,22 @@ class Worker implements FieldbookWorker {
   async contentBytes(content: Content, start: number, end: number) {
     const bytes = await this.#contents.read(content, start, end);
     return Comlink.transfer(bytes, [bytes.buffer]);
+  }
+
+  async openTable(item: Parameters<FieldbookWorker['openTable']>[0]) {
+    return this.#tables.open(item);
+  }
+
+  async tableRows(key: string, window: Parameters<FieldbookWorker['tableRows']>[1]) {
+    return this.#tables.rows(key, window);
+  }
+
+  async dataFiles(list: Content, request: Parameters<FieldbookWorker['dataFiles']>[1]) {
+    return this.#data.files(list, request);
+  }
+
+  async dataChanges(before: Content, after: Content) {
+    return this.#data.changes(before, after);
   }
 
   async contentChunk(content: Content, start: number, size: number) {

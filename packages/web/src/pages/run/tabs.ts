@@ -1,6 +1,7 @@
 import type { Component } from 'svelte';
 import type { RunPage } from '../../state/runpage.svelte.ts';
 import type { RunDetail } from '../../worker/api.ts';
+import { dataCount } from './data/versions.ts';
 import { problemsOf } from './problems.ts';
 
 /** What every tab of the run page is given. */
@@ -56,11 +57,25 @@ export const TABS: readonly RunTab[] = [
     load: () => import('./Environment.svelte'),
   },
   {
+    id: 'media',
+    label: 'Media',
+    count: ({ media }) => media,
+    listed: always,
+    load: () => import('./Media.svelte'),
+  },
+  {
     id: 'files',
     label: 'Files',
     count: ({ files }) => files,
     listed: always,
     load: () => import('./Files.svelte'),
+  },
+  {
+    id: 'data',
+    label: 'Data',
+    count: ({ state }) => dataCount(state.attributes),
+    listed: always,
+    load: () => import('./Data.svelte'),
   },
   { id: 'system', label: 'System', count: uncounted, listed: always, load: () => import('./System.svelte') },
   { id: 'notes', label: 'Notes', count: uncounted, listed: always, load: () => import('./Notes.svelte') },
