@@ -57,10 +57,15 @@ export class Contents {
     return joined;
   }
 
-  /** One chunk of it for a download, which is not worth a place in the cache. Undefined behind the last. */
-  async chunk(content: Content, start: number, size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  /** A piece of a whole that somebody wants; `keep` it as what is shown, or not as what is only saved. Undefined behind the end. */
+  async chunk(
+    content: Content,
+    start: number,
+    size: number,
+    keep: boolean,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const file = await openFile(
-      { read: async (digest) => this.#read(digest, digest === content.chunks) },
+      { read: async (digest) => this.#read(digest, keep || digest === content.chunks) },
       fileOf(content),
     );
     if (start >= file.size && !(start === 0 && file.size === 0)) return undefined;

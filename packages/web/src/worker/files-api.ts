@@ -25,8 +25,13 @@ export interface FilesApi {
   dataFiles(list: Content, request: DataRequest): Promise<DataListing>;
   /** How the data version of one list differs from that of another. */
   dataChanges(before: Content, after: Content): Promise<DataChanges>;
-  /** A piece of a download; undefined behind the end. */
-  contentChunk(content: Content, start: number, size: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** A piece of a whole; undefined behind the end. What is only saved is not worth a place in the cache, what is shown is. */
+  contentChunk(
+    content: Content,
+    start: number,
+    size: number,
+    keep: boolean,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
 
 /** What names bytes, wherever they are: enough to read them from this browser or a server. */

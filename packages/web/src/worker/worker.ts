@@ -516,8 +516,8 @@ class Worker implements FieldbookWorker {
     return this.#data.changes(before, after);
   }
 
-  async contentChunk(content: Content, start: number, size: number) {
-    const bytes = await this.#contents.chunk(content, start, size);
+  async contentChunk(content: Content, start: number, size: number, keep: boolean) {
+    const bytes = await this.#contents.chunk(content, start, size, keep);
     return bytes === undefined ? undefined : Comlink.transfer(bytes, [bytes.buffer]);
   }
 

@@ -23,7 +23,13 @@ export async function blobOf(
     signal,
     progress,
     each,
-  }: { signal?: AbortSignal; progress?: (bytes: number) => void; each?: (bytes: Uint8Array) => void } = {},
+    keep = false,
+  }: {
+    signal?: AbortSignal;
+    progress?: (bytes: number) => void;
+    each?: (bytes: Uint8Array) => void;
+    keep?: boolean;
+  } = {},
 ): Promise<Blob> {
   const { content } = item;
   if (content === null) {
@@ -34,7 +40,7 @@ export async function blobOf(
   const parts: Blob[] = [];
   for (let at = 0; ;) {
     signal?.throwIfAborted();
-    const chunk = await client.worker.contentChunk(content, at, CHUNK);
+    const chunk = await client.worker.contentChunk(content, at, CHUNK, keep);
     if (chunk === undefined) break;
     each?.(chunk);
     // A blob of its own at once: a large download must not lie in this page's memory.

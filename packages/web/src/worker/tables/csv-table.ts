@@ -172,6 +172,7 @@ function startsOf(bytes: Uint8Array, from: number): Uint32Array {
 
 function delimiterOf(head: string): string {
   const lines = head
+    .replace(/"(?:[^"]|"")*"/g, '')
     .split(/\r?\n/)
     .filter((line) => line !== '')
     .slice(0, 20);

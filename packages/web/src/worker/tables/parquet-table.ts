@@ -28,7 +28,7 @@ export class ParquetTable implements Table {
   readonly #metadata: FileMetaData;
   /** First row of each group, and the end of the last. */
   readonly #groups: number[];
-  readonly #cells = new Map<string, Promise<TableCell[]>>();
+  readonly #cells = new Map<string, Promise<Decoded>>();
 
   private constructor(file: AsyncBuffer, metadata: FileMetaData) {
     this.#file = file;
@@ -76,20 +76,22 @@ export class ParquetTable implements Table {
 
   async read(rows: ArrayLike<number>, columns: readonly number[]): Promise<TableCell[][]> {
     const needed = new Set(Array.from(rows, (row) => this.#groupOf(row)));
-    const decoded = new Map<string, TableCell[]>();
+    const decoded = new Map<string, Decoded>();
     // One column after the other: what is read beside each other shares chunks.
     for (const group of needed)
       for (const column of columns) decoded.set(`${group}/${column}`, await this.#column(group, column));
     return Array.from(rows, (row) => {
       const group = this.#groupOf(row);
-      return columns.map((column) => decoded.get(`${group}/${column}`)?.[row - this.#groups[group]!] ?? null);
+      return columns.map((column) => cellAt(decoded.get(`${group}/${column}`)!, row));
     });
   }
 
   async column(index: number): Promise<TableCell[]> {
-    const parts: TableCell[][] = [];
-    for (let group = 0; group < this.#groups.length - 1; group++) parts.push(await this.#column(group, index));
-    return parts.flat();
+    const cells = new Array<TableCell>(this.rows).fill(null);
+    for (let group = 0; group < this.#groups.length - 1; group++)
+      for (const { from, data } of await this.#column(group, index))
+        for (let at = 0; at < data.length && from + at < this.rows; at++) cells[from + at] = sortable(data[at]);
+    return cells;
   }
 
   #groupOf(row: number): number {
@@ -103,7 +105,7 @@ export class ParquetTable implements Table {
     return low;
   }
 
-  #column(group: number, index: number): Promise<TableCell[]> {
+  #column(group: number, index: number): Promise<Decoded> {
     const key = `${group}/${index}`;
     const there = this.#cells.get(key);
     if (there !== undefined) {
@@ -123,7 +125,7 @@ export class ParquetTable implements Table {
     return reading;
   }
 
-  async #decode(group: number, index: number): Promise<TableCell[]> {
+  async #decode(group: number, index: number): Promise<Decoded> {
     const from = this.#groups[group]!;
     const to = this.#groups[group + 1]!;
     if (to - from > GROUP_MAX)
@@ -132,7 +134,7 @@ export class ParquetTable implements Table {
         `A row group of this file has ${to - from} rows; at most ${GROUP_MAX} are decoded here. Download it.`,
       );
     const { name } = this.columns[index]!;
-    const cells: TableCell[] = new Array<TableCell>(to - from).fill(null);
+    const pieces: { from: number; data: ArrayLike<unknown> }[] = [];
     try {
       await parquetRead({
         file: this.#file,
@@ -141,16 +143,26 @@ export class ParquetTable implements Table {
         rowStart: from,
         rowEnd: to,
         compressors: COMPRESSORS,
-        onChunk: ({ columnData, rowStart }) => {
-          for (let at = 0; at < columnData.length && rowStart + at < to; at++)
-            if (rowStart + at >= from) cells[rowStart + at - from] = cellOf(columnData[at]);
-        },
+        onChunk: ({ columnData, rowStart }) => pieces.push({ from: rowStart, data: columnData }),
       });
     } catch (error) {
       throw broken(error);
     }
-    return cells;
+    return pieces.sort((a, b) => a.from - b.from);
   }
+}
+
+/** A column of a row group as it was decoded, in the pieces that it came in; cells are made of those that are looked at. */
+type Decoded = readonly { from: number; data: ArrayLike<unknown> }[];
+
+function cellAt(pieces: Decoded, row: number): TableCell {
+  const piece = pieces.findLast(({ from }) => from <= row);
+  return piece === undefined ? null : cellOf(piece.data[row - piece.from]);
+}
+
+/** Times as numbers: a million dates as texts take seconds. */
+function sortable(value: unknown): TableCell {
+  return value instanceof Date ? value.getTime() : cellOf(value);
 }
 
 function bounded(decompress: (input: Uint8Array, length: number) => Uint8Array) {
