@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ago, bytes, cell, count, duration, number } from './format.ts';
+import { ago, bytes, cell, count, date, duration, moment, number } from './format.ts';
+import { setUnits } from './units.ts';
 
 describe('how values look', () => {
   it('numbers keep four digits and use exponents where zeros would be counted', () => {
@@ -46,4 +47,16 @@ describe('how values look', () => {
     expect(count(10_000, 'run')).toBe('10,000 runs');
     expect([999, 1_500, 25_000_000].map(bytes)).toEqual(['999 B', '1.5 kB', '25 MB']);
   });
+});
+
+it('[BST-1] numbers, sizes, durations and times follow the units that the person chose, and go back to the usual ones', () => {
+  setUnits({ bytes: 'binary', zone: 'utc', digits: 6, durations: 'clock' });
+  expect(bytes(1_048_576)).toBe('1.0 MiB');
+  expect(bytes(1_000)).toBe('1000 B');
+  expect(moment(0)).toBe('1970-01-01 00:00:00 UTC');
+  expect(date(1_768_478_400_000)).toBe('2026-01-15');
+  expect(number(0.123456789)).toBe('0.123457');
+  expect(duration(7_500_000)).toBe('2:05:00');
+  setUnits({});
+  expect([bytes(1_000_000), number(0.123456789), duration(7_500_000)]).toEqual(['1.0 MB', '0.1235', '2h 05m']);
 });

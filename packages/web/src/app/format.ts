@@ -1,8 +1,9 @@
 import type { Cell } from '../worker/api.ts';
+import { units } from './units.ts';
 
-/** How values look. Pure: `now` is given, so that tests and tables agree. */
+/** How values look, by the person's units. `now` is given, so that tests and tables agree. */
 
-/** Four significant digits, trailing zeros dropped; exponents only where zeros would have to be counted. */
+/** Four significant digits unless the person wants others, trailing zeros dropped; exponents only where zeros would have to be counted. */
 export function number(value: number): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
@@ -10,10 +11,10 @@ export function number(value: number): string {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e9) return minus(size < 10_000 ? String(value) : value.toLocaleString('en'));
   if (size >= 1e6 || size < 1e-4) {
-    const [digits, exponent] = value.toExponential(3).split('e');
+    const [digits, exponent] = value.toExponential(units.digits - 1).split('e');
     return minus(`${trim(digits!)}e${Number(exponent)}`);
   }
-  return minus(size < 10_000 ? trim(value.toPrecision(4)) : Math.round(value).toLocaleString('en'));
+  return minus(size < 10_000 ? trim(value.toPrecision(units.digits)) : Math.round(value).toLocaleString('en'));
 }
 
 /** All digits that a value has. */
@@ -27,6 +28,8 @@ export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
   const seconds = Math.round(ms / 1_000);
+  if (units.durations === 'clock')
+    return `${Math.floor(seconds / 3_600)}:${pad(Math.floor(seconds / 60) % 60)}:${pad(seconds % 60)}`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ${pad(seconds % 60)}s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)}h ${pad(minutes % 60)}m`;
@@ -49,28 +52,31 @@ export function ago(time: number, now: number): string {
   return date(time);
 }
 
-/** `2026-11-23`, local. */
+/** `2026-11-23`, local or UTC. */
 export function date(time: number): string {
   const at = new Date(time);
+  if (inUtc(at)) return at.toISOString().slice(0, 10);
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
 }
 
-/** `2026-11-23 21:05:09`, local. */
+/** `2026-11-23 21:05:09`, local, or with `UTC` behind it. */
 export function moment(time: number): string {
   const at = new Date(time);
+  if (inUtc(at)) return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
   return `${date(time)} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
 }
 
 export function bytes(count: number): string {
-  if (count < 1_000) return `${count} B`;
-  const units = ['kB', 'MB', 'GB', 'TB'];
-  let value = count / 1_000;
+  const step = units.bytes === 'binary' ? 1_024 : 1_000;
+  if (count < step) return `${count} B`;
+  const names = units.bytes === 'binary' ? ['KiB', 'MiB', 'GiB', 'TiB'] : ['kB', 'MB', 'GB', 'TB'];
+  let value = count / step;
   let unit = 0;
-  while (value >= 1_000 && unit < units.length - 1) {
-    value /= 1_000;
+  while (value >= step && unit < names.length - 1) {
+    value /= step;
     unit += 1;
   }
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${names[unit]}`;
 }
 
 /** `1 run`, `2 runs`, `10,000 runs`. */
@@ -104,6 +110,11 @@ function trim(digits: string): string {
 /** A real minus sign, as wide as a plus. */
 function minus(text: string): string {
   return text.startsWith('-') ? `−${text.slice(1)}` : text;
+}
+
+/** A time that a broken program wrote may be none. */
+function inUtc(at: Date): boolean {
+  return units.zone === 'utc' && !Number.isNaN(at.getTime());
 }
 
 function pad(value: number): string {

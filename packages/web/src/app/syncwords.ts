@@ -28,6 +28,18 @@ export function syncWords(session: Session | null): SyncWords {
       more: `The ${server} says: ${session.refusal}${only === '' ? '' : ` ${edits} only in this browser.`}`,
     };
   }
+  // A server that has everything makes up for a browser that keeps nothing.
+  if (
+    session.storage.problem !== null &&
+    connection.state !== 'refused' &&
+    (connection.state !== 'online' || unsaved > 0)
+  )
+    return {
+      tone: 'bad',
+      brief: 'Not kept',
+      text: unsaved === 0 ? 'Storage trouble' : `${edits} not kept`,
+      more: `${session.storage.problem}${only}`,
+    };
   switch (connection.state) {
     case 'refused':
       return connection.code === 4401

@@ -12,6 +12,7 @@ import type { PlotsApi } from './plots-api.ts';
 import type { ChartsApi, OddMarks } from './charts/api.ts';
 import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
+import type { StorageApi } from './storage-api.ts';
 import type { SyncApi } from './sync-api.ts';
 import type { ViewsApi } from './views-api.ts';
 
@@ -29,7 +30,8 @@ export interface FieldbookWorker
     BulkApi,
     NotesApi,
     PastApi,
-    SyncApi {
+    SyncApi,
+    StorageApi {
   /** Once per page. `token` comes from the address bar, once. */
   start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session>;
   projects(): Promise<ProjectLine[]>;

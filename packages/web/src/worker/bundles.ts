@@ -6,6 +6,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import type { BundleContents, BundleOutcome, BundlePreview, BundleProgress, BundleWhich } from './bundle-api.ts';
 import { BundleDocuments } from './bundle-documents.ts';
 import type { BytesCache, KeptBytes } from './bytes.ts';
+import { LAST_TO_GO } from './bytes.ts';
 import type { Http } from './http.ts';
 import type { Shelf } from './shelf.ts';
 import type { Unsent } from './unsent.ts';
@@ -23,8 +24,6 @@ export interface BundlesOptions {
 
 /** What a browser leaves free for itself and for what is edited later. */
 const QUOTA_PART = 0.9;
-/** Kept behind everything that can be had again: what no server has yet. */
-const LAST_TO_GO = 8_640_000_000_000_000;
 const PIECE = 1024 * 1024;
 const PROGRESS_MS = 100;
 

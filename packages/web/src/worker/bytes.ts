@@ -18,7 +18,12 @@ export interface BytesCache {
   remove(key: string): Promise<void>;
   /** Drops the longest unused beyond `limit` bytes. */
   trim(limit: number): Promise<void>;
+  /** All bytes kept, how many entries, and the bytes of those that no server has yet. */
+  usage(): Promise<{ bytes: number; count: number; unsent: number }>;
 }
+
+/** `used` of what no server has yet: behind everything that can be had again. */
+export const LAST_TO_GO = 8_640_000_000_000_000;
 
 /** For a browser that stores nothing: the same, until the tab closes. */
 export class MemoryBytes implements BytesCache {
@@ -50,6 +55,15 @@ export class MemoryBytes implements BytesCache {
       total -= size;
     }
   }
+
+  async usage(): Promise<{ bytes: number; count: number; unsent: number }> {
+    return usageOf([...this.#kept.values()]);
+  }
+}
+
+function usageOf(all: readonly { size: number; used: number }[]): { bytes: number; count: number; unsent: number } {
+  const sum = (some: readonly { size: number }[]): number => some.reduce((total, { size }) => total + size, 0);
+  return { bytes: sum(all), count: all.length, unsent: sum(all.filter(({ used }) => used === LAST_TO_GO)) };
 }
 
 const NAME = 'fieldbook/bytes';
@@ -107,18 +121,7 @@ export class IndexedBytes implements BytesCache {
   async trim(limit: number): Promise<void> {
     const transaction = this.#db.transaction('bytes', 'readwrite');
     const store = transaction.objectStore('bytes');
-    const all: { key: IDBValidKey; size: number }[] = [];
-    // The index has age and size in its key: no bytes are read to find out what to drop.
-    const request = store.index('age').openKeyCursor();
-    await new Promise<void>((resolve, reject) => {
-      request.onerror = () => reject(request.error ?? new Error('a read failed'));
-      request.onsuccess = () => {
-        const cursor = request.result;
-        if (cursor === null) return resolve();
-        all.push({ key: cursor.primaryKey, size: (cursor.key as [number, number])[1] });
-        cursor.continue();
-      };
-    });
+    const all = await byAge(store);
     let total = all.reduce((sum, { size }) => sum + size, 0);
     for (const { key, size } of all) {
       if (total <= limit) break;
@@ -127,6 +130,26 @@ export class IndexedBytes implements BytesCache {
     }
     await done(transaction);
   }
+
+  async usage(): Promise<{ bytes: number; count: number; unsent: number }> {
+    return usageOf(await byAge(this.#db.transaction('bytes').objectStore('bytes')));
+  }
+}
+
+/** Every entry, the longest unused first. The index has age and size in its key: no bytes are read. */
+function byAge(store: IDBObjectStore): Promise<{ key: IDBValidKey; used: number; size: number }[]> {
+  const all: { key: IDBValidKey; used: number; size: number }[] = [];
+  const request = store.index('age').openKeyCursor();
+  return new Promise((resolve, reject) => {
+    request.onerror = () => reject(request.error ?? new Error('a read failed'));
+    request.onsuccess = () => {
+      const cursor = request.result;
+      if (cursor === null) return resolve(all);
+      const [used, size] = cursor.key as [number, number];
+      all.push({ key: cursor.primaryKey, used, size });
+      cursor.continue();
+    };
+  });
 }
 
 function openDatabase(): Promise<IDBDatabase> {

@@ -24,6 +24,8 @@ export interface EditorListeners {
   onChange: () => void;
   /** Edits that a server has acknowledged, to this tab or another. */
   onSaved: (edits: readonly Unsaved[]) => void;
+  /** What has to outlive the tab could not be kept. */
+  onProblem: (error: unknown) => void;
 }
 
 /**
@@ -38,6 +40,7 @@ export class Editor {
   readonly #channel = new BroadcastChannel('fieldbook/unsaved');
   readonly #onChange: () => void;
   readonly #onSaved: (edits: readonly Unsaved[]) => void;
+  readonly #onProblem: (error: unknown) => void;
   #person: string | null;
 
   private constructor(
@@ -48,6 +51,7 @@ export class Editor {
     listeners: EditorListeners,
   ) {
     this.#onSaved = listeners.onSaved;
+    this.#onProblem = listeners.onProblem;
     const { onChange } = listeners;
     this.#device = device;
     this.#person = person;
@@ -74,6 +78,13 @@ export class Editor {
 
   get person(): string | null {
     return this.#person;
+  }
+
+  /** Writes what is kept once more, after the browser has cleared it. */
+  async keepAgain(): Promise<void> {
+    if (this.#person !== null) await this.#keep.put('person', this.#person);
+    await this.#keep.put('hlc', this.#author.hybrid.last);
+    await this.#keep.put('unsaved', [...this.ledger.values()]);
   }
 
   async setPerson(name: string): Promise<void> {
@@ -193,7 +204,7 @@ export class Editor {
         ...(before ?? []).filter(({ id }) => !gone.has(id)),
         ...(told.add ?? []),
       ])
-      .catch(() => undefined);
+      .catch((error: unknown) => this.#onProblem(error));
     this.#onChange();
   }
 }

@@ -17,12 +17,30 @@ export interface KeptSeries {
 }
 
 export class Keep {
-  readonly #db: IDBDatabase | null;
+  #db: IDBDatabase | null;
+  /** Called when the browser has cleared all that was kept and there is a place for it again. */
+  onCleared: (() => void) | null = null;
   /** Stands in for the database where there is none: everything works until the tab closes. */
   readonly #memory = new Map<string, unknown>();
 
   private constructor(db: IDBDatabase | null) {
     this.#db = db;
+    this.#watch();
+  }
+
+  /** A connection that the browser closes by itself has lost its data. */
+  #watch(): void {
+    this.#db?.addEventListener('close', () => {
+      this.#db = null;
+      openDatabase().then(
+        (db) => {
+          this.#db = db;
+          this.#watch();
+          this.onCleared?.();
+        },
+        () => undefined,
+      );
+    });
   }
 
   /** Resolves in any case; `problem` says in words why nothing can be kept. */
@@ -105,6 +123,16 @@ export class Keep {
     const transaction = this.#db.transaction('series', 'readwrite');
     transaction.objectStore('series').put(series);
     await done(transaction);
+  }
+
+  /** Bytes of all series kept. */
+  async seriesBytes(): Promise<number> {
+    if (this.#db === null) return 0;
+    let total = 0;
+    await eachCursor(this.#db.transaction('series').objectStore('series').openCursor(), ({ value }) => {
+      total += (value as KeptSeries).bytes;
+    });
+    return total;
   }
 
   /** Drops the longest unused series beyond `limit` bytes. */

@@ -84,11 +84,6 @@ export class Shelf {
     return this.#open.get(name);
   }
 
-  /** Books that are open here. */
-  *books(): Generator<Y.Doc> {
-    for (const { name, doc } of this.#open.values()) if (name.startsWith('book/')) yield doc;
-  }
-
   /** Opens a document or takes another hold of it; give each hold back with `release`. */
   take(name: DocumentName): Shelved {
     const there = this.#open.get(name);
@@ -162,10 +157,7 @@ export class Shelf {
 
   async #load(entry: Open): Promise<void> {
     try {
-      const stored = await StoredDocument.open(entry.name, entry.doc, {
-        onProblem: (error) => this.#options.onStorageProblem(storageWords(error)),
-        onWritten: () => this.#tellWritten(entry.name),
-      });
+      const stored = await this.#openStored(entry);
       if (this.#open.get(entry.name) === entry) entry.stored = stored;
       else stored.close();
     } catch (error) {
@@ -190,6 +182,29 @@ export class Shelf {
     if (this.#open.get(entry.name) !== entry) return;
     entry.provider.connectBc();
     if (entry.name === WORKSPACE_DOCUMENT || this.#connection.state === 'online') entry.provider.connect();
+  }
+
+  #openStored(entry: Open): Promise<StoredDocument> {
+    return StoredDocument.open(entry.name, entry.doc, {
+      onProblem: (error) => this.#options.onStorageProblem(storageWords(error)),
+      onWritten: () => this.#tellWritten(entry.name),
+      onLost: () => void this.#storeAgain(entry),
+    });
+  }
+
+  /** The browser has cleared a database under an open document: another one takes all that the document holds. */
+  async #storeAgain(entry: Open): Promise<void> {
+    entry.stored?.close();
+    entry.stored = null;
+    if (this.#open.get(entry.name) !== entry) return;
+    try {
+      const stored = await this.#openStored(entry);
+      await stored.rewrite();
+      if (this.#open.get(entry.name) === entry) entry.stored = stored;
+      else stored.close();
+    } catch (error) {
+      this.#options.onStorageProblem(storageWords(error));
+    }
   }
 
   #provider(name: DocumentName, doc: Y.Doc): WebsocketProvider {

@@ -44,9 +44,15 @@ export class StoredDocument {
   static async open(
     name: DocumentName,
     doc: Y.Doc,
-    listeners: { onProblem: (error: unknown) => void; onWritten: () => void },
+    listeners: {
+      onProblem: (error: unknown) => void;
+      onWritten: () => void;
+      /** The browser has cleared the database. */
+      onLost: () => void;
+    },
   ): Promise<StoredDocument> {
     const db = await openDatabase(databaseOf(name), undefined, upgrade);
+    db.addEventListener('close', listeners.onLost);
     const stored = new StoredDocument(doc, db, listeners.onProblem, listeners.onWritten);
     await stored.#read(new Turns());
     if (stored.#loose > LOOSE_AT_OPEN) await stored.rewrite().catch(listeners.onProblem);

@@ -13,10 +13,10 @@ const SLICE_MS = 12;
 /** What the server says of the exchange with others, and what the records here say of who wrote last. */
 export class SyncReader {
   readonly #http: Http;
-  readonly #books: () => Iterable<Y.Doc>;
+  readonly #books: () => AsyncIterable<Y.Doc>;
   #following: AbortController | null = null;
 
-  constructor(http: Http, books: () => Iterable<Y.Doc>) {
+  constructor(http: Http, books: () => AsyncIterable<Y.Doc>) {
     this.#http = http;
     this.#books = books;
   }
@@ -65,7 +65,7 @@ export class SyncReader {
       await new Promise((resolve) => setTimeout(resolve));
       sliceEnd = performance.now() + SLICE_MS;
     };
-    for (const doc of this.#books()) {
+    for await (const doc of this.#books()) {
       const book = new Book(doc);
       for (const [key, bytes] of book.cards()) {
         const device = parseCardKey(key)?.device;

@@ -56,6 +56,10 @@ export class Unsent {
     return this.#blobs.size;
   }
 
+  has(name: DocumentName): boolean {
+    return this.#documents.has(name);
+  }
+
   /** Before the document is changed: the frame that carries the change may leave during the change. */
   async addDocument(name: DocumentName): Promise<void> {
     this.#documents.add(name);

@@ -3,6 +3,7 @@ import { FieldbookError, isFieldbookError, LIMITS, runDocumentName, WORKSPACE_DO
 import { RunDocument, Workspace } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import * as Comlink from 'comlink';
+import type * as Y from 'yjs';
 import type {
   Cell,
   FieldbookWorker,
@@ -44,6 +45,8 @@ import { capturesOf, detailOf, familyOf, holdersOf, PARENT_COLUMN } from './run-
 import { RunFilesReader } from './run-files.ts';
 import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
+import type { Evicted } from './storage-api.ts';
+import { BrowserStorage } from './storage.ts';
 import { SyncReader } from './sync.ts';
 import { TableStore } from './table-store.ts';
 import type { Wanted } from './table.ts';
@@ -52,6 +55,8 @@ import type { ViewSaid } from './views-api.ts';
 import { Views } from './views.ts';
 import { TableReader } from './table-reader.ts';
 import { Unsent } from './unsent.ts';
+
+const CLEARED_MS = 5_000;
 
 /** Composition root of the worker: one browser, one person, one server. */
 class Worker implements FieldbookWorker {
@@ -71,6 +76,7 @@ class Worker implements FieldbookWorker {
   #data!: DataReader;
   #consoles!: Consoles;
   #bytes!: BytesCache;
+  #storage!: BrowserStorage;
   #sync!: SyncReader;
   #unsent!: Unsent;
   #bundles: Promise<Bundles> | undefined;
@@ -81,6 +87,7 @@ class Worker implements FieldbookWorker {
   readonly #openRuns: RunId[] = [];
   readonly #grouped = new Grouped();
   #views!: Views;
+  #cleared = 0;
   #telling = false;
   readonly #started = Promise.withResolvers<void>();
 
@@ -98,6 +105,7 @@ class Worker implements FieldbookWorker {
     this.#device = await browserDevice(keep);
     this.#editor = await Editor.open(this.#device, keep, {
       onChange: () => this.#tell(),
+      onProblem: (error) => this.#storageProblem(storageWords(error)),
       onSaved: (edits) => {
         for (const { project, run } of edits)
           if (run !== null) this.#listener({ kind: 'project', id: project, runs: [run] });
@@ -137,7 +145,7 @@ class Worker implements FieldbookWorker {
     this.#session = {
       connection: { state: 'connecting' },
       server: (await keep.get<ServerInfo>('server')) ?? null,
-      device: { id: this.#device.id, name: options.browser },
+      device: { id: this.#device.id, name: (await keep.get<string>('browser')) ?? options.browser },
       person: this.#editor.person,
       suggestedPerson: null,
       hasToken: this.#token !== null,
@@ -156,8 +164,17 @@ class Worker implements FieldbookWorker {
       onChange: () => this.#tell(),
     });
     this.#bytes = bytes;
-    this.#sync = new SyncReader(this.#http, () => this.#shelf.books());
-    watchStorage((words) => this.#storageProblem(words));
+    this.#storage = new BrowserStorage({
+      keep,
+      bytes,
+      isNeeded: (name) => this.#shelf.get(name) !== undefined || this.#unsent.has(name),
+    });
+    this.#sync = new SyncReader(this.#http, () => this.#allBooks());
+    watchStorage((words) => {
+      // What was under way when the browser cleared its storage fails late, and is being written again.
+      if (Date.now() - this.#cleared > CLEARED_MS) this.#storageProblem(words);
+    });
+    keep.onCleared = () => void this.#keepAgain();
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
       protocols: () => [
@@ -565,6 +582,32 @@ class Worker implements FieldbookWorker {
     (await this.#openBundles()).stopExport();
   }
 
+  async storageUse() {
+    return this.#storage.use();
+  }
+
+  async freeStorage(what: Parameters<FieldbookWorker['freeStorage']>[0]) {
+    return this.#storage.free(what);
+  }
+
+  async setBudget(bytes: number | null): Promise<void> {
+    await this.#storage.setBudget(bytes);
+  }
+
+  async renameBrowser(name: string): Promise<void> {
+    const clean = name.trim();
+    if (clean === '' || clean.length > 64)
+      throw new FieldbookError('invalid_value', 'A browser’s name has 1 to 64 characters.');
+    await this.#keep.put('browser', clean);
+    this.#session.device = { ...this.#session.device, name: clean };
+    this.#introduce();
+    this.#tell();
+  }
+
+  async evict(request: Parameters<FieldbookWorker['evict']>[0]) {
+    return this.#http.json<Evicted>('/evict', { method: 'POST', body: request, timeoutMs: 3_600_000 });
+  }
+
   async followSync(listener: Parameters<FieldbookWorker['followSync']>[0]): Promise<void> {
     this.#sync.follow(listener);
   }
@@ -643,6 +686,19 @@ class Worker implements FieldbookWorker {
     this.#keep.close();
     for (const { name } of await indexedDB.databases()) {
       if (name === 'fieldbook' || name?.startsWith('fieldbook/') === true) indexedDB.deleteDatabase(name);
+    }
+  }
+
+  /** Every listed book, those that no project on screen has opened too, one at a time. */
+  async *#allBooks(): AsyncGenerator<Y.Doc> {
+    for (const { document } of this.#library.workspace.books()) {
+      const { doc, loaded } = this.#shelf.take(document);
+      try {
+        await loaded;
+        yield doc;
+      } finally {
+        this.#shelf.release(document);
+      }
     }
   }
 
@@ -737,6 +793,22 @@ class Worker implements FieldbookWorker {
       // Rooms work without; the next connection asks again.
     }
     this.#tell();
+  }
+
+  /** The browser has cleared its storage under this page: what cannot be had again is written from memory. */
+  async #keepAgain(): Promise<void> {
+    this.#cleared = Date.now();
+    try {
+      await this.#keep.put('device', this.#device);
+      if (this.#token !== null) await this.#keep.put('token', this.#token);
+      if (this.#session.server !== null) await this.#keep.put('server', this.#session.server);
+      await this.#editor.keepAgain();
+      this.#storageProblem(
+        'The browser had cleared what this page kept. What was open here is kept again; the rest comes back from the server. Ask the browser to keep everything in Settings.',
+      );
+    } catch (error) {
+      this.#storageProblem(storageWords(error));
+    }
   }
 
   #storageProblem(words: string): void {
