@@ -1,4 +1,5 @@
 import type { Bench, Row } from './harness.ts';
+import { measureCharts } from './web-charts.ts';
 import { measureHeap } from './web-heap.ts';
 import { measurePeers } from './web-peers.ts';
 import { measureScroll } from './web-scroll.ts';
@@ -10,6 +11,7 @@ const PARTS: Readonly<Record<string, (smoke: boolean) => Promise<Row[]>>> = {
   size: measureSize,
   start: measureStart,
   scroll: measureScroll,
+  charts: measureCharts,
   heap: measureHeap,
   peers: measurePeers,
 };
@@ -17,7 +19,7 @@ const PARTS: Readonly<Record<string, (smoke: boolean) => Promise<Row[]>>> = {
 const bench: Bench = {
   name: 'web',
   about:
-    'The web UI in Chromium: its size, cold and warm starts, a query while it is typed, scrolling, its heap, and peers.',
+    'The web UI in Chromium: its size, cold and warm starts, a query while it is typed, scrolling, charts, its heap, and peers.',
   needs: ['core', 'node-agent', 'web'],
   run: async ({ smoke }) => {
     const wanted = process.env['FIELDBOOK_BENCH_PARTS']?.split(',') ?? Object.keys(PARTS);
