@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 import { VitePWA } from 'vite-plugin-pwa';
@@ -14,6 +15,8 @@ export default defineConfig({
     alias: [
       { find: /^@fieldbook\/core$/, replacement: `${core}/index.ts` },
       { find: /^@fieldbook\/core\/(.+)$/, replacement: `${core}/$1/index.ts` },
+      // What yjs can print to the console, as Node has it: that of browsers brings an element builder along, for nothing.
+      { find: /^lib0\/logging$/, replacement: fileURLToPath(import.meta.resolve('lib0/logging')) },
     ],
     dedupe: ['yjs', 'lib0', 'y-protocols'],
   },

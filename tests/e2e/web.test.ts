@@ -177,11 +177,11 @@ describe('the web UI on an agent', () => {
     await page.getByRole('combobox', { name: 'Query' }).fill('packages');
     await rowOf(page, 'no packages').getByRole('link').click();
     await page.getByRole('heading', { name: 'no packages' }).waitFor();
-    await page.getByRole('region', { name: 'Tags' }).getByRole('button', { name: 'Change' }).click();
+    await page.getByRole('button', { name: 'Tag', exact: true }).click();
     await page.getByRole('textbox', { name: 'Find or make a tag' }).fill('reading');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Apply' }).click();
-    await page.getByRole('region', { name: 'Tags' }).getByRole('link', { name: 'reading' }).waitFor();
+    await page.getByRole('link', { name: 'reading', exact: true }).waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
   });
 });

@@ -7,6 +7,8 @@ import type { Editor } from './edits.ts';
 import type { Keep } from './keep.ts';
 import { readCursor, readPeople } from './note-people.ts';
 import type { NoteCursor, NoteEvent, NotesApi, NoteState, OpenedNote } from './notes-api.ts';
+import type { Owed } from './owed-notes.ts';
+import { OWED, owedNotes } from './owed-notes.ts';
 import type { Project } from './project.ts';
 import type { Shelf, Shelved } from './shelf.ts';
 
@@ -34,15 +36,6 @@ export interface NotesContext {
   device: string;
   /** How many notes are not saved changed. */
   onChange: () => void;
-}
-
-/** What this browser still owes: kept over the end of the tab. */
-interface Owed {
-  project: ProjectId;
-  /** Something typed here that no edit says. */
-  unsaid: boolean;
-  /** Something typed here that no server has acknowledged. */
-  unsent: boolean;
 }
 
 interface OpenNote {
@@ -86,7 +79,7 @@ export class Notes implements NotesApi {
 
   /** Says and sends what an earlier tab of this browser was closed over. */
   async resume(): Promise<void> {
-    const left = (await this.#context.keep.get<[RunId, Owed][]>(OWED).catch(() => undefined)) ?? [];
+    const left = await owedNotes(this.#context.keep);
     for (const [run, owed] of left) this.#owed.set(run, owed);
     if (left.length > 0) this.#context.onChange();
     for (const [run, { project, unsaid }] of left)
@@ -426,5 +419,3 @@ export class Notes implements NotesApi {
     this.#context.onChange();
   }
 }
-
-const OWED = 'notes';

@@ -15,16 +15,10 @@ import type {
   View,
   WorkerEvent,
 } from './api.ts';
-import { WebBlobs } from './blobs.ts';
 import { cellsOf } from './bulk.ts';
 import type { Bundles } from './bundles.ts';
 import type { BytesCache } from './bytes.ts';
-import { Charts } from './charts/charts.ts';
 import { IndexedBytes } from './bytes.ts';
-import { Comparer } from './compare.ts';
-import { Consoles } from './console.ts';
-import { Contents } from './contents.ts';
-import { DataReader } from './data-reader.ts';
 import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
@@ -35,15 +29,12 @@ import { Http } from './http.ts';
 import { storageWords } from './idb.ts';
 import { Keep } from './keep.ts';
 import { WebLibrary } from './library.ts';
-import { LocalSeries } from './local-series.ts';
-import { Manifests } from './manifests.ts';
-import { Notes } from './notes.ts';
+import type { Notes } from './notes.ts';
+import { owedNotes } from './owed-notes.ts';
 import type { PlotData, PlotScope } from './plots-api.ts';
 import type { Project } from './project.ts';
+import type { Readers } from './readers.ts';
 import type { ConsoleQuery } from './run-api.ts';
-import { capturesOf, detailOf, familyOf, holdersOf, PARENT_COLUMN } from './run-detail.ts';
-import { RunFilesReader } from './run-files.ts';
-import { SeriesSource } from './series.ts';
 import { Shelf } from './shelf.ts';
 import type { Evicted } from './storage-api.ts';
 import { BrowserStorage } from './storage.ts';
@@ -53,7 +44,6 @@ import type { Wanted } from './table.ts';
 import { refined, termOf } from './terms.ts';
 import type { ViewSaid } from './views-api.ts';
 import { Views } from './views.ts';
-import { TableReader } from './table-reader.ts';
 import { Unsent } from './unsent.ts';
 
 const CLEARED_MS = 5_000;
@@ -68,20 +58,15 @@ class Worker implements FieldbookWorker {
   #shelf!: Shelf;
   #library!: WebLibrary;
   #editor!: Editor;
-  #series!: SeriesSource;
-  #contents!: Contents;
-  #comparer!: Comparer;
-  #files!: RunFilesReader;
-  #tables!: TableReader;
-  #data!: DataReader;
-  #consoles!: Consoles;
   #bytes!: BytesCache;
   #storage!: BrowserStorage;
   #sync!: SyncReader;
   #unsent!: Unsent;
   #bundles: Promise<Bundles> | undefined;
-  #charts!: Charts;
-  #notes!: Notes;
+  #readers: Promise<Readers> | undefined;
+  #notes: Promise<Notes> | undefined;
+  /** Those notes once their code is here: before that, none is open and nothing of them was sent. */
+  #openedNotes: Notes | undefined;
   #token: string | null = null;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
@@ -113,35 +98,6 @@ class Worker implements FieldbookWorker {
     });
     this.#http = new Http(options.origin, this.#token);
     const bytes = await IndexedBytes.open();
-    const manifests = new Manifests(this.#http, bytes, (run) => this.#shelf.get(runDocumentName(run)));
-    this.#contents = new Contents(this.#http, bytes);
-    this.#consoles = new Consoles(manifests, this.#contents.blobs);
-    this.#comparer = new Comparer(manifests, this.#contents);
-    this.#tables = new TableReader(this.#contents);
-    this.#data = new DataReader(this.#contents);
-    this.#files = new RunFilesReader({
-      manifests,
-      contents: this.#contents,
-      http: this.#http,
-      nameOf: (device) => this.#library.workspace.devices().find((each) => each.device === device)?.name,
-      projectOf: (run) => this.#library.projectOf(run)?.id,
-      historyOf: (run) => this.#library.projectOf(run)?.fold.history(run) ?? [],
-    });
-    const local = new LocalSeries(manifests, new WebBlobs(this.#http, bytes));
-    this.#series = new SeriesSource(
-      this.#http,
-      keep,
-      local,
-      ({ run }) => this.#growsElsewhere(run),
-      (device) => this.#library.workspace.devices().find((each) => each.device === device)?.name,
-    );
-    this.#charts = new Charts({
-      series: this.#series,
-      local,
-      project: (id) => this.#library.project(id),
-      stateOf: (run) => this.#library.projectOf(run)?.table.glimpse(run),
-      now: Date.now,
-    });
     this.#session = {
       connection: { state: 'connecting' },
       server: (await keep.get<ServerInfo>('server')) ?? null,
@@ -199,28 +155,18 @@ class Worker implements FieldbookWorker {
       onReconnect: (name) => {
         this.#editor.ledger.connected(name);
         this.#unsent.connected(name);
-        this.#notes.connected(name);
+        this.#openedNotes?.connected(name);
       },
       onSent: (name, frame) => {
         this.#editor.ledger.sent(name, frame);
         this.#unsent.sent(name, frame);
-        this.#notes.sent(name, frame);
+        this.#openedNotes?.sent(name, frame);
       },
       onAcked: (name, frames) => {
         this.#editor.acked(name, frames);
         this.#unsent.ackedFrames(name, frames);
-        this.#notes.acked(name, frames);
+        this.#openedNotes?.acked(name, frames);
       },
-    });
-    this.#notes = new Notes({
-      shelf: this.#shelf,
-      editor: this.#editor,
-      keep,
-      device: this.#device.id,
-      project: (id) => this.#library.project(id),
-      isOnline: () => this.#session.connection.state === 'online',
-      mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
-      onChange: () => this.#tell(),
     });
     this.#library = new WebLibrary(this.#shelf, await TableStore.open(), {
       hasUnsaved: (book) => this.#editor.ledger.hasDocument(book),
@@ -230,7 +176,7 @@ class Worker implements FieldbookWorker {
       },
       onRuns: (id, runs) => {
         this.#listener({ kind: 'project', id, runs });
-        this.#notes.changed(this.#library.project(id)!, runs);
+        this.#tellNotes(id, runs);
       },
       onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
     });
@@ -238,7 +184,7 @@ class Worker implements FieldbookWorker {
     await this.#library.open();
     new Workspace(this.#shelf.get(WORKSPACE_DOCUMENT)!.doc).observeViews(() => this.#listener({ kind: 'views' }));
     this.#started.resolve();
-    void this.#notes.resume();
+    void this.#resumeNotes();
     void this.#measureStorage();
     return this.#snapshot();
   }
@@ -384,6 +330,7 @@ class Worker implements FieldbookWorker {
     await project?.wake([id]);
     const state = project?.state(id);
     if (project === undefined || state === undefined) return undefined;
+    const { detailOf } = await import('./run-detail.ts');
     const shelved = this.#holdRun(project, id);
     const history = project.fold.history(id);
     return {
@@ -395,11 +342,13 @@ class Worker implements FieldbookWorker {
 
   async captures(id: RunId, keys: readonly string[]) {
     const project = await this.#library.find(id);
+    const { capturesOf } = await import('./run-detail.ts');
     return project === undefined ? [] : capturesOf(new RunDocument(this.#holdRun(project, id).doc), new Set(keys));
   }
 
   async family(id: RunId) {
     const project = await this.#library.find(id);
+    const { familyOf, PARENT_COLUMN } = await import('./run-detail.ts');
     await project?.prepare({ columns: [PARENT_COLUMN] });
     return project === undefined ? { parent: null, children: [], more: false } : familyOf(project, id, Date.now());
   }
@@ -407,27 +356,28 @@ class Worker implements FieldbookWorker {
   async holders(id: RunId) {
     const project = await this.#library.find(id);
     if (project === undefined || this.#session.connection.state !== 'online') return undefined;
+    const { holdersOf } = await import('./run-detail.ts');
     return holdersOf(this.#http, this.#session.server?.kind ?? 'agent', id, project.id);
   }
 
   async console(query: ConsoleQuery) {
-    return this.#consoles.info(query);
+    return (await this.#openReaders()).consoles.info(query);
   }
 
   async consoleLines(query: ConsoleQuery, from: number, to: number) {
-    return this.#consoles.lines(query, from, to);
+    return (await this.#openReaders()).consoles.lines(query, from, to);
   }
 
   async consoleSearch(...parameters: Parameters<FieldbookWorker['consoleSearch']>) {
-    return this.#consoles.search(...parameters);
+    return (await this.#openReaders()).consoles.search(...parameters);
   }
 
   async consoleCancel(name: string): Promise<void> {
-    this.#consoles.cancel(name);
+    (await this.#openReaders()).consoles.cancel(name);
   }
 
   async consoleText(query: ConsoleQuery, from: number, to: number, colours: boolean) {
-    return this.#consoles.text(query, from, to, colours);
+    return (await this.#openReaders()).consoles.text(query, from, to, colours);
   }
 
   async states(id: ProjectId, runs: readonly RunId[]): Promise<RunState[]> {
@@ -447,27 +397,27 @@ class Worker implements FieldbookWorker {
   }
 
   async openNote(...asked: Parameters<FieldbookWorker['openNote']>) {
-    return this.#notes.openNote(...asked);
+    return (await this.#openNotes()).openNote(...asked);
   }
 
   async typeNote(note: number, update: Uint8Array): Promise<void> {
-    await this.#notes.typeNote(note, update);
+    await (await this.#openNotes()).typeNote(note, update);
   }
 
   async pointNote(...asked: Parameters<FieldbookWorker['pointNote']>): Promise<void> {
-    await this.#notes.pointNote(...asked);
+    await (await this.#openNotes()).pointNote(...asked);
   }
 
   async publishNote(note: number): Promise<void> {
-    await this.#notes.publishNote(note);
+    await (await this.#openNotes()).publishNote(note);
   }
 
   async settleNote(note: number): Promise<void> {
-    await this.#notes.settleNote(note);
+    await (await this.#openNotes()).settleNote(note);
   }
 
   async closeNote(note: number): Promise<void> {
-    await this.#notes.closeNote(note);
+    await (await this.#openNotes()).closeNote(note);
   }
 
   async runAt(id: RunId, time: number): Promise<RunState | undefined> {
@@ -481,60 +431,60 @@ class Worker implements FieldbookWorker {
   }
 
   async series(request: Parameters<FieldbookWorker['series']>[0]) {
-    return this.#series.read(request);
+    return (await this.#openReaders()).series.read(request);
   }
 
   async surroundings(runs: readonly RunId[]) {
-    return this.#comparer.surroundings(runs);
+    return (await this.#openReaders()).comparer.surroundings(runs);
   }
 
   async sourceDiff(before: RunId, after: RunId) {
-    return this.#comparer.sourceDiff(before, after);
+    return (await this.#openReaders()).comparer.sourceDiff(before, after);
   }
 
   async dataDiff(before: RunId, after: RunId, path: string) {
-    return this.#comparer.dataDiff(before, after, path);
+    return (await this.#openReaders()).comparer.dataDiff(before, after, path);
   }
 
   async files(run: RunId) {
-    return this.#files.files(run);
+    return (await this.#openReaders()).files.files(run);
   }
 
   async media(run: RunId) {
-    return this.#files.media(run);
+    return (await this.#openReaders()).files.media(run);
   }
 
   async mediaRows(run: RunId, request: Parameters<FieldbookWorker['mediaRows']>[1]) {
-    return this.#files.mediaRows(run, request);
+    return (await this.#openReaders()).files.mediaRows(run, request);
   }
 
   async preview(source: Parameters<FieldbookWorker['preview']>[0]) {
-    return this.#files.preview(source);
+    return (await this.#openReaders()).files.preview(source);
   }
 
   async contentBytes(content: Content, start: number, end: number) {
-    const bytes = await this.#contents.read(content, start, end);
+    const bytes = await (await this.#openReaders()).contents.read(content, start, end);
     return Comlink.transfer(bytes, [bytes.buffer]);
   }
 
   async openTable(item: Parameters<FieldbookWorker['openTable']>[0]) {
-    return this.#tables.open(item);
+    return (await this.#openReaders()).tables.open(item);
   }
 
   async tableRows(key: string, window: Parameters<FieldbookWorker['tableRows']>[1]) {
-    return this.#tables.rows(key, window);
+    return (await this.#openReaders()).tables.rows(key, window);
   }
 
   async dataFiles(list: Content, request: Parameters<FieldbookWorker['dataFiles']>[1]) {
-    return this.#data.files(list, request);
+    return (await this.#openReaders()).data.files(list, request);
   }
 
   async dataChanges(before: Content, after: Content) {
-    return this.#data.changes(before, after);
+    return (await this.#openReaders()).data.changes(before, after);
   }
 
   async contentChunk(content: Content, start: number, size: number, keep: boolean) {
-    const bytes = await this.#contents.chunk(content, start, size, keep);
+    const bytes = await (await this.#openReaders()).contents.chunk(content, start, size, keep);
     return bytes === undefined ? undefined : Comlink.transfer(bytes, [bytes.buffer]);
   }
 
@@ -550,24 +500,24 @@ class Worker implements FieldbookWorker {
     (await this.#openBundles()).cancel();
   }
 
-  async chartRuns(...given: Parameters<Charts['chartRuns']>) {
-    return this.#charts.chartRuns(...given);
+  async chartRuns(...given: Parameters<FieldbookWorker['chartRuns']>) {
+    return (await this.#openReaders()).charts.chartRuns(...given);
   }
 
-  async chartLines(request: Parameters<Charts['chartLines']>[0]) {
-    return this.#charts.chartLines(request);
+  async chartLines(request: Parameters<FieldbookWorker['chartLines']>[0]) {
+    return (await this.#openReaders()).charts.chartLines(request);
   }
 
-  async chartBands(request: Parameters<Charts['chartBands']>[0]) {
-    return this.#charts.chartBands(request);
+  async chartBands(request: Parameters<FieldbookWorker['chartBands']>[0]) {
+    return (await this.#openReaders()).charts.chartBands(request);
   }
 
-  async chartCensus(request: Parameters<Charts['chartCensus']>[0]) {
-    return this.#charts.chartCensus(request);
+  async chartCensus(request: Parameters<FieldbookWorker['chartCensus']>[0]) {
+    return (await this.#openReaders()).charts.chartCensus(request);
   }
 
-  async chartPoints(request: Parameters<Charts['chartPoints']>[0]) {
-    return this.#charts.chartPoints(request);
+  async chartPoints(request: Parameters<FieldbookWorker['chartPoints']>[0]) {
+    return (await this.#openReaders()).charts.chartPoints(request);
   }
 
   async bundleContents(which: Parameters<FieldbookWorker['bundleContents']>[0]) {
@@ -719,6 +669,52 @@ class Worker implements FieldbookWorker {
     return this.#bundles;
   }
 
+  /** Loaded when bytes of a run are first asked for. */
+  #openReaders(): Promise<Readers> {
+    this.#readers ??= import('./readers.ts').then(
+      ({ Readers: Made }) =>
+        new Made({
+          http: this.#http,
+          keep: this.#keep,
+          bytes: this.#bytes,
+          shelf: this.#shelf,
+          library: this.#library,
+          growsElsewhere: (run) => this.#growsElsewhere(run),
+        }),
+    );
+    return this.#readers;
+  }
+
+  /** Loaded when somebody opens a note, and when notes are to be said, sent or merged that nobody has open. */
+  #openNotes(): Promise<Notes> {
+    this.#notes ??= import('./notes.ts').then(async ({ Notes: Made }) => {
+      const notes = new Made({
+        shelf: this.#shelf,
+        editor: this.#editor,
+        keep: this.#keep,
+        device: this.#device.id,
+        project: (id) => this.#library.project(id),
+        isOnline: () => this.#session.connection.state === 'online',
+        mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
+        onChange: () => this.#tell(),
+      });
+      this.#openedNotes = notes;
+      await notes.resume();
+      return notes;
+    });
+    return this.#notes;
+  }
+
+  async #resumeNotes(): Promise<void> {
+    if ((await owedNotes(this.#keep)).length > 0) await this.#openNotes();
+  }
+
+  #tellNotes(id: ProjectId, runs: readonly RunId[]): void {
+    const project = this.#library.project(id)!;
+    if (this.#openedNotes !== undefined) this.#openedNotes.changed(project, runs);
+    else if (project.forked.size > 0) void this.#openNotes().then((notes) => notes.changed(project, runs));
+  }
+
   /** A project whose table has what a request needs. */
   async #prepared(id: ProjectId, wanted: Wanted): Promise<Project | undefined> {
     const project = this.#library.project(id);
@@ -828,7 +824,7 @@ class Worker implements FieldbookWorker {
     return {
       ...this.#session,
       person: this.#editor.person,
-      unsaved: this.#editor.ledger.size + this.#notes.unsaved,
+      unsaved: this.#editor.ledger.size + (this.#openedNotes?.unsaved ?? 0),
       books: this.#library.counts,
       carried: { documents: this.#unsent.documents, blobs: this.#unsent.blobs, problem: this.#unsent.problem },
     };
