@@ -1,5 +1,6 @@
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import type { World } from './world.ts';
+import { expect } from 'vitest';
 import { rows, saved } from './visit.ts';
 
 /** A page of the UI, and how to get to it. */
@@ -41,6 +42,22 @@ const at = (
 const heading = (name: string | RegExp) => (page: Page) => page.getByRole('heading', { name }).first().waitFor();
 const table = (page: Page) => rows(page).first().waitFor();
 
+/** Charts as an address has them: a scatter with its front, parallel coordinates, and bars. */
+const PLOTS = `a${[
+  's;xa:params/lr;ym:val/accuracy.max;lx;f-+',
+  'p;aa:params/lr!0l;am:val/loss.last;am:val/accuracy.max',
+  'b;xm:val/accuracy.max',
+].join('|')}`;
+/** Pictures, histograms and tables beside each other. */
+const GRID = 'am;tsamples/missed;tweights/hidden;tconfusion';
+
+/** Waits until a part of a page says more than that it is being read. */
+async function told(part: Locator): Promise<void> {
+  await expect
+    .poll(() => part.innerText().catch(() => ''), { timeout: 20_000 })
+    .toMatch(/^(?![\s\S]*(?:Reading|Comparing|Looking for|reading)[^\n]*…)[\s\S]*\S/);
+}
+
 /** Tabs of a run's page, as the page itself lists them. */
 export async function tabsOf(page: Page, world: World): Promise<string[]> {
   await page.goto(`${world.url}/r/${world.runs[1]}`);
@@ -71,6 +88,23 @@ export const PLACES: readonly Place[] = [
     ({ runs }) => `/p/media/compare?runs=${runs.map((run) => run.slice(-10)).join(',')}`,
     heading(/side by side/),
   ),
+  ...['charts', 'images', 'source', 'packages', 'environment', 'data', 'console'].map((tab) =>
+    at(
+      `compare-${tab}`,
+      ({ runs }) => `/p/media/compare?runs=${runs.map((run) => run.slice(-10)).join(',')}&tab=${tab}`,
+      async (page) => {
+        await page.locator(`#compare-${tab}[aria-selected="true"]`).waitFor();
+        await told(page.locator('#comparison'));
+      },
+    ),
+  ),
+  at('project-plots', `/p/digits?show=charts&c=${encodeURIComponent(PLOTS)}`, async (page) => {
+    await page.locator('section.frame canvas[data-painted]').nth(1).waitFor();
+    await page.locator('section.frame .bar').first().waitFor();
+  }),
+  at('project-media', `/p/media?show=charts&c=${encodeURIComponent(GRID)}`, async (page) => {
+    await page.locator('section.frame .grid td[data-step] .thumbnail img').first().waitFor();
+  }),
   at('sync', '/sync', heading('Sync')),
   at('settings', '/settings', heading('Settings')),
   at('lost', '/nowhere', heading('There is nothing at this address')),

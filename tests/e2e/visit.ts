@@ -27,7 +27,11 @@ export async function profile(
   const { newcomer = false, ...more } = options;
   const context = await browser.newContext({ viewport: size, locale: 'en-US', ...more });
   context.setDefaultTimeout(20_000);
-  if (!newcomer) await context.addInitScript(() => localStorage.setItem('fieldbook/tour', 'true'));
+  // Not in the frames that previews lie in: they have no storage.
+  if (!newcomer)
+    await context.addInitScript(() => {
+      if (self.origin !== 'null') localStorage.setItem('fieldbook/tour', 'true');
+    });
   onTestFinished(() => context.close());
   return context;
 }

@@ -57,4 +57,21 @@ export const KEYS: readonly { group: string; keys: readonly (readonly [keys: str
       ['g G', 'In the console: to its beginning, and along with its end'],
     ],
   },
+  {
+    group: 'Comparing runs',
+    keys: [
+      ['→ ←', 'Next and previous part, from its tab'],
+      ['Alt → ←', 'Move a run, from its name; an axis of parallel coordinates, from the axis'],
+      ['/', 'Find a name or a value'],
+    ],
+  },
+  {
+    group: 'In an added chart',
+    keys: [
+      ['→ ←', 'Next and previous point, or step'],
+      ['Space', 'Play the steps of media, from their slider'],
+      ['Enter', 'Open the run'],
+      ['Esc', 'Choose nothing'],
+    ],
+  },
 ];

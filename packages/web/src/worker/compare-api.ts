@@ -40,7 +40,9 @@ export interface SourceEnd {
 export interface SourceChange {
   path: string;
   /** `unknown`: one side is only known as part of a commit whose content is not here. */
-  kind: 'added' | 'removed' | 'changed' | 'unknown';
+  kind: 'added' | 'removed' | 'changed' | 'renamed' | 'unknown';
+  /** Of what was renamed, its path on the first side. */
+  from: string | null;
   /** Null where it is not known, or no text. */
   before: string | null;
   after: string | null;
@@ -57,6 +59,8 @@ export interface SourceDiff {
 export interface DataFileLine {
   path: string;
   size: number;
+  /** As its list names it: `sha256:…`, `md5:…`; `none:` and why where it could not be read. */
+  content: string;
 }
 
 export interface DataDifference {
@@ -64,9 +68,9 @@ export interface DataDifference {
   diff: {
     added: readonly DataFileLine[];
     removed: readonly DataFileLine[];
-    changed: readonly { path: string; before: number; after: number }[];
+    changed: readonly { path: string; before: DataFileLine; after: DataFileLine }[];
     moved: readonly { from: string; to: string; size: number }[];
-    unknown: readonly string[];
+    unknown: readonly { path: string; before: DataFileLine; after: DataFileLine }[];
     kept: number;
     keptBytes: number;
     counts: { added: number; removed: number; changed: number; moved: number; unknown: number };

@@ -1,11 +1,11 @@
 import type { RunId } from '@fieldbook/core';
 import { isFieldbookError } from '@fieldbook/core';
-import type { DataList } from '@fieldbook/core/data';
+import type { DataChange, DataFile, DataList } from '@fieldbook/core/data';
 import type { RunDocument } from '@fieldbook/core/documents';
 import { newestCaptures } from '@fieldbook/core/documents';
 import { fileVersions } from '@fieldbook/core/files';
 import type { FileEntry } from '@fieldbook/core/record';
-import type { DataDifference, SourceDiff, SourceEnd, Surroundings } from './compare-api.ts';
+import type { DataDifference, DataFileLine, SourceDiff, SourceEnd, Surroundings } from './compare-api.ts';
 import type { Contents } from './contents.ts';
 import type { Content } from './files-api.ts';
 import type { Manifests } from './manifests.ts';
@@ -49,20 +49,24 @@ export class Comparer {
       return { diff: null, problem: typeof a === 'string' ? a : (b as string) };
     const found = diffDataLists(a, b);
     const { added, removed, changed, moved, unknown, kept, keptBytes } = found;
-    const line = ({ path: name, size }: { path: string; size: number }): { path: string; size: number } => ({
+    const line = ({ path: name, size, algorithm, digest }: DataFile): DataFileLine => ({
       path: name,
       size,
+      content: `${algorithm}:${digest}`,
+    });
+    const both = (change: DataChange) => ({
+      path: change.path,
+      before: line(change.before),
+      after: line(change.after),
     });
     return {
       problem: null,
       diff: {
         added: added.slice(0, NAMED).map(line),
         removed: removed.slice(0, NAMED).map(line),
-        changed: changed
-          .slice(0, NAMED)
-          .map((change) => ({ path: change.path, before: change.before.size, after: change.after.size })),
+        changed: changed.slice(0, NAMED).map(both),
         moved: moved.slice(0, NAMED).map(({ from, to, size }) => ({ from, to, size })),
-        unknown: unknown.slice(0, NAMED).map((change) => change.path),
+        unknown: unknown.slice(0, NAMED).map(both),
         kept,
         keptBytes,
         counts: {

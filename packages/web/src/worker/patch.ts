@@ -11,7 +11,14 @@ export interface Hunk {
   /** First lines, from 1; 0 where there are none. */
   before: number;
   after: number;
-  lines: readonly { kind: ' ' | '+' | '-'; text: string }[];
+  lines: readonly HunkLine[];
+}
+
+export interface HunkLine {
+  kind: ' ' | '+' | '-';
+  text: string;
+  /** The file's last line, and nothing ends it. */
+  open: boolean;
 }
 
 const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
@@ -62,28 +69,41 @@ function readHunk(
   before: number,
   after: number,
 ): { lines: Hunk['lines']; next: number } | null {
-  const read: { kind: ' ' | '+' | '-'; text: string }[] = [];
+  const read: HunkLine[] = [];
+  const unended = (): void => {
+    const line = read.at(-1);
+    if (line !== undefined) line.open = true;
+  };
   let at = from;
   for (let [left, right] = [before, after]; left > 0 || right > 0; at++) {
     const line = lines[at];
     if (line === undefined) return null;
     const kind = line[0] ?? ' ';
-    if (kind === '\\') continue;
+    if (kind === '\\') {
+      unended();
+      continue;
+    }
     // Editors take the space of an empty line away.
     if (kind !== ' ' && kind !== '+' && kind !== '-') return null;
     if (kind !== '+') left -= 1;
     if (kind !== '-') right -= 1;
     if (left < 0 || right < 0) return null;
-    read.push({ kind, text: line.slice(1) });
+    read.push({ kind, text: line.slice(1), open: false });
   }
-  if (lines[at]?.startsWith('\\') === true) at += 1;
+  if (lines[at]?.startsWith('\\') === true) {
+    unended();
+    at += 1;
+  }
   return { lines: read, next: at };
 }
 
 /** What a file was before the patch, of what it was after; undefined when the patch is not of this text. */
 export function undone(file: PatchFile, after: string): string | undefined {
-  if (file.binary || file.before === null || file.hunks.length === 0) return undefined;
-  const lines = after.split('\n');
+  if (file.binary || file.before === null) return undefined;
+  // Renamed and not changed.
+  if (file.hunks.length === 0) return file.before === file.after ? undefined : after;
+  // Each with what ends it: whether the last one is ended is a difference too.
+  const lines = after === '' ? [] : after.split(/(?<=\n)/);
   const result: string[] = [];
   let at = 0;
   for (const hunk of file.hunks) {
@@ -91,12 +111,13 @@ export function undone(file: PatchFile, after: string): string | undefined {
     if (start < at || start > lines.length) return undefined;
     result.push(...lines.slice(at, start));
     at = start;
-    for (const { kind, text } of hunk.lines) {
-      if (kind !== '-' && lines[at++] !== text) return undefined;
-      if (kind !== '+') result.push(text);
+    for (const { kind, text, open } of hunk.lines) {
+      const whole = open ? text : `${text}\n`;
+      if (kind !== '-' && lines[at++] !== whole) return undefined;
+      if (kind !== '+') result.push(whole);
     }
   }
-  return [...result, ...lines.slice(at)].join('\n');
+  return [...result, ...lines.slice(at)].join('');
 }
 
 /** The lines that a patch shows of a file, on either side, and their numbers; null stands where something is left out. */
@@ -104,6 +125,7 @@ export function pieces(file: PatchFile): Record<'before' | 'after', { text: stri
   const side = (drop: '+' | '-', start: 'before' | 'after'): { text: string; numbers: (number | null)[] } => {
     const texts: string[] = [];
     const numbers: (number | null)[] = [];
+    let open = false;
     for (const [index, hunk] of file.hunks.entries()) {
       if (index > 0) {
         texts.push('⋯');
@@ -114,9 +136,10 @@ export function pieces(file: PatchFile): Record<'before' | 'after', { text: stri
         if (line.kind === drop) continue;
         texts.push(line.text);
         numbers.push(number++);
+        ({ open } = line);
       }
     }
-    if (texts.length === 0) return { text: '', numbers };
+    if (texts.length === 0 || open) return { text: texts.join('\n'), numbers };
     // Ended, so that what follows the last line changes nothing of it.
     return { text: `${texts.join('\n')}\n`, numbers: [...numbers, null] };
   };

@@ -41,7 +41,7 @@ rename to moved.py
 `;
 const AFTER =
   'import numpy\nlr = 0.2\nfor step in range(10):\n    pass\n\nfive\nsix\nseven\n    nine\n    ten\n    eleven\n    twelve';
-const BEFORE = 'import numpy\nlr = 0.1\nfor step in range(10):\n    pass\n\nfive\nsix\nseven\n    nine\n    ten';
+const BEFORE = 'import numpy\nlr = 0.1\nfor step in range(10):\n    pass\n\nfive\nsix\nseven\n    nine\n    ten\n';
 
 describe('a git patch', () => {
   it('[CMP-1] is read file by file: changes, new and renamed files, binary ones, names beyond ASCII', () => {
@@ -99,6 +99,65 @@ describe('the sources of two runs', () => {
     expect(brief(dirty, side({}))).toContainEqual(['scratch.py', 'removed', 'x', '']);
     expect(brief(dirty, dirty)).toEqual([]);
     expect(brief(side({}), side({ files: new Map([['a.py', 'as committed']]) }))).toEqual([]);
+  });
+
+  it('[CMP-1] name what was renamed once, with the path it had, and what else changed in it', () => {
+    const patch = parsePatch(`diff --git a/old.py b/moved.py
+similarity index 100%
+rename from old.py
+rename to moved.py
+diff --git a/a.py b/b.py
+similarity index 70%
+rename from a.py
+rename to b.py
+index 1..2 100644
+--- a/a.py
++++ b/b.py
+@@ -1,2 +1,2 @@
+ one
+-two
++deux
+`);
+    const tell = (a: SourceSide, b: SourceSide): unknown[] =>
+      sourceChanges(a, b).map(({ path, kind, from, before, after }) => [path, kind, from, before, after]);
+    const captured = side({
+      patch,
+      files: new Map([
+        ['moved.py', 'x'],
+        ['b.py', 'one\ndeux\n'],
+      ]),
+    });
+    expect(tell(side({}), captured)).toEqual([
+      ['b.py', 'renamed', 'a.py', 'one\ntwo\n', 'one\ndeux\n'],
+      ['moved.py', 'renamed', 'old.py', 'x', 'x'],
+    ]);
+    expect(tell(captured, side({}))).toEqual([
+      ['a.py', 'renamed', 'b.py', 'one\ndeux\n', 'one\ntwo\n'],
+      ['old.py', 'renamed', 'moved.py', 'x', 'x'],
+    ]);
+    // Of what was not captured, the patch tells.
+    expect(tell(side({}), side({ patch }))).toEqual([
+      ['b.py', 'renamed', 'a.py', 'one\ntwo\n', 'one\ndeux\n'],
+      ['moved.py', 'renamed', 'old.py', '', ''],
+    ]);
+    expect(tell(captured, captured)).toEqual([]);
+    expect(tell(side({ patch }), side({ patch }))).toEqual([]);
+  });
+
+  it('[CMP-1] differ where only one ends its last line', () => {
+    const patch = parsePatch(`diff --git a/a.py b/a.py
+--- a/a.py
++++ b/a.py
+@@ -1,2 +1,2 @@
+ one
+-two
+\\ No newline at end of file
++two
+`);
+    expect(brief(side({}), side({ patch, files: new Map([['a.py', 'one\ntwo\n']]) }))).toEqual([
+      ['a.py', 'changed', 'one\ntwo', 'one\ntwo\n'],
+    ]);
+    expect(brief(side({}), side({ patch }))).toEqual([['a.py', 'changed', 'one\ntwo', 'one\ntwo\n']]);
   });
 
   it('[CMP-1] whose contents were captured are compared whatever git says', () => {

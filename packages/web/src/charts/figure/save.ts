@@ -2,9 +2,10 @@ import type { RunId } from '@fieldbook/core';
 import { actions } from '../../state/actions.svelte.ts';
 import { client } from '../../state/client.svelte.ts';
 import type { PanelRequest } from '../reading.svelte.ts';
-import { csvOf, fileName, pngOf, saveFile } from '../save.ts';
+import { csvOf, fileName, saveFile } from '../save.ts';
 import type { Figure, FigureColours } from './figure.ts';
 import { drawnRows, figureSvg, said } from './figure.ts';
+import { savePicture } from './picture.ts';
 
 /** Points asked for at a time, so that neither worker nor page stands still. */
 const PAGE = 100_000;
@@ -38,18 +39,8 @@ export function lightStyle(): CSSStyleDeclaration {
   return { getPropertyValue: (name: string) => read.get(name) ?? '' } as CSSStyleDeclaration;
 }
 
-export function saveSvg(figure: Figure): void {
-  saveFile(fileName(figure.title, 'svg'), figureSvg(figure), 'image/svg+xml');
-}
-
-export async function savePng(figure: Figure): Promise<void> {
-  const svg = figureSvg(figure);
-  const [, width, height] = /width="(\d+)" height="(\d+)"/.exec(svg)!;
-  try {
-    saveFile(fileName(figure.title, 'png'), await pngOf(svg, Number(width), Number(height)));
-  } catch (error) {
-    actions.fail(error);
-  }
+export function saveFigure(kind: 'png' | 'svg', figure: Figure): Promise<void> {
+  return savePicture(kind, figure.title, figureSvg(figure));
 }
 
 export function saveDrawn(figure: Figure): void {

@@ -1,4 +1,6 @@
 import type { Histogram } from '../../components/preview/histogram.ts';
+import type { Rgb } from '../scatter/paint.ts';
+import { between } from '../scatter/paint.ts';
 
 /** Histograms over steps: a column per step, a row per value, darkness for how much lies there. */
 export interface Heat {
@@ -54,4 +56,19 @@ export function heatOf(
     for (let row = 0; row < rows; row++) most = Math.max(most, shares[column * rows + row]!);
   }
   return { columns, rows, shares, most, low, high };
+}
+
+/** The grid as a picture, a pixel each; the least value is its lowest row. */
+export function heatImage({ columns, rows, shares, most }: Heat, stops: readonly Rgb[]): ImageData {
+  const image = new ImageData(Math.max(1, columns), rows);
+  for (let column = 0; column < columns; column++) {
+    for (let row = 0; row < rows; row++) {
+      const share = shares[column * rows + row]!;
+      if (share === 0) continue;
+      // Square roots: tails are what one looks for.
+      const [red, green, blue] = between(stops, Math.sqrt(share / most));
+      image.data.set([red, green, blue, 255], ((rows - 1 - row) * columns + column) * 4);
+    }
+  }
+  return image;
 }

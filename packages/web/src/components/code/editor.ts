@@ -77,6 +77,8 @@ const THEME = EditorView.theme({
     padding: '2px 12px',
     fontFamily: 'var(--sans)',
     fontSize: 'var(--text-s)',
+    // The editor's own marks are letters that few fonts have.
+    '&:before, &:after': { content: '"⋯"' },
   },
 });
 

@@ -83,6 +83,18 @@ describe('a patch', () => {
     expect(numbers.after).toEqual([null, 3, 4, 5, 6, 7, null, 20, 21, 22]);
   });
 
+  it('[SRC-10] ends the last line of both sides, unless the file does not, so that what is added below changes nothing above', () => {
+    const sides = (text: string) => sidesOf(parsePatch(`diff --git a/x b/x\n--- a/x\n+++ b/x\n${text}`)[0]!);
+    const more = sides('@@ -1,2 +1,3 @@\n one\n two\n+three\n');
+    expect([more.before, more.after]).toEqual(['one\ntwo\n', 'one\ntwo\nthree\n']);
+    expect(more.numbers).toEqual({ before: [1, 2, null], after: [1, 2, 3, null] });
+    const end = sides('@@ -1 +1 @@\n-two\n\\ No newline at end of file\n+two\n');
+    expect([end.before, end.after]).toEqual(['two', 'two\n']);
+    const both = sides('@@ -1,2 +1,2 @@\n-one\n+eins\n two\n\\ No newline at end of file\n');
+    expect([both.before, both.after]).toEqual(['one\ntwo', 'eins\ntwo']);
+    expect(sides('@@ -0,0 +1 @@\n+x\n')).toMatchObject({ before: '', after: 'x\n' });
+  });
+
   it('[SRC-2] that is none, or is cut, is no reason to fail', () => {
     expect(parsePatch('hello\n@@ -1 +1 @@\n-x')).toEqual([]);
     expect(parsePatch(PATCH.slice(0, PATCH.indexOf('ass Model')))[0]).toMatchObject({

@@ -19,6 +19,8 @@ export interface Hunk {
   heading: string;
   /** With their ` `, `+` or `-`. */
   lines: string[];
+  /** Sides whose file ends with this piece, and whose last line nothing ends. */
+  unended: { before: boolean; after: boolean };
 }
 
 /** Files of a patch, in its order. What is no patch gives none; a piece that cannot be read ends its file. */
@@ -53,20 +55,38 @@ function readHunk(lines: readonly string[], start: number, file: PatchFile): num
   if (head === null) return start + 1;
   let before = Number(head[2] ?? 1);
   let after = Number(head[4] ?? 1);
-  const hunk: Hunk = { beforeStart: Number(head[1]), afterStart: Number(head[3]), heading: head[5]!, lines: [] };
+  const hunk: Hunk = {
+    beforeStart: Number(head[1]),
+    afterStart: Number(head[3]),
+    heading: head[5]!,
+    lines: [],
+    unended: { before: false, after: false },
+  };
   file.hunks.push(hunk);
   if (file.status === 'mode') file.status = 'changed';
+  const unend = (): void => {
+    const sign = hunk.lines.at(-1)?.[0];
+    if (sign !== '+') hunk.unended.before = true;
+    if (sign !== '-') hunk.unended.after = true;
+  };
   let at = start + 1;
   for (; at < lines.length && (before > 0 || after > 0); at++) {
     const line = lines[at]!;
     const sign = line === '' ? ' ' : line[0]!;
-    if (sign === '\\') continue;
+    if (sign === '\\') {
+      unend();
+      continue;
+    }
     if (sign !== ' ' && sign !== '+' && sign !== '-') break;
     if (sign !== '+') before -= 1;
     if (sign !== '-') after -= 1;
     if (sign === '+') file.added += 1;
     if (sign === '-') file.removed += 1;
     hunk.lines.push(line === '' ? ' ' : line);
+  }
+  if (lines[at]?.startsWith('\\') === true) {
+    unend();
+    at += 1;
   }
   return at;
 }
@@ -104,7 +124,19 @@ export function sidesOf({ hunks }: Pick<PatchFile, 'hunks'>): Sides {
       }
     }
   }
-  return { before: before.join('\n'), after: after.join('\n'), numbers };
+  const unended = hunks.at(-1)?.unended ?? { before: false, after: false };
+  return {
+    before: ended(before, unended.before, numbers.before),
+    after: ended(after, unended.after, numbers.after),
+    numbers,
+  };
+}
+
+/** The last line is ended like all others, unless it is not in the file: else it would differ from itself where more follows it. */
+function ended(lines: readonly string[], unended: boolean, numbers: (number | null)[]): string {
+  if (lines.length === 0 || unended) return lines.join('\n');
+  numbers.push(null);
+  return `${lines.join('\n')}\n`;
 }
 
 /** `diff --git a/x b/x`: both are the same but for renames, which say so by themselves. */
