@@ -184,6 +184,8 @@ export interface DeviceInfo {
   program: string;
   version: string;
   api: string;
+  /** What whoever asks may do here. */
+  access: 'owner' | 'member' | 'viewer';
 }
 
 export interface JournalHealth {

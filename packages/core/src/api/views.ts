@@ -412,5 +412,6 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     program: text,
     version: text,
     api: text,
+    access: { type: 'string', enum: ['owner', 'member', 'viewer'], description: 'What whoever asks may do here.' },
   }),
 };

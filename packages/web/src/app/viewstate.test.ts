@@ -27,6 +27,20 @@ describe('the address of a project page', () => {
     expect(readViewState(writeViewState(others))).toEqual(others);
   });
 
+  it('[WEB-83] names the few closed groups when all others are open, however many were closed', () => {
+    const closed = Array.from({ length: 300 }, (_, index) => `g${index}`);
+    const written = writeViewState({ ...USUAL_VIEW, by: ['status'], open: ['*', ...closed] });
+    expect(readViewState(written).open).toEqual(['*', ...closed.slice(-100)]);
+    expect(readViewState('?by=status&open=*').open).toBe('all');
+  });
+
+  it('[WEB-80] says for others what is as usual, too', () => {
+    expect(writeViewState({ ...USUAL_VIEW, columns: ['tags'], shape: 'both' }, 50, true)).toBe(
+      '?cols=tags&show=both&c=-',
+    );
+    expect(readViewState('?c=-&show=both')).toMatchObject({ charts: '-', shape: 'both' });
+  });
+
   it('[WEB-2] is empty when everything is as usual', () => {
     expect(writeViewState({ ...USUAL_VIEW, query: ' ' })).toBe('');
     expect(readViewState('')).toEqual(USUAL_VIEW);

@@ -19,12 +19,12 @@ export interface ViewState {
   varying: boolean;
   by: readonly string[];
   summary: SummaryKind;
-  /** Ids of open groups. */
+  /** Ids of open groups; after a `*`, of those closed while all others are open. */
   open: readonly string[] | 'all';
   /** What is set about charts, as `charts/address.ts` writes it. */
   charts: string;
-  /** What fills the page. */
-  shape: Shape;
+  /** What fills the page; null: as whoever looks has it. */
+  shape: Shape | null;
 }
 
 export const SHAPES = ['both', 'table', 'charts'] as const;
@@ -43,10 +43,12 @@ export const USUAL_VIEW: ViewState = {
   summary: 'mean',
   open: [],
   charts: '',
-  shape: 'both',
+  shape: null,
 };
 /** The address bar is no place for a thousand ids; a link record has room for more. */
 export const SELECTED_IN_ADDRESS = 50;
+/** Before ids of groups: all but these are open. */
+export const ALL = '*';
 /** Levels of groups; more is a table of single runs. */
 export const MOST_LEVELS = 4;
 const MOST_OPEN = 100;
@@ -70,14 +72,20 @@ export function readViewState(search: string): ViewState {
     varying: text('vary') === '1',
     by: readColumns(text('by')).slice(0, MOST_LEVELS),
     summary: SUMMARY_KINDS.find((kind) => kind === text('sum')) ?? 'mean',
-    open: open === '*' ? 'all' : readList(open),
+    open: open === ALL ? 'all' : readList(open),
     charts: text('c'),
-    shape: SHAPES.find((shape) => shape === text('show')) ?? 'both',
+    shape: SHAPES.find((shape) => shape === text('show')) ?? null,
   };
 }
 
-/** The search part of an address, empty or with its `?`; nothing that is as usual is in it. `most` ids of selected runs fit. */
-export function writeViewState(state: ViewState, most = SELECTED_IN_ADDRESS): string {
+/** Settings of charts that say that all is as usual, in a link: nothing at all would be the choices of whoever opens it. */
+const USUAL_CHARTS = '-';
+
+/**
+ * The search part of an address, empty or with its `?`; nothing that is as usual is in it. `most` ids of selected runs fit. `whole`: for
+ * others, who have choices of their own that what is not said would leave to them.
+ */
+export function writeViewState(state: ViewState, most = SELECTED_IN_ADDRESS, whole = false): string {
   const parts: string[] = [];
   const put = (key: string, value: string): void => void (value !== '' && parts.push(`${key}=${encode(value)}`));
   put('q', state.query.trim() === '' ? '' : state.query);
@@ -87,7 +95,7 @@ export function writeViewState(state: ViewState, most = SELECTED_IN_ADDRESS): st
   put('by', writeList(state.by));
   if (state.by.length > 0) {
     put('sum', state.summary === 'mean' ? '' : state.summary);
-    put('open', state.open === 'all' ? '*' : writeList(state.open.slice(-MOST_OPEN)));
+    put('open', writeOpen(state.open));
   }
   if (state.columns !== null) {
     const { columns, pinned } = state;
@@ -97,10 +105,15 @@ export function writeViewState(state: ViewState, most = SELECTED_IN_ADDRESS): st
     parts.push(`cols=${encode(left.length === 0 ? rest : `${writeList(left)}!${rest}`)}`);
   }
   put('vary', state.varying ? '1' : '');
-  put('show', state.shape === 'both' ? '' : state.shape);
-  put('c', state.charts);
+  put('show', state.shape ?? '');
+  put('c', state.charts === '' && whole ? USUAL_CHARTS : state.charts);
   put('sel', writeSelected(state.selected, most));
   return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+function writeOpen(open: ViewState['open']): string {
+  if (open === 'all') return ALL;
+  return open[0] === ALL ? writeList([ALL, ...open.slice(1).slice(-MOST_OPEN)]) : writeList(open.slice(-MOST_OPEN));
 }
 
 function writeSelected(selected: ViewState['selected'], most: number): string {

@@ -4,6 +4,9 @@ import { readCharts, writeCharts } from './address.ts';
 import type { ChartState } from './settings.ts';
 import { USUAL_STATE } from './settings.ts';
 
+/** As many as can be undone. */
+const REMEMBERED = 200;
+
 /**
  * What somebody has set about the charts of a project: kept in this browser, and in the address when the page has one for it. A
  * link's settings hold while its page is open and become one's own with the first change.
@@ -17,6 +20,9 @@ export class ChartChoices {
     ...readCharts(this.#linked ?? this.#kept.current),
     ...this.#passing,
   }));
+  /** How often somebody has set something here. */
+  changes = $state(0);
+  readonly #were = new Map<string, { kept: string; linked: string | null }>();
   /** As the address says it. */
   readonly text: string = $derived.by(() => writeCharts(this.state));
 
@@ -31,15 +37,27 @@ export class ChartChoices {
     return new ChartChoices(null, writeCharts({ ...USUAL_STATE, ...state }));
   }
 
-  /** Takes settings from an address or a saved view. */
+  /** Takes settings from an address or a saved view; what this page has shown before comes back as what it was, one's own or a link's. */
   open(address: string): void {
     if (address === this.text) return;
+    const was = this.#were.get(address);
+    if (was === undefined) this.#linked = address === '' ? null : address;
+    else {
+      this.#linked = was.linked;
+      this.#kept.current = was.kept;
+    }
     const state = readCharts(address);
-    this.#linked = address;
     this.#passing = { zoom: state.zoom, words: state.words, full: state.full };
   }
 
   set(change: Partial<ChartState>): void {
+    this.#note();
+    this.#put(change);
+    this.#note();
+    this.changes += 1;
+  }
+
+  #put(change: Partial<ChartState>): void {
     const next = { ...this.state, ...change };
     const { zoom, words, full } = next;
     this.#passing = { zoom, words, full };
@@ -47,6 +65,12 @@ export class ChartChoices {
     if (!lasting) return;
     this.#linked = null;
     this.#kept.current = writeCharts({ ...next, zoom: null, words: '', full: null });
+  }
+
+  #note(): void {
+    this.#were.delete(this.text);
+    this.#were.set(this.text, { kept: this.#kept.current, linked: this.#linked });
+    for (const text of this.#were.keys()) if (this.#were.size > REMEMBERED) this.#were.delete(text);
   }
 
   reset(): void {

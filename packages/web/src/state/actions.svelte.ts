@@ -220,6 +220,14 @@ class Actions {
 
   async #hasName(): Promise<boolean> {
     await serverSpoke();
+    if (client.session?.server?.mayWrite === false) {
+      this.say(
+        'Your token for this relay may only read. Whoever runs the relay gives out tokens that may write.',
+        null,
+        true,
+      );
+      return false;
+    }
     if (client.session?.person != null) return true;
     this.asksName = true;
     return new Promise((resolve) => {

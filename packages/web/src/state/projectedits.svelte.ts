@@ -7,6 +7,7 @@ import { headOf, rowsOf } from '../app/tabletext.ts';
 import { valueWords } from '../app/words.ts';
 import type { Row } from '../worker/api.ts';
 import { actions } from './actions.svelte.ts';
+import { copyText } from './clipboard.ts';
 import { client } from './client.svelte.ts';
 import { words } from './columns.svelte.ts';
 import type { ProjectPage } from './projectpage.svelte.ts';
@@ -119,7 +120,7 @@ export class ProjectEdits {
 
   async copy(text: string): Promise<void> {
     try {
-      await navigator.clipboard.writeText(text);
+      await copyText(text);
       actions.say('Copied.');
     } catch {
       actions.say(

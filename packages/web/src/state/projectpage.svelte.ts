@@ -4,6 +4,7 @@ import { count } from '../app/format.ts';
 import { compareHref, projectHref, runHref } from '../app/routes.ts';
 import type { Shape, ViewState } from '../app/viewstate.ts';
 import {
+  ALL,
   clickSort,
   MOST_LEVELS,
   NEWEST_FIRST,
@@ -156,7 +157,7 @@ export class ProjectPage {
       columns: chosen,
       pinned,
       varying,
-      shape: this.#linkedShape ?? 'both',
+      shape: this.#linkedShape,
     };
   }
 
@@ -179,9 +180,10 @@ export class ProjectPage {
 
   /** The page as a link for others: with the whole selection as far as a link has room. */
   linkTarget(): { target: string; lacks: string | null } {
-    const whole = projectHref(this.id) + writeViewState(this.state, Infinity);
+    const state = { ...this.state, columns: this.columns.ids, shape: this.shape };
+    const whole = projectHref(this.id) + writeViewState(state, Infinity, true);
     if (whole.length <= LIMITS.addressLength) return { target: whole, lacks: null };
-    const without = projectHref(this.id) + writeViewState({ ...this.state, selected: [] });
+    const without = projectHref(this.id) + writeViewState({ ...state, selected: [] }, 0, true);
     return {
       target: without,
       lacks: `${count(this.selection.size, 'selected run')} are too many for a link, which has room for about 1,400: it has everything else of this page.`,
@@ -192,7 +194,7 @@ export class ProjectPage {
     this.#apply(state);
     const { columns, pinned, varying } = state;
     this.columns.link(columns === null && !varying ? null : { columns, pinned, varying });
-    if (state.shape !== 'both') this.#linkedShape = state.shape;
+    if (state.shape !== null) this.#linkedShape = state.shape;
   }
 
   async #select(selected: ViewState['selected']): Promise<void> {
@@ -285,8 +287,10 @@ export class ProjectPage {
     });
   }
 
-  setCharts(charts: string): void {
-    this.step('Changed the charts', () => (this.charts = charts), 'charts');
+  /** `asked`: somebody did it; else the charts say what they begin with. */
+  setCharts(charts: string, asked: boolean): void {
+    if (asked) this.step('Changed the charts', () => (this.charts = charts), 'charts');
+    else this.charts = charts;
   }
 
   click(column: string, more: boolean): void {
@@ -322,11 +326,11 @@ export class ProjectPage {
 
   /** Opens a group, or closes it. */
   turnGroup(group: Pick<GroupLine, 'id' | 'open'>): void {
-    if (this.open === 'all') {
-      // All but one has no short name: from here on they are named.
-      const shown = this.rows.lines.flatMap((line) => (line.kind === 'group' ? line.id : []));
-      this.open = shown.filter((id) => id !== group.id);
-    } else this.open = group.open ? this.open.filter((id) => id !== group.id) : [...this.open, group.id];
+    const named = this.open === 'all' ? [ALL] : this.open;
+    // Named are those open, or after a `*` those closed.
+    const name = group.open === (named[0] === ALL);
+    const next = name ? [...named, group.id] : named.filter((id) => id !== group.id);
+    this.open = next.length === 1 && next[0] === ALL ? 'all' : next;
   }
 
   turnAllGroups(open: boolean): void {

@@ -117,6 +117,8 @@ export interface ServerInfo {
   /** Absent when an older page asked. */
   workspaceId?: string;
   device?: DeviceId;
+  /** The server takes edits of this browser; absent when it has not said. */
+  mayWrite?: boolean;
 }
 
 export interface ProjectLine {

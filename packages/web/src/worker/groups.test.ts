@@ -106,6 +106,21 @@ describe('a grouped table', () => {
     expect(open.total).toBe(closed.total);
   });
 
+  it('[WEB-83] opens all groups but those named after a star', () => {
+    const { table, made } = make(6, 80);
+    const tree = treeOf(table, { by: ['a:opt', 'a:lr'], open: 'all' });
+    const all = tree.total;
+    const [first] = tree.top;
+    const inner = first!.children!.length;
+    tree.lay(['*', first!.id]);
+    expect(tree.total).toBe(all - inner - first!.rows.length);
+    expect(tree.isOpen(first!.id)).toBe(false);
+    expect(tree.isOpen(tree.top[1]!.id)).toBe(true);
+    expect(tree.runsBetween(0, tree.total)).toHaveLength(made.length);
+    tree.lay(['*']);
+    expect(tree.total).toBe(all);
+  });
+
   it('[GRP-1] sums up what a plain computation does', () => {
     const { table, made } = make(6, 100);
     const tree = treeOf(table, {});

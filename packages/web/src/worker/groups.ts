@@ -34,8 +34,8 @@ export class GroupTree {
   readonly #now: number;
   readonly #goal: (column: string) => Direction | null;
   readonly top: GroupNode[];
-  /** Null: all of them. */
-  #opened: ReadonlySet<string> | null = null;
+  /** Those that are open, or those that are not while all others are. */
+  #named: { open: boolean; ids: ReadonlySet<string> } = { open: true, ids: new Set() };
   #laid: string | null = null;
   /** Heads in the order of lines, and the line each is on. */
   #heads: GroupNode[] = [];
@@ -57,15 +57,18 @@ export class GroupTree {
   }
 
   isOpen(id: string): boolean {
-    return this.#opened === null || this.#opened.has(id);
+    return this.#named.ids.has(id) === this.#named.open;
   }
 
-  /** Opens these groups and no others. */
+  /** Opens these groups and no others; after a `*`, all but these. */
   lay(open: readonly string[] | 'all'): void {
     const key = JSON.stringify(open);
     if (this.#laid === key) return;
     this.#laid = key;
-    this.#opened = open === 'all' ? null : new Set(open);
+    this.#named =
+      open === 'all' || open[0] === '*'
+        ? { open: false, ids: new Set(open === 'all' ? [] : open.slice(1)) }
+        : { open: true, ids: new Set(open) };
     this.#heads = [];
     this.#lines = [];
     let line = 0;

@@ -4,7 +4,8 @@ export interface Unsaved {
   id: EditId;
   /** Null for what is said of no run, as a saved view. */
   run: RunId | null;
-  project: ProjectId;
+  /** Null for what is of no project, as a link. */
+  project: ProjectId | null;
   document: DocumentName;
 }
 

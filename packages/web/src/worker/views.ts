@@ -1,8 +1,10 @@
 import type { ProjectId } from '@fieldbook/core';
-import { FieldbookError, LIMITS, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { FieldbookError, LIMITS, mintEditId, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import type { SavedView } from '@fieldbook/core/documents';
 import { Workspace } from '@fieldbook/core/documents';
+import { linkId } from '@fieldbook/core/record';
 import type * as Y from 'yjs';
+import { clock, random } from './device.ts';
 import type { Editor } from './edits.ts';
 import type { ViewSaid } from './views-api.ts';
 
@@ -54,6 +56,10 @@ export class Views {
     if (target.length > LIMITS.addressLength)
       throw new FieldbookError('invalid_value', 'That is too much for a link. Select fewer runs or show fewer charts.');
     const doc = this.#doc();
-    return doc.transact(() => new Workspace(doc).addLink(target));
+    const workspace = new Workspace(doc);
+    // A link that the server lacks opens for nobody else: it counts as not yet there.
+    if (workspace.link(linkId(target)) === undefined)
+      this.#editor.note([{ id: mintEditId(clock, random), run: null, project: null, document: WORKSPACE_DOCUMENT }]);
+    return doc.transact(() => workspace.addLink(target));
   }
 }

@@ -44,6 +44,7 @@ import type { Wanted } from './table.ts';
 import { refined, termOf } from './terms.ts';
 import type { ViewSaid } from './views-api.ts';
 import { Views } from './views.ts';
+import { Share } from './share.ts';
 import { Unsent } from './unsent.ts';
 
 const CLEARED_MS = 5_000;
@@ -72,6 +73,7 @@ class Worker implements FieldbookWorker {
   readonly #openRuns: RunId[] = [];
   readonly #grouped = new Grouped();
   #views!: Views;
+  #share!: Share;
   #cleared = 0;
   #telling = false;
   readonly #started = Promise.withResolvers<void>();
@@ -93,7 +95,7 @@ class Worker implements FieldbookWorker {
       onProblem: (error) => this.#storageProblem(storageWords(error)),
       onSaved: (edits) => {
         for (const { project, run } of edits)
-          if (run !== null) this.#listener({ kind: 'project', id: project, runs: [run] });
+          if (run !== null && project !== null) this.#listener({ kind: 'project', id: project, runs: [run] });
       },
     });
     this.#http = new Http(options.origin, this.#token);
@@ -180,6 +182,7 @@ class Worker implements FieldbookWorker {
       },
       onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
     });
+    this.#share = new Share(this.#http, keep);
     this.#views = new Views(() => this.#shelf.get(WORKSPACE_DOCUMENT)!.doc, this.#editor);
     await this.#library.open();
     new Workspace(this.#shelf.get(WORKSPACE_DOCUMENT)!.doc).observeViews(() => this.#listener({ kind: 'views' }));
@@ -306,6 +309,10 @@ class Worker implements FieldbookWorker {
 
   async makeLink(target: string) {
     return this.#views.makeLink(target);
+  }
+
+  async sharedAt() {
+    return this.#share.at(this.#session);
   }
 
   async link(id: string) {
@@ -767,6 +774,7 @@ class Worker implements FieldbookWorker {
         role: 'agent' | 'relay';
         by: string;
         version: string;
+        access?: 'owner' | 'member' | 'viewer';
       }>('/device');
       const workspace = await this.#http.json<{ id: string; name: string | null }>('/workspace');
       const machine = this.#library.workspace.devices().find((each) => each.device === device.device);
@@ -783,6 +791,7 @@ class Worker implements FieldbookWorker {
         workspace: workspace.name,
         workspaceId: workspace.id,
         device: device.device,
+        mayWrite: device.access !== 'viewer',
       };
       await this.#keep.put('server', this.#session.server);
     } catch {

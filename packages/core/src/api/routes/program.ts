@@ -23,7 +23,7 @@ export function programRoutes(context: ApiContext): Route[] {
       summary: 'Who answers here',
       needs: 'viewer',
       answers: [{ status: 200, description: 'The program and its device.', schema: ref('Device') }],
-      handle: async () => {
+      handle: async ({ request }) => {
         const info: DeviceInfo = {
           device: replica.device,
           replica: replica.id,
@@ -32,6 +32,7 @@ export function programRoutes(context: ApiContext): Route[] {
           program: program.name,
           version: program.version,
           api: API_VERSION,
+          access: request.access.role,
         };
         return json(200, info);
       },

@@ -1,0 +1,118 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ask, fieldbook } from '../fixtures/agent.ts';
+import { launchChromium } from '../scaffold/browser.ts';
+import { emptyFolder } from '../scaffold/folder.ts';
+import { Relay } from '../scaffold/machine.ts';
+import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, table, visit } from './visit.ts';
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launchChromium();
+});
+afterAll(() => browser.close());
+
+async function withClipboard(): Promise<BrowserContext> {
+  const context = await profile(browser);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  return context;
+}
+
+const clipboard = (page: Page): Promise<string> => page.evaluate(() => navigator.clipboard.readText());
+const said = (page: Page, text: string | RegExp): Promise<void> => says(page.locator('.notices'), text);
+
+it('[WEB-81] a link made offline counts as not yet saved until the agent has it, and says for whom it opens', async () => {
+  const home = emptyFolder('links');
+  const port = await freePort();
+  const agent = await agentAt(home, port);
+  await ask(agent, 'POST', '/demo', {});
+  const page = await visit(await withClipboard(), `${agent.url}/p/digits?q=tags+has+"sweep"`);
+  await rows(page).nth(3).waitFor();
+  await Promise.all([saved(page), installed(page)]);
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  await said(page, 'Copied a link that opens on this machine. For others, connect it to a relay.');
+  await saved(page);
+  await agent.program.stop('SIGKILL');
+  await says(syncMark(page), 'Offline');
+  await page.getByRole('combobox', { name: 'Query' }).fill('tags has "good"');
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  await says(syncMark(page), '1 edit not yet on the agent');
+  // The same once more is no other link.
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  const link = await clipboard(page);
+  expect(link).toMatch(/\/l\/[0-9a-z]{12}$/);
+  await says(syncMark(page), '1 edit not yet on the agent');
+  await page.reload();
+  await says(syncMark(page), '1 edit not yet on the agent');
+  await agentAt(home, port);
+  await saved(page);
+  const other = await visit(await profile(browser), link);
+  await expect.poll(() => other.getByRole('combobox', { name: 'Query' }).inputValue()).toBe('tags has "good"');
+});
+
+it('[WEB-82] a viewer of a relay copies a link that works, is told that edits are not theirs, and goes on reading', async () => {
+  const home = emptyFolder('viewer');
+  const agent = await agentAt(home, await freePort());
+  await ask(agent, 'POST', '/demo', {});
+  const relay = await new Relay().up();
+  const joined = await fieldbook(home, ['join', relay.url, '--token', await relay.token('member', 'gpu-1')]);
+  expect(joined.code, joined.stderr).toBe(0);
+  const token = await relay.token('viewer', 'guest');
+  const context = await withClipboard();
+  const page = await visit(context, `${relay.url}/p/digits?q=tags+has+"sweep"#token=${token}`);
+  await rows(page).nth(3).waitFor();
+  await saved(page);
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  await said(page, 'Copied a link to what this page shows.');
+  const link = await clipboard(page);
+  expect(link).toContain(`${relay.url}/p/digits?q=tags+has+"sweep"`);
+  await table(page).focus();
+  await page.keyboard.press('s');
+  await said(page, 'Your token for this relay may only read.');
+  expect(await syncMark(page).textContent()).toContain('Saved on the relay');
+  // What happens elsewhere still arrives, and the link opens for another.
+  const { json } = await ask(agent, 'GET', `/projects/digits/runs?limit=1&q=${encodeURIComponent('tags has "sweep"')}`);
+  expect((await fieldbook(home, ['rename', json.runs[0].id, 'seen by a guest'])).code).toBe(0);
+  await rowOf(page, 'seen by a guest').waitFor();
+  const other = await visit(await profile(browser), `${link}#token=${token}`);
+  await rowOf(other, 'seen by a guest').waitFor();
+});
+
+it('[WEB-84] what was set about charts is taken back to nothing and done again, and a page that only opens is no step', async () => {
+  const agent = await agentAt(emptyFolder('charts'), await freePort());
+  await ask(agent, 'POST', '/demo', {});
+  const context = await profile(browser);
+  const page = await visit(context, `${agent.url}/p/digits`);
+  const charts = page.getByRole('toolbar', { name: 'Charts' });
+  const log = charts.getByRole('checkbox', { name: 'Log' });
+  await log.check();
+  await expect.poll(() => page.url()).toContain('c=ly');
+  await page.getByRole('combobox', { name: 'Query' }).fill('tags has "sweep"');
+  await page.keyboard.press('Escape');
+  await table(page).focus();
+  await page.keyboard.press('Control+z');
+  await said(page, 'Undone: Asked for');
+  await page.keyboard.press('Control+z');
+  await said(page, 'Undone: Changed the charts');
+  await expect.poll(() => log.isChecked()).toBe(false);
+  expect(page.url()).not.toContain('c=');
+  await page.reload();
+  await rows(page).nth(3).waitFor();
+  await charts.waitFor();
+  expect(await log.isChecked()).toBe(false);
+  // Kept, it is there when the page opens, and nobody did it.
+  await log.check();
+  await page.goto(`${agent.url}/p/digits`);
+  await expect.poll(() => log.isChecked()).toBe(true);
+  await expect.poll(() => page.url()).toContain('c=ly');
+  await table(page).focus();
+  await page.keyboard.press('Control+z');
+  await said(page, 'There is nothing to undo.');
+  expect(await log.isChecked()).toBe(true);
+  await log.uncheck();
+  await table(page).focus();
+  await page.keyboard.press('Control+z');
+  await expect.poll(() => log.isChecked()).toBe(true);
+  await page.keyboard.press('Control+Shift+z');
+  await expect.poll(() => log.isChecked()).toBe(false);
+});
