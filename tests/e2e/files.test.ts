@@ -197,7 +197,7 @@ it('[PRE-11] each kind of file shows at an address of its own, by mouse and keyb
   await page.keyboard.press('j');
   await shown(page, 'kept/config.json').waitFor();
   await page.keyboard.press('k');
-  await page.keyboard.press('k');
+  await shown(page, 'kept/blob.dat').waitFor();
   await page.keyboard.press('Escape');
   await expect.poll(() => page.url()).not.toContain('file=');
   await page.getByRole('searchbox', { name: 'Search files' }).fill('parquet');

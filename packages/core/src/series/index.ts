@@ -7,3 +7,4 @@ export * from './points.ts';
 export * from './segment.ts';
 export * from './segment-reader.ts';
 export * from './series.ts';
+export { checkThrift } from './thrift.ts';

@@ -14,9 +14,9 @@ const DEPTH_MAX = 16;
 const WIDE = 10;
 const NARROW = 5;
 
-/** Walks the struct that begins at `start`; where it ends. Throws `segment_corrupt`. */
-export function checkThrift(bytes: Uint8Array, start: number): number {
-  const walk = new Walk(bytes, start);
+/** Walks the struct that begins at `start`, of `most` parts; where it ends. Throws `segment_corrupt`. */
+export function checkThrift(bytes: Uint8Array, start: number, most = NODES_MAX): number {
+  const walk = new Walk(bytes, start, most);
   walk.struct(0);
   return walk.at;
 }
@@ -24,11 +24,13 @@ export function checkThrift(bytes: Uint8Array, start: number): number {
 class Walk {
   at: number;
   readonly #bytes: Uint8Array;
+  readonly #most: number;
   #nodes = 0;
 
-  constructor(bytes: Uint8Array, start: number) {
+  constructor(bytes: Uint8Array, start: number, most: number) {
     this.#bytes = bytes;
     this.at = start;
+    this.#most = most;
   }
 
   struct(depth: number): void {
@@ -43,7 +45,7 @@ class Walk {
   }
 
   #element(type: number, depth: number): void {
-    if (++this.#nodes > NODES_MAX) throw refused();
+    if (++this.#nodes > this.#most) throw refused();
     switch (type) {
       case 1:
       case 2:

@@ -64,6 +64,11 @@ class Actions {
     try {
       let receipt = await this.#inParts(what, project, runs, (part) => client.worker.edit(project, part, changes));
       if (receipt.edits.length === 0) return false;
+      // Whoever has the bytes may be sending them already; nothing takes that back.
+      if (changes.every(({ field }) => field === 'request')) {
+        this.say(`${what}.`);
+        return true;
+      }
       const turn = async (words: string): Promise<boolean> => {
         receipt = await this.#inParts(words, project, receipt.edits, (edits) => client.worker.undo({ project, edits }));
         return receipt.edits.length > 0;

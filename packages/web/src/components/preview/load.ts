@@ -1,5 +1,6 @@
 import { client } from '../../state/client.svelte.ts';
 import type { PreviewItem } from '../../worker/files-api.ts';
+import { savedName } from './name.ts';
 
 /** Bytes `[start, end)` of what is previewed, verified; the text of one that has no bytes of its own. */
 export async function bytesOf(item: PreviewItem, start = 0, end = Infinity): Promise<Uint8Array<ArrayBuffer>> {
@@ -57,7 +58,7 @@ export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = url;
-  link.download = name;
+  link.download = savedName(name);
   link.click();
   // The download has its own hold of the blob once it has begun.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);

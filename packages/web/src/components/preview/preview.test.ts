@@ -2,6 +2,8 @@ import { SeededRandom } from '@fieldbook/core/testing';
 import { describe, expect, it } from 'vitest';
 import { archiveMembers, safetensorsHead } from './archive.ts';
 import { histogramOf } from './histogram.ts';
+import { savedName, savedPath, shownName } from './name.ts';
+import { pictureOf, pictureSize } from './picture.ts';
 import { imageType, isText, viewerOf, viewerOfBytes } from './kind.ts';
 import { numpyHead, numpyValues } from './numpy.ts';
 
@@ -136,4 +138,57 @@ describe('what lies in arrays, archives and models', () => {
     ])
       expect(histogramOf(text), text).toBeNull();
   });
+});
+
+it('[PRE-20] names show what would not be seen, and are saved as one segment that means nothing else', () => {
+  expect(shownName('invoice\u202Efdp.exe')).toBe('invoice⟨U+202E⟩fdp.exe');
+  expect(shownName('a\u0000b\u200Bc\u{E0041}')).toBe('a⟨U+0000⟩b⟨U+200B⟩c⟨U+E0041⟩');
+  expect(shownName('größe 模型 👩‍🔬 <b>.txt')).toBe('größe 模型 👩‍🔬 <b>.txt');
+  const cases: readonly [string, string][] = [
+    ['../../etc/passwd', '.._.._etc_passwd'],
+    ['..', 'file'],
+    ['', 'file'],
+    ['a\u0000.txt', 'a_.txt'],
+    ['invoice\u202Efdp.exe', 'invoice_fdp.exe'],
+    ['C:\\x<y>|?*".txt', 'C__x_y_____.txt'],
+    ['COM1.txt', '_COM1.txt'],
+    ['nul', '_nul'],
+    ['name. . ', 'name'],
+    ['.bashrc', '.bashrc'],
+    ['模型 v2.pt', '模型 v2.pt'],
+  ];
+  for (const [name, saved] of cases) expect(savedName(name), JSON.stringify(name)).toBe(saved);
+  const long = savedName(`${'模'.repeat(500)}.safetensors`);
+  expect(new TextEncoder().encode(long).length).toBeLessThanOrEqual(200);
+  expect(long).toMatch(/^模+\.safetensors$/);
+  expect(savedPath('../a/./..//C:/ .. /b.txt')).toBe('a/C_/b.txt');
+  expect(savedPath('../..')).toBe('file');
+});
+
+it('[PRE-21] how large a picture claims to be is read from its head, and a claim beyond memory is refused', () => {
+  const head = (...parts: (string | number[])[]): Uint8Array<ArrayBuffer> =>
+    Uint8Array.from(parts.flatMap((part) => (typeof part === 'string' ? [...part].map((c) => c.charCodeAt(0)) : part)));
+  const padded = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+    Uint8Array.from({ length: 64 }, (_, at) => bytes[at] ?? 0);
+  const png = padded(head('\x89PNG\r\n\x1a\n', [0, 0, 0, 13], 'IHDR', [0, 0, 0xff, 0xff], [0, 0, 0xff, 0xfe]));
+  expect(pictureSize(png)).toEqual({ width: 65_535, height: 65_534 });
+  expect(pictureOf({ name: 'a.png', mime: null }, png)).toHaveProperty(
+    'refused',
+    expect.stringContaining('65,535 × 65,534'),
+  );
+  expect(pictureSize(padded(head('GIF89a', [0x10, 0x27, 0x20, 0x4e])))).toEqual({ width: 10_000, height: 20_000 });
+  expect(
+    pictureSize(
+      padded(head('RIFF', [0, 0, 0, 0], 'WEBPVP8X', [10, 0, 0, 0, 0, 0, 0, 0], [0xff, 0xff, 0], [0x0f, 0x27, 0])),
+    ),
+  ).toEqual({ width: 65_536, height: 10_000 });
+  expect(
+    pictureSize(padded(head([0xff, 0xd8, 0xff, 0xe0, 0, 4, 0, 0, 0xff, 0xc2, 0, 17, 8, 0x27, 0x10, 0x4e, 0x20]))),
+  ).toEqual({ width: 20_000, height: 10_000 });
+  expect(
+    pictureSize(padded(head([0, 0, 0, 28], 'ftypavif', [0, 0, 0, 20], 'ispe', [0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0]))),
+  ).toEqual({ width: 65_536, height: 131_072 });
+  expect(pictureSize(padded(head('BM')))).toEqual({ width: 0, height: 0 });
+  for (const cut of [0, 3, 10, 20, 23]) expect(pictureSize(png.slice(0, cut)), `${cut} bytes`).toBeNull();
+  expect(pictureSize(new Uint8Array([0xff, 0xd8, 0xff, 0xc0]))).toBeNull();
 });

@@ -1,9 +1,11 @@
 import { FieldbookError } from '@fieldbook/core';
 import type { Table, TableBytes, TableCell, TableColumn } from './table.ts';
-import { CELL_CHARACTERS, COLUMNS_MAX } from './table.ts';
+import { CELL_CHARACTERS, COLUMNS_MAX, SAMPLE_CELLS } from './table.ts';
 
 /** What is read of a text table: a million rows of a hundred characters. */
 export const CSV_BYTES = 128 * 1024 * 1024;
+/** Rows that are found: a file of line feeds has as many as bytes. */
+const ROWS_MAX = 10_000_000;
 /** Rows from which types are guessed. */
 const SAMPLE = 1_000;
 const DELIMITERS = [',', ';', '\t', '|'] as const;
@@ -33,10 +35,12 @@ export class CsvTable implements Table {
     const lines = starts.length - 1;
     const head = lines === 0 ? [] : this.#cells(0);
     if (head.length > COLUMNS_MAX)
-      throw new FieldbookError('too_large', `The table has ${head.length} columns; at most ${COLUMNS_MAX} are shown.`);
-    const sample = Array.from({ length: Math.min(SAMPLE, Math.max(0, lines - 1)) }, (_, index) =>
-      this.#cells(index + 1),
-    );
+      throw new FieldbookError(
+        'too_large',
+        `The table has more than ${COLUMNS_MAX.toLocaleString('en')} columns, which is as many as are shown. Download it.`,
+      );
+    const most = Math.max(1, Math.min(SAMPLE, Math.floor(SAMPLE_CELLS / Math.max(1, head.length))));
+    const sample = Array.from({ length: Math.min(most, Math.max(0, lines - 1)) }, (_, index) => this.#cells(index + 1));
     // A first row that has a number where the others have one is a row as they are, and not their names.
     const named = head.length > 0 && head.every((cell) => cell !== '' && typeOf(cell) === 'text');
     this.#first = named || lines === 0 ? 1 : 0;
@@ -55,19 +59,23 @@ export class CsvTable implements Table {
     for (let at = 0; at < size; at += PIECE) whole.set(await bytes.read(at, Math.min(size, at + PIECE)), at);
     const from = whole[0] === 0xef && whole[1] === 0xbb && whole[2] === 0xbf ? 3 : 0;
     let starts = startsOf(whole, from);
-    const cut = size < bytes.size;
+    const many = starts.length > ROWS_MAX + 1;
+    const cut = many || size < bytes.size;
     // The last row of a piece is a part of one.
     if (cut && starts.length > 2) starts = starts.subarray(0, starts.length - 1);
-    const note = cut
-      ? `The first ${(starts.length - 2).toLocaleString('en')} rows: the first ${Math.round(size / 1e6)} MB of ${Math.round(bytes.size / 1e6)} MB. Download it for the rest.`
-      : null;
+    const note = many
+      ? `The first ${(starts.length - 2).toLocaleString('en')} rows. Download it for the rest.`
+      : cut
+        ? `The first ${(starts.length - 2).toLocaleString('en')} rows: the first ${Math.round(size / 1e6)} MB of ${Math.round(bytes.size / 1e6)} MB. Download it for the rest.`
+        : null;
     const by = delimiter ?? delimiterOf(new TextDecoder().decode(whole.subarray(from, Math.min(size, 64 * 1024))));
     return new CsvTable(whole, starts, by.charCodeAt(0), note);
   }
 
   async read(rows: ArrayLike<number>, columns: readonly number[]): Promise<TableCell[][]> {
+    const last = Math.max(0, ...columns);
     return Array.from(rows, (row) => {
-      const cells = this.#cells(row + this.#first);
+      const cells = this.#cells(row + this.#first, last);
       return columns.map((column) => {
         const cell = cells[column];
         return cell === undefined || cell === ''
@@ -154,8 +162,10 @@ function startsOf(bytes: Uint8Array, from: number): Uint32Array {
   let inside = false;
   for (let at = from; at < end; at++) {
     const byte = bytes[at];
-    if (byte === FEED && !inside) push(at + 1);
-    else if (quoted && byte === QUOTE) {
+    if (byte === FEED && !inside) {
+      push(at + 1);
+      if (count > ROWS_MAX + 1) return starts.slice(0, count);
+    } else if (quoted && byte === QUOTE) {
       if (inside) {
         if (bytes[at + 1] === QUOTE) at += 1;
         else inside = false;

@@ -1,6 +1,6 @@
 import { FieldbookError } from '@fieldbook/core';
 import type { Table, TableCell, TableColumn } from './table.ts';
-import { CELL_CHARACTERS, COLUMNS_MAX } from './table.ts';
+import { CELL_CHARACTERS, COLUMNS_MAX, SAMPLE_CELLS } from './table.ts';
 
 /** A table as the client records it: `{"columns": […], "rows": [[…], …]}`. */
 export class JsonTable implements Table {
@@ -23,16 +23,21 @@ export class JsonTable implements Table {
     if (!rows.every((row) => Array.isArray(row))) throw refused('has a row that is no list');
     this.#rows = rows as unknown[][];
     this.rows = rows.length;
+    // Empty rows of many columns are few bytes and many cells.
+    const sample = this.#rows.slice(
+      0,
+      Math.max(1, Math.min(10_000, Math.floor(SAMPLE_CELLS / Math.max(1, columns.length)))),
+    );
     this.columns = columns.map((name, index) => {
       const types = new Set<string>();
-      for (const row of this.#rows) {
+      for (const row of sample) {
         const cell = row[index];
         if (cell !== null && cell !== undefined)
           types.add(typeof cellOf(cell) === 'number' ? 'number' : typeof cell === 'boolean' ? 'truth' : 'text');
         if (types.size > 1) break;
       }
       const type = types.size === 1 ? [...types][0]! : types.size === 0 ? 'empty' : 'mixed';
-      return { name: typeof name === 'string' ? name : JSON.stringify(name), type, numeric: type === 'number' };
+      return { name: String(cellOf(name) ?? ''), type, numeric: type === 'number' };
     });
   }
 
@@ -65,8 +70,13 @@ export function cellOf(value: unknown): TableCell {
     if (typeof single['i'] === 'string') return single['i'];
     if (typeof single['t'] === 'number') return cellOf(new Date(single['t']));
   }
-  const text =
-    JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner)) ?? '';
+  let text: string;
+  try {
+    text = JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner)) ?? '';
+  } catch (error) {
+    if (error instanceof RangeError) return 'nested too deeply to be shown';
+    throw error;
+  }
   return text.length > CELL_CHARACTERS ? `${text.slice(0, CELL_CHARACTERS)}…` : text;
 }
 

@@ -2,20 +2,28 @@ import { FieldbookError } from '@fieldbook/core';
 import { decompressBrotli } from 'hyparquet-compressors/src/brotli.js';
 import { gunzip } from 'hyparquet-compressors/src/gzip.js';
 import { decompressLz4, decompressLz4Raw } from 'hyparquet-compressors/src/lz4.js';
-import { parquetMetadataAsync, parquetRead, parquetSchema } from 'hyparquet/src/index.js';
+import { checkThrift } from '@fieldbook/core/series';
+import { parquetMetadata, parquetSchema } from 'hyparquet/src/index.js';
+import { parquetPlan } from 'hyparquet/src/plan.js';
+import { assembleAsync, readRowGroup } from 'hyparquet/src/rowgroup.js';
+import { getTreePath, isFlatColumn } from 'hyparquet/src/schema.js';
 import { snappyUncompress } from 'hyparquet/src/snappy.js';
-import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
+import type { AsyncBuffer, ColumnMetaData, Compressors, FileMetaData, SchemaTree } from 'hyparquet';
 import { decompress as decompressZstd } from 'fzstd';
 import { cellOf } from './json-table.ts';
+import type { CheckedColumn } from './parquet-guard.ts';
+import { checkColumn } from './parquet-guard.ts';
 import type { Table, TableBytes, TableCell, TableColumn } from './table.ts';
 import { COLUMNS_MAX } from './table.ts';
 
 /** A footer of a thousand row groups of a hundred columns has a few megabytes; a claim of more is none that is read. */
 const FOOTER_MAX = 64 * 1024 * 1024;
-/** What one page may become: a few bytes of a forged one can claim anything. */
-const PAGE_MAX = 256 * 1024 * 1024;
+/** Parts of a footer that are decoded; each takes some sixty bytes. */
+const FOOTER_PARTS = 10_000_000;
 /** Rows of a group: pandas writes a million, DuckDB 122,880. */
 const GROUP_MAX = 8_000_000;
+/** Rows of a group that are decoded for its beginning to be seen, and each time more; then all of it. */
+const STEPS = [10_000, 100_000] as const;
 /** Cells kept decoded: some columns of some groups, which a person scrolls through. */
 const CELLS_KEPT = 12_000_000;
 
@@ -28,7 +36,8 @@ export class ParquetTable implements Table {
   readonly #metadata: FileMetaData;
   /** First row of each group, and the end of the last. */
   readonly #groups: number[];
-  readonly #cells = new Map<string, Promise<Decoded>>();
+  readonly #cells = new Map<string, { end: number; pieces: Promise<Decoded> }>();
+  readonly #schema: SchemaTree;
 
   private constructor(file: AsyncBuffer, metadata: FileMetaData) {
     this.#file = file;
@@ -38,7 +47,8 @@ export class ParquetTable implements Table {
     for (const { num_rows: rows } of metadata.row_groups) this.#groups.push(this.#groups.at(-1)! + Number(rows));
     if (!Number.isSafeInteger(this.rows) || this.rows < 0 || this.#groups.at(-1) !== this.rows)
       throw new FieldbookError('invalid_value', 'This Parquet file has row groups that do not add up to its rows.');
-    const { children } = parquetSchema(metadata);
+    this.#schema = parquetSchema(metadata);
+    const { children } = this.#schema;
     if (children.length > COLUMNS_MAX)
       throw new FieldbookError(
         'too_large',
@@ -68,18 +78,24 @@ export class ParquetTable implements Table {
     if (tail.getUint32(0, true) > Math.min(FOOTER_MAX, bytes.size))
       throw new FieldbookError('too_large', 'The footer of this Parquet file claims more bytes than a footer has.');
     try {
-      return new ParquetTable(file, await parquetMetadataAsync(file));
+      const footer = await file.slice(Math.max(0, bytes.size - 8 - tail.getUint32(0, true)));
+      checkThrift(new Uint8Array(footer, 0, footer.byteLength - 8), 0, FOOTER_PARTS);
+      return new ParquetTable(file, parquetMetadata(footer));
     } catch (error) {
       throw broken(error);
     }
   }
 
   async read(rows: ArrayLike<number>, columns: readonly number[]): Promise<TableCell[][]> {
-    const needed = new Set(Array.from(rows, (row) => this.#groupOf(row)));
+    const needed = new Map<number, number>();
+    for (let index = 0; index < rows.length; index++) {
+      const group = this.#groupOf(rows[index]!);
+      needed.set(group, Math.max(needed.get(group) ?? 0, rows[index]! + 1 - this.#groups[group]!));
+    }
     const decoded = new Map<string, Decoded>();
     // One column after the other: what is read beside each other shares chunks.
-    for (const group of needed)
-      for (const column of columns) decoded.set(`${group}/${column}`, await this.#column(group, column));
+    for (const [group, end] of needed)
+      for (const column of columns) decoded.set(`${group}/${column}`, await this.#column(group, column, end));
     return Array.from(rows, (row) => {
       const group = this.#groupOf(row);
       return columns.map((column) => cellAt(decoded.get(`${group}/${column}`)!, row));
@@ -89,9 +105,27 @@ export class ParquetTable implements Table {
   async column(index: number): Promise<TableCell[]> {
     const cells = new Array<TableCell>(this.rows).fill(null);
     for (let group = 0; group < this.#groups.length - 1; group++)
-      for (const { from, data } of await this.#column(group, index))
+      for (const { from, data } of await this.#column(group, index, Infinity))
         for (let at = 0; at < data.length && from + at < this.rows; at++) cells[from + at] = sortable(data[at]);
     return cells;
+  }
+
+  /** The bytes of the physical columns of one column in a group, checked, by where they begin in the file. */
+  async #checked(group: number, name: string, end: number): Promise<Map<number, CheckedColumn>> {
+    const checked = new Map<number, CheckedColumn>();
+    for (const { meta_data: chunk } of this.#metadata.row_groups[group]?.columns ?? []) {
+      if (chunk === undefined || chunk.path_in_schema[0] !== name) continue;
+      const { start, end: behind } = placeOf(chunk);
+      if (!(start >= 4 && start < behind && behind <= this.#file.byteLength))
+        throw new RangeError('a column lies outside of the file');
+      const path = getTreePath(this.#schema, chunk.path_in_schema);
+      // Lists are read whole: how many rows their values are is known when all are decoded.
+      const rows = isFlatColumn(path) ? end : Infinity;
+      const { codec, type } = chunk;
+      const buffer = await this.#file.slice(start, behind);
+      checked.set(start, checkColumn({ buffer, path, codec, type, compressors: COMPRESSORS }, rows));
+    }
+    return checked;
   }
 
   #groupOf(row: number): number {
@@ -105,17 +139,20 @@ export class ParquetTable implements Table {
     return low;
   }
 
-  #column(group: number, index: number): Promise<Decoded> {
+  /** The column as far as row `wanted` of its group, and some: a million rows take seconds, the first of them do not. */
+  #column(group: number, index: number, wanted: number): Promise<Decoded> {
     const key = `${group}/${index}`;
     const there = this.#cells.get(key);
-    if (there !== undefined) {
+    const rows = this.#groups[group + 1]! - this.#groups[group]!;
+    if (there !== undefined && there.end >= Math.min(wanted, rows)) {
       this.#cells.delete(key);
       this.#cells.set(key, there);
-      return there;
+      return there.pieces;
     }
-    const reading = this.#decode(group, index);
-    this.#cells.set(key, reading);
-    reading.catch(() => this.#cells.delete(key));
+    const end = Math.min(rows, STEPS.find((step) => step >= wanted) ?? rows);
+    const reading = this.#decode(group, index, end);
+    this.#cells.set(key, { end, pieces: reading });
+    reading.catch(() => this.#cells.get(key)?.pieces === reading && this.#cells.delete(key));
     let kept = 0;
     for (const each of [...this.#cells.keys()].reverse()) {
       const at = Number(each.split('/')[0]);
@@ -125,31 +162,63 @@ export class ParquetTable implements Table {
     return reading;
   }
 
-  async #decode(group: number, index: number): Promise<Decoded> {
+  async #decode(group: number, index: number, end: number): Promise<Decoded> {
     const from = this.#groups[group]!;
-    const to = this.#groups[group + 1]!;
-    if (to - from > GROUP_MAX)
+    const rows = this.#groups[group + 1]! - from;
+    if (rows > GROUP_MAX)
       throw new FieldbookError(
         'too_large',
-        `A row group of this file has ${to - from} rows; at most ${GROUP_MAX} are decoded here. Download it.`,
+        `A row group of this file has ${rows} rows; at most ${GROUP_MAX} are decoded here. Download it.`,
       );
     const { name } = this.columns[index]!;
     const pieces: { from: number; data: ArrayLike<unknown> }[] = [];
     try {
-      await parquetRead({
-        file: this.#file,
+      const checked = await this.#checked(group, name, end);
+      const options = {
         metadata: this.#metadata,
         columns: [name],
         rowStart: from,
-        rowEnd: to,
-        compressors: COMPRESSORS,
-        onChunk: ({ columnData, rowStart }) => pieces.push({ from: rowStart, data: columnData }),
-      });
+        rowEnd: from + end,
+        compressors: opened([...checked.values()]),
+        file: {
+          byteLength: this.#file.byteLength,
+          // Only what was checked is decoded.
+          slice: (start: number) => checked.get(start)?.buffer ?? new ArrayBuffer(0),
+        },
+      };
+      const plan = parquetPlan(options);
+      for (const planned of plan.groups) {
+        const { asyncColumns } = assembleAsync(readRowGroup(options, plan, planned), this.#schema);
+        for (const { data } of asyncColumns) {
+          const column = await data;
+          let at = from + column.skipped;
+          for (const piece of column.data) {
+            pieces.push({ from: at, data: piece });
+            at += piece.length;
+          }
+        }
+      }
     } catch (error) {
       throw broken(error);
     }
     return pieces.sort((a, b) => a.from - b.from);
   }
+}
+
+/** Where a column of a row group begins and ends in the file. */
+function placeOf(chunk: ColumnMetaData): { start: number; end: number } {
+  const start = Number(chunk.dictionary_page_offset || chunk.data_page_offset);
+  return { start, end: start + Number(chunk.total_compressed_size) };
+}
+
+/** Those pages that were decompressed to be checked, again. */
+function opened(columns: readonly CheckedColumn[]): Compressors {
+  const page = (input: Uint8Array): Uint8Array => {
+    const found = columns.find(({ buffer }) => buffer === input.buffer)?.pages.get(input.byteOffset);
+    if (found === undefined) throw new RangeError('a page was not checked');
+    return found;
+  };
+  return Object.fromEntries(Object.keys(COMPRESSORS).map((codec) => [codec, page]));
 }
 
 /** A column of a row group as it was decoded, in the pieces that it came in; cells are made of those that are looked at. */
@@ -165,25 +234,27 @@ function sortable(value: unknown): TableCell {
   return value instanceof Date ? value.getTime() : cellOf(value);
 }
 
-function bounded(decompress: (input: Uint8Array, length: number) => Uint8Array) {
+/** `checkColumn` has bounded what a page may become. */
+function exact(decompress: (input: Uint8Array, length: number) => Uint8Array) {
   return (input: Uint8Array, length: number): Uint8Array => {
-    if (length > PAGE_MAX) throw new FieldbookError('too_large', `A page of this file claims ${length} bytes.`);
-    return decompress(input, length);
+    const page = decompress(input, length);
+    if (page.length !== length) throw new RangeError('a page has another size than it claims');
+    return page;
   };
 }
 
 /** In plain JavaScript: the policy that the page is served with lets no WebAssembly be compiled. */
 const COMPRESSORS: Compressors = {
-  SNAPPY: bounded((input, length) => {
+  SNAPPY: exact((input, length) => {
     const output = new Uint8Array(length);
     snappyUncompress(input, output);
     return output;
   }),
-  GZIP: bounded((input, length) => gunzip(input, new Uint8Array(length))),
-  BROTLI: bounded(decompressBrotli),
-  ZSTD: bounded((input, length) => decompressZstd(input, new Uint8Array(length))),
-  LZ4: bounded(decompressLz4),
-  LZ4_RAW: bounded(decompressLz4Raw),
+  GZIP: exact((input, length) => gunzip(input, new Uint8Array(length))),
+  BROTLI: exact(decompressBrotli),
+  ZSTD: exact((input, length) => decompressZstd(input, new Uint8Array(length))),
+  LZ4: exact(decompressLz4),
+  LZ4_RAW: exact(decompressLz4Raw),
 };
 
 function typeWords(element: {
@@ -200,7 +271,7 @@ function typeWords(element: {
 
 /** Whatever a foreign file makes the reader throw, in one form. */
 function broken(error: unknown): FieldbookError {
-  if (error instanceof FieldbookError) return error;
+  if (error instanceof FieldbookError && error.code !== 'segment_corrupt') return error;
   return new FieldbookError(
     'invalid_value',
     `This Parquet file cannot be read: ${(error as Error).message.slice(0, 200)}`,

@@ -31,6 +31,8 @@ export interface TableBytes {
 export const CELL_CHARACTERS = 2_000;
 /** More columns than a screen is ever scrolled through. */
 export const COLUMNS_MAX = 10_000;
+/** Cells from which types are guessed. */
+export const SAMPLE_CELLS = 200_000;
 
 /** Row numbers in the order of a column's cells: numbers before texts, empty cells last whichever way. Equal ones stay in their order. */
 export function orderBy(cells: ArrayLike<TableCell>, descending: boolean): Uint32Array {

@@ -191,6 +191,72 @@ describe('Parquet tables of anybody', () => {
   });
 });
 
+describe('tables that were made to harm', () => {
+  const rows = 40_000;
+  const written = new Uint8Array(
+    parquetWriteBuffer({
+      codec: 'UNCOMPRESSED',
+      rowGroupSize: rows,
+      pageSize: 16_384,
+      columnData: [
+        { name: 'id', data: Int32Array.from({ length: rows }, (_, row) => row), type: 'INT32', encoding: 'PLAIN' },
+        {
+          name: 'some',
+          data: Array.from({ length: rows }, () => 5),
+          type: 'INT32',
+          nullable: true,
+        },
+      ],
+    }),
+  );
+
+  it('[PRE-22] a run of values that its page does not have is refused before it is decoded', async () => {
+    const forged = written.slice();
+    // Definition levels: a run of so many ones. Claimed to be of 16,000,000,000 by its five bytes it would be decoded for minutes.
+    let changed = 0;
+    for (let at = 0; at < forged.length - 6; at++)
+      if (forged[at] === 0x01 && forged[at - 1]! < 0x80 && forged[at - 2]! >= 0x80 && forged[at - 3]! < 0x10) {
+        forged[at - 1] = 0x7f;
+        changed += 1;
+      }
+    expect(changed).toBeGreaterThan(0);
+    const table = await openTable(bytesOf(forged), 'a.parquet');
+    expect(await codeOf(table.read([0], [1]))).toBe('invalid_value');
+  });
+
+  it('[PRE-23] the first rows of a row group are shown without decoding the rest of it', async () => {
+    const bent = written.slice();
+    // More than a page near the end of the first column, and so the head of one.
+    bent.fill(0xff, 30_000 * 4, 30_000 * 4 + 20_000);
+    const whole = await openTable(bytesOf(written), 'a.parquet');
+    expect(await whole.read([0, 39_999, 9_999, 10_000], [0, 1])).toEqual([
+      [0, 5],
+      [39_999, 5],
+      [9_999, 5],
+      [10_000, 5],
+    ]);
+    const table = await openTable(bytesOf(bent), 'a.parquet');
+    expect(await table.read([0, 199], [0])).toEqual([[0], [199]]);
+    expect(await codeOf(table.read([39_999], [0]))).toBe('invalid_value');
+    expect(await table.read([9_999], [0])).toEqual([[9_999]]);
+  });
+
+  it('[PRE-22] a million columns, ten million empty lines and lists a hundred thousand deep end in words or in less', async () => {
+    expect(await codeOf(openTable(textOf(`${'a,'.repeat(1_000_000)}a\n1\n`), 'wide.csv'))).toBe('too_large');
+    const lines = await openTable(textOf(`a\n${'\n'.repeat(12_000_000)}b\n`), 'lines.csv');
+    expect(lines.rows).toBeLessThanOrEqual(10_000_000);
+    expect(lines.note).toMatch(/^The first [\d,]+ rows/);
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const table = await openTable(textOf(`{"columns":["a"],"rows":[[${deep}],[1]]}`), 'deep.json');
+    expect(await table.read([0, 1], [0])).toEqual([['nested too deeply to be shown'], [1]]);
+    const empty = await openTable(
+      textOf(`{"columns":[${'1,'.repeat(9_999)}1],"rows":[${'[],'.repeat(300_000)}[]]}`),
+      'empty.json',
+    );
+    expect([empty.rows, empty.columns.length]).toEqual([300_001, 10_000]);
+  }, 30_000);
+});
+
 it('[PRE-6] recorded tables show their cells, also those that JSON cannot say; what is no table is refused', async () => {
   const table = await openTable(
     textOf('{"columns":["a","b"],"rows":[[1,{"f":"nan"}],["x",{"t":1768478400000}],[null,[1,2]]]}'),

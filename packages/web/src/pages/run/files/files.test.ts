@@ -146,6 +146,9 @@ describe('several files as one', () => {
       ['a/b.txt', new TextEncoder().encode('again')],
       ['../../etc/passwd', new TextEncoder().encode('no')],
       ['/abs\\olute\u0000', new Uint8Array(0)],
+      ['A/B.txt', new Uint8Array(1)],
+      ['C:/evil/.. /..\u0020./aux.txt ', new Uint8Array(2)],
+      ['invoice\u202Efdp.exe', new Uint8Array(3)],
       ['größe 模型.bin', Uint8Array.from({ length: 70_000 }, (_, index) => index % 253)],
     ];
     for (const [name, bytes] of members) {
@@ -167,6 +170,9 @@ describe('several files as one', () => {
       ['a/b (2).txt', 5, Buffer.from('again').toString('hex')],
       ['etc/passwd', 2, Buffer.from('no').toString('hex')],
       ['abs_olute_', 0, ''],
+      ['A/B (3).txt', 1, '00'],
+      ['C_/evil/_aux.txt', 2, '0000'],
+      ['invoice_fdp.exe', 3, '000000'],
       ['größe 模型.bin', 70_000, '000102030405060708'],
     ]);
   });

@@ -1,4 +1,5 @@
 import { crc32 } from '@fieldbook/core/journal';
+import { savedPath } from '../../../components/preview/name.ts';
 
 /** Sizes and offsets beyond it need the records of ZIP64. */
 const MOST = 0xffffffff;
@@ -48,19 +49,15 @@ export class Zip {
   }
 
   #free(wanted: string): string {
-    const clean = wanted
-      .split('/')
-      .filter((part) => part !== '' && part !== '.' && part !== '..')
-      .join('/')
-      .replaceAll('\\', '_')
-      .replace(/[\0-\x1f]/g, '_');
-    let name = clean === '' ? 'file' : clean;
-    for (let number = 2; this.#names.has(name); number++) {
+    const clean = savedPath(wanted);
+    let name = clean;
+    // Most disks tell no capitals from small letters.
+    for (let number = 2; this.#names.has(name.toLowerCase()); number++) {
       const dot = clean.lastIndexOf('.');
       name =
         dot > clean.lastIndexOf('/') ? `${clean.slice(0, dot)} (${number})${clean.slice(dot)}` : `${clean} (${number})`;
     }
-    this.#names.add(name);
+    this.#names.add(name.toLowerCase());
     return name;
   }
 }
