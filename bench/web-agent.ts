@@ -5,8 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
+import type { Filling } from '../tests/e2e/fill.ts';
 import { launchProfile } from '../tests/scaffold/browser.ts';
 import { ROOT } from './harness.ts';
+import { fillHome } from './web-fill.ts';
 
 export interface BenchAgent extends AsyncDisposable {
   readonly url: string;
@@ -14,9 +16,10 @@ export interface BenchAgent extends AsyncDisposable {
   readonly token: string;
 }
 
-/** A real agent with a home of its own, gone with it. */
-export async function benchAgent(): Promise<BenchAgent> {
+/** A real agent with a home of its own, gone with it, and made-up runs in that. */
+export async function benchAgent(fillings: readonly Filling[] = []): Promise<BenchAgent> {
   const home = mkdtempSync(join(tmpdir(), 'fieldbook-bench-'));
+  if (fillings.length > 0) await fillHome(home, fillings);
   const process_ = spawn(
     process.execPath,
     [join(ROOT, 'packages/node-agent/bin/fieldbook.mjs'), 'up', '--foreground', '--port', String(await freePort())],

@@ -1,5 +1,4 @@
 import type { Page } from 'playwright-core';
-import { fill } from '../tests/e2e/fill.ts';
 import { percentileOf, row } from './harness.ts';
 import type { Row } from './harness.ts';
 import { benchAgent, benchBrowser, isStored } from './web-agent.ts';
@@ -22,13 +21,9 @@ interface Fling {
 export async function measureScroll(smoke: boolean): Promise<Row[]> {
   const size = smoke ? 200 : 100_000;
   const seconds = smoke ? 0.5 : 10;
-  await using agent = await benchAgent();
-  await fill(agent.url, agent.token, {
-    project: 'bench',
-    runs: size,
-    newest: Date.now() - 60_000,
-    attributes: ATTRIBUTES,
-  });
+  await using agent = await benchAgent([
+    { project: 'bench', runs: size, newest: Date.now() - 60_000, attributes: ATTRIBUTES },
+  ]);
   await using browser = await benchBrowser();
   const first = await browser.context.newPage();
   await visit(first, `${agent.url}/p/bench`, size);

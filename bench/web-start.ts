@@ -1,5 +1,4 @@
 import type { Page } from 'playwright-core';
-import { fill } from '../tests/e2e/fill.ts';
 import { medianRow, percentileOf, repeatsFor, row } from './harness.ts';
 import type { Row } from './harness.ts';
 import { benchAgent, benchBrowser, isStored } from './web-agent.ts';
@@ -25,10 +24,11 @@ export async function measureStart(smoke: boolean): Promise<Row[]> {
   const { repeats } = repeatsFor(smoke);
   const rows: Row[] = [];
   for (const size of smoke ? [100] : [1_000, 10_000, 100_000]) {
-    await using agent = await benchAgent();
     const newest = Date.now() - 60_000;
-    await fill(agent.url, agent.token, { project: 'bench', runs: size, newest, attributes: ATTRIBUTES });
-    await fill(agent.url, agent.token, { project: 'floor', runs: 1, newest, seed: 2 });
+    await using agent = await benchAgent([
+      { project: 'bench', runs: size, newest, attributes: ATTRIBUTES },
+      { project: 'floor', runs: 1, newest, seed: 2 },
+    ]);
     const figures = { cold: [] as Visit[], warm: [] as Visit[], floor: [] as Visit[], keys: [] as number[] };
     // A cold start of 100,000 runs takes them all over the network; it is not repeated as often.
     for (let round = 0; round < (size > 10_000 ? 1 : repeats); round++) {

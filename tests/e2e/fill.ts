@@ -1,5 +1,5 @@
-import type { AttributePath, DeviceId, ProjectId, RunId, WriterId } from '@fieldbook/core';
-import { base32, mintId, monthOf } from '@fieldbook/core';
+import type { AttributePath, DeviceId, DocumentName, ProjectId, RunId, WriterId } from '@fieldbook/core';
+import { base32, bookName, mintId, monthOf, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { Book, Workspace } from '@fieldbook/core/documents';
 import type { AttributeValue, Card, MetricSummary } from '@fieldbook/core/record';
 import { SeededRandom } from '@fieldbook/core/testing';
@@ -22,30 +22,61 @@ export interface Filling {
   attributes?: number;
 }
 
-/**
- * Puts made-up runs into an agent or relay, as a machine of the workspace would: cards through the rooms. Resolves
- * when the server has all of them on disk. For tables of a size that nobody trains for a test.
- */
-export async function fill(url: string, token: string, filling: Filling): Promise<void> {
-  const { project, runs, newest, seed = 1, attributes = 20 } = filling;
+/** Changes of documents, in their order, that make up the runs of a filling: one document's come one after the other. */
+export interface Change {
+  document: DocumentName;
+  change: (doc: Y.Doc) => void;
+}
+
+/** Made-up runs as a machine of the workspace would write them: newest first, so month by month. */
+export function* changesOf({ project, runs, newest, seed = 1, attributes = 20 }: Filling): Generator<Change> {
   const random = new SeededRandom(seed);
   const device = `d${base32(random.bytes(15))}` as DeviceId;
   const createdOf = (index: number): number => newest - Math.floor((index * 20 * DAY) / runs);
   const months = new Set(Array.from({ length: runs }, (_, index) => monthOf(createdOf(index))));
-  await using workspace = await room(url, token, 'workspace');
-  await workspace.change((doc) => {
-    for (const month of months) new Workspace(doc).ensureBook(project as ProjectId, month, project, newest);
-  });
-  // Newest first, so month by month; a batch at a time, since nobody has room for all cards of 100,000 runs.
+  yield {
+    document: WORKSPACE_DOCUMENT,
+    change: (doc) => {
+      for (const month of months) new Workspace(doc).ensureBook(project as ProjectId, month, project, newest);
+    },
+  };
   let index = 0;
   for (const month of months) {
-    await using book = await room(url, token, `book/${project}/${month}`);
+    // A batch at a time, since nobody has room for all cards of 100,000 runs.
     while (index < runs && monthOf(createdOf(index)) === month) {
-      await book.change((doc) => {
-        for (let count = 0; count < BATCH && index < runs && monthOf(createdOf(index)) === month; count++, index++)
-          new Book(doc).putCard(cardOf(random, device, project as ProjectId, createdOf(index), index, attributes));
-      });
+      yield {
+        document: bookName(project as ProjectId, month),
+        change: (doc) => {
+          for (let count = 0; count < BATCH && index < runs && monthOf(createdOf(index)) === month; count++, index++)
+            new Book(doc).putCard(cardOf(random, device, project as ProjectId, createdOf(index), index, attributes));
+        },
+      };
     }
+  }
+}
+
+/**
+ * Puts made-up runs into an agent or relay: cards through the rooms. Resolves when the server has all of them on disk.
+ * For tables of a size that nobody trains for a test.
+ */
+export async function fill(url: string, token: string, filling: Filling): Promise<void> {
+  const open = new Map<DocumentName, Room>();
+  const close = async (): Promise<void> => {
+    for (const each of open.values()) await each[Symbol.asyncDispose]();
+    open.clear();
+  };
+  try {
+    for (const { document, change } of changesOf(filling)) {
+      let there = open.get(document);
+      if (there === undefined) {
+        await close();
+        there = await room(url, token, document);
+        open.set(document, there);
+      }
+      await there.change(change);
+    }
+  } finally {
+    await close();
   }
 }
 

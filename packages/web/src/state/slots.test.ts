@@ -32,6 +32,16 @@ describe('slots of the table', () => {
     ]);
   });
 
+  it('[WEB-61] are the same objects where nothing of them changes', () => {
+    const slots = new Slots();
+    const keyOf = (index: number): string => `run ${index}`;
+    slots.show(10, 6, keyOf);
+    const before = slots.show(10, 6, keyOf);
+    const after = slots.show(12, 6, keyOf);
+    expect(after.filter((each) => before.includes(each)).map(({ index }) => index)).toEqual([12, 13, 14, 15]);
+    expect(after.map(({ index }) => index).sort()).toEqual([12, 13, 14, 15, 16, 17]);
+  });
+
   it('[WEB-40] are laid out anew, from top to bottom, for another question', () => {
     const slots = new Slots();
     slots.show(0, 3, (index) => 'abc'[index], 'by name');

@@ -56,7 +56,12 @@ export class Slots {
       }
     }
     for (const [index, key] of byLine) next[still.shift()!] = { slot: 0, index, key, stays: false };
-    this.#slots = next.map((each, slot) => ({ ...each!, slot }));
+    this.#slots = next.map((each, slot) => {
+      const before = this.#slots[slot];
+      // The same object again is an element that nobody has to look at.
+      if (before?.index === each!.index && before.key === each!.key && before.stays === each!.stays) return before;
+      return { ...each!, slot };
+    });
     return this.#slots;
   }
 }

@@ -2,9 +2,14 @@ import type { ProjectId, RunId } from '@fieldbook/core';
 import type { QueryProblem, Row, View } from '../worker/api.ts';
 import type { Layout, Line, Lines } from '../worker/groups-api.ts';
 import { client } from './client.svelte.ts';
+import { sameLines } from './lines.ts';
 
 /** Lines asked for beyond each end of what is visible: a flick of the wheel stays inside. */
 const AHEAD = 60;
+/** While somebody scrolls: beyond the end that they go to, beyond the other, and how near to the first the next ones are asked for. */
+const ONWARD = 160;
+const BEHIND = 30;
+const NEAR = 100;
 /** Between two questions that nobody's hand asked for: runs that speak all the time leave time for everything else. */
 const REST_MS = 150;
 
@@ -55,6 +60,10 @@ export class RowWindow {
   /** The question that the lines here answer: view and grouping, not which of them. */
   answeredTo = $state('');
   #wanted = { first: 0, count: 40 };
+  /** Lines that the question under way asks for. */
+  #asked = { first: 0, end: 0 };
+  /** Where the scrolling goes: up, down, or nowhere yet. */
+  #going: -1 | 0 | 1 = 0;
   #busy = false;
   #again = false;
   #lastAsked = -Infinity;
@@ -96,9 +105,13 @@ export class RowWindow {
 
   /** These lines are visible. */
   want(first: number, count: number): void {
+    if (first !== this.#wanted.first) this.#going = first < this.#wanted.first ? -1 : 1;
     this.#wanted = { first, count };
-    const end = Math.min(first + count, this.total);
-    if (this.answered && first >= this.first && end <= this.first + this.lines.length) return;
+    // A scroll that comes near to the end of what is here asks before it gets there.
+    const start = Math.max(0, first - (this.#going < 0 ? NEAR : 0));
+    const end = Math.min(first + count + (this.#going > 0 ? NEAR : 0), this.total);
+    if (this.answered && start >= this.first && end <= this.first + this.lines.length) return;
+    if (this.#busy && start >= this.#asked.first && end <= this.#asked.end) return;
     this.refresh();
   }
 
@@ -157,8 +170,10 @@ export class RowWindow {
   }
 
   #requestAround(first: number, count: number, places: readonly string[]): Promise<Lines> {
-    const start = Math.max(0, first - AHEAD);
-    return this.#request(start, count + first - start + AHEAD, places);
+    const [above, below] = this.#going === 0 ? [AHEAD, AHEAD] : this.#going < 0 ? [ONWARD, BEHIND] : [BEHIND, ONWARD];
+    const start = Math.max(0, first - above);
+    this.#asked = { first: start, end: first + count + below };
+    return this.#request(start, this.#asked.end - start, places);
   }
 
   async #request(first: number, count: number, places: readonly string[]): Promise<Lines> {
@@ -176,7 +191,7 @@ export class RowWindow {
   }
 
   #take({ lines, first, total, runs, groups, all, error, loading }: Lines): void {
-    this.lines = lines;
+    this.lines = sameLines(this.lines, lines);
     this.first = first;
     this.total = total;
     this.runs = runs;
