@@ -39,7 +39,7 @@ describe('slots of the table', () => {
     const before = slots.show(10, 6, keyOf);
     const after = slots.show(12, 6, keyOf);
     expect(after.filter((each) => before.includes(each)).map(({ index }) => index)).toEqual([12, 13, 14, 15]);
-    expect(after.map(({ index }) => index).sort()).toEqual([12, 13, 14, 15, 16, 17]);
+    expect(after.map(({ index }) => index).sort((a, b) => a - b)).toEqual([12, 13, 14, 15, 16, 17]);
   });
 
   it('[WEB-40] are laid out anew, from top to bottom, for another question', () => {
