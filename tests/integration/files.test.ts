@@ -226,7 +226,7 @@ describe('files between machines', () => {
     expect((await relay.api(browser.token, 'GET', '/projects')).status).toBe(200);
   });
 
-  it('[RPL-28] what travels now is at the relay, what does not is named there; [API-29] who asks for it gets it', async () => {
+  it('[RPL-28] what travels now is at the relay, what does not is named there; [API-29] who asks for it gets it; [PRE-26] a blob comes from the relay when told to', async () => {
     const relay = await new Relay().up();
     const rules = { files: [{ pattern: 'checkpoints/**', over: MiB, travel: 'request' }] };
     const [one, two] = [await joined(relay, 'gpu-3', rules), await joined(relay, 'laptop')];
@@ -258,6 +258,12 @@ describe('files between machines', () => {
     expect([without.status, JSON.parse(without.body.toString()).error.code]).toEqual([404, 'blob_missing']);
     const wanted = there.find(({ path }) => path === 'checkpoints/10')!;
     await vi.waitFor(async () => expect((await filesOf(two, 'run-a')).length).toBe(3), soon);
+    // A blob that laptop has not: only who says so has it fetched, and then it is kept.
+    const blob = `/blobs/${there.find(({ path }) => path === 'config')!.digest}`;
+    expect((await get(two, blob)).status).toBe(404);
+    expect((await get(two, `/blobs/${'a'.repeat(64)}?from=anywhere`)).status).toBe(404);
+    expect((await get(two, `${blob}?from=anywhere`)).body.equals(config)).toBe(true);
+    expect((await get(two, blob)).body.equals(config)).toBe(true);
     const asked = await ask(two, 'POST', '/runs/run-a/files/request', { digest: wanted.digest });
     expect([asked.status, asked.json.edit?.field, asked.json.file.requested]).toEqual([200, 'request', true]);
     expect((await ask(two, 'POST', '/runs/run-a/files/request', { digest: wanted.digest })).json.edit).toBeNull();

@@ -76,7 +76,7 @@ export function placeOf(
   if (requested)
     return {
       text: `asked ${machine} for it`,
-      detail: `Somebody has asked for it. ${machine} sends it when it is next connected; this changes by itself then.`,
+      detail: `Somebody has asked for it. ${machine} sends it when it is next connected; this changes by itself then. The list of its pieces comes last, so how much has come is not known before.`,
       tone: 'wait',
       requestable: false,
       rank: 4,
