@@ -4,6 +4,7 @@ import { ask, fieldbook } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
+import { fill } from './fill.ts';
 import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, table, visit } from './visit.ts';
 
 let browser: Browser;
@@ -115,4 +116,36 @@ it('[WEB-84] what was set about charts is taken back to nothing and done again, 
   await expect.poll(() => log.isChecked()).toBe(true);
   await page.keyboard.press('Control+Shift+z');
   await expect.poll(() => log.isChecked()).toBe(false);
+});
+
+it('[WEB-85] the back button and a reload come back to the line of the table that was left', async () => {
+  const agent = await agentAt(emptyFolder('back'), await freePort());
+  await fill(agent.url, agent.token, { project: 'big', runs: 2_000, newest: Date.now() - 60_000, attributes: 8 });
+  const page = await visit(await profile(browser), `${agent.url}/p/big?sort=name`);
+  await rows(page).nth(5).waitFor();
+  const top = (): Promise<number> => table(page).evaluate((element) => element.scrollTop);
+  await table(page).evaluate((element) => (element.scrollTop = 28 * 900));
+  const row = page.locator('[aria-rowindex="910"]');
+  const name = (await row.getByRole('link').textContent())!;
+  await rowOf(page, name).click();
+  const before = await top();
+  await page.waitForFunction((at) => (history.state as { place?: { top: number } } | null)?.place?.top === at, before);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name, exact: true }).waitFor();
+  await page.goBack();
+  await rowOf(page, name).waitFor();
+  await expect.poll(top).toBe(before);
+  // The keyboard goes on from there.
+  await table(page).focus();
+  await page.keyboard.press('j');
+  await expect
+    .poll(() => table(page).getAttribute('aria-activedescendant'))
+    .toBe(await page.locator('[aria-rowindex="911"]').getAttribute('id'));
+  await page.reload();
+  await rowOf(page, name).waitFor();
+  await expect.poll(top).toBe(before);
+  // Another question begins at its top.
+  await page.goto(`${agent.url}/p/big?sort=name&q=status:finished`);
+  await rows(page).nth(5).waitFor();
+  expect(await top()).toBe(0);
 });

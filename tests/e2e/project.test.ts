@@ -332,6 +332,8 @@ describe('many runs at once', () => {
   it('[WEB-45] edits and changes of the view are taken back and done again in order, also of 10,000 runs', async () => {
     const { agent, url } = await filled(10_000);
     const page = await visit(await profile(browser), `${url}/p/big`);
+    // Ten thousand edits are seconds of work, and many on a busy machine.
+    page.setDefaultTimeout(60_000);
     await rows(page).nth(3).waitFor();
     await column(page, 'val loss').getByRole('button').click();
     await page.keyboard.press('Control+a');

@@ -27,8 +27,17 @@ class Router {
   /** Changes the address of the page one is on; the back button skips it. */
   replaceSearch(search: string): void {
     if (search === location.search) return;
-    history.replaceState(null, '', location.pathname + search);
+    history.replaceState(history.state, '', location.pathname + search);
     this.search = search;
+  }
+
+  /** Where somebody was on the page of this entry of the history, for when they come back to it. */
+  get place(): unknown {
+    return (history.state as { place?: unknown } | null)?.place;
+  }
+
+  set place(place: unknown) {
+    history.replaceState({ place }, '');
   }
 
   #read(): void {
