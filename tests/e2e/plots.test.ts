@@ -187,7 +187,7 @@ describe('charts of single values', () => {
     }
   });
 
-  it('[PLT-7] [PLT-8] pictures of several runs share one slider, which shows what each has, also with every server stopped', async () => {
+  it('[PLT-7] [PLT-8] [PLT-10] pictures of several runs share one slider, which shows what each has, also with every server stopped', async () => {
     const agent = await trained();
     const context = await profile(browser);
     const page = await visit(context, `${agent.url}/p/plots?sel=run-0,run-1`);
@@ -212,6 +212,32 @@ describe('charts of single values', () => {
     const seen = await grid.locator('img').evaluateAll((images) => images.length);
     expect(seen).toBe(2);
     await painted(grid, 4);
+    const [picture] = await Promise.all([
+      page.waitForEvent('download'),
+      grid.getByRole('button', { name: 'as PNG' }).click(),
+    ]);
+    const parts: Buffer[] = [];
+    for await (const part of await picture.createReadStream()) parts.push(Buffer.from(part as Uint8Array));
+    // What was logged is in it: the shades of the pictures at step 5 (each run's first), and the darkest of the histograms.
+    const shades = await page.evaluate(async (base64) => {
+      const url = `data:image/png;base64,${base64}`;
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+      const context = canvas.getContext('2d')!;
+      context.drawImage(image, 0, 0);
+      const at = (x: number, y: number): number[] => [...context.getImageData(2 * x, 2 * y, 1, 1).data].slice(0, 3);
+      const order = [0, 1].map((row) => 30 + 70 + row * 178);
+      return { width: image.naturalWidth, samples: order.map((y) => at(150 + 110, y)), paper: at(140, 4) };
+    }, Buffer.concat(parts).toString('base64'));
+    expect(shades.width).toBe(2 * (150 + 2 * 232 + 12));
+    expect(shades.samples.sort((a, b) => a[0]! - b[0]!)).toEqual([
+      [0, 0, 0],
+      [20, 20, 20],
+    ]);
+    expect(shades.paper[0]).toBeGreaterThan(240);
     const address = page.url();
     await installed(page);
     await agent.program.stop('SIGKILL');
