@@ -121,7 +121,20 @@ function keepLink(link: HTMLAnchorElement): void {
     link.setAttribute('href', href);
     link.target = '_blank';
     link.rel = 'noopener noreferrer nofollow';
-  } else if (/^\/(?![/\\])/.test(href)) link.setAttribute('href', href);
+  } else if (isPlaceHere(href)) link.setAttribute('href', href);
+}
+
+const HERE = 'https://here.invalid';
+
+/** A path on this server. Browsers skip tabs and line breaks in addresses and resolve dots: `/<tab>/evil.example` is another server. */
+function isPlaceHere(href: string): boolean {
+  if (!/^\/[^\p{Cc}\s\\]*$/u.test(href)) return false;
+  try {
+    const { origin, pathname } = new URL(href, HERE);
+    return origin === HERE && !pathname.startsWith('//');
+  } catch {
+    return false;
+  }
 }
 
 function keepImage(image: HTMLImageElement, { pictures }: Rendered): void {
