@@ -97,6 +97,48 @@ describe('the history of a run', () => {
     expect((await view(run)).star).toBe(true);
   });
 
+  it('[HIS-10] nothing of the run as it was can be changed, by no key, button, dialog or tab', async () => {
+    const { agent, ids, edit, history } = await changed(1);
+    const run = ids[0]!;
+    await edit(run, 'tags', 'then', { op: 'add' });
+    await edit(run, 'attribute', 0.5, { path: 'eval/best' });
+    const at = (await history(run)).at(-1)!.at;
+    await edit(run, 'tags', 'now', { op: 'add' });
+    const edits = async (): Promise<number> => (await history(run)).length;
+    const before = await edits();
+    const past = `at=${new Date(at).toISOString().slice(0, -1)}`;
+    const page = await visit(await profile(browser), `${agent.url}/r/${run}?${past}`);
+    await page
+      .getByRole('region', { name: 'As it was' })
+      .getByRole('button', { name: '1 difference to now' })
+      .waitFor();
+    const refused = page.getByRole('status').filter({ hasText: 'What was cannot be changed' });
+    /** Does something and waits until it is refused: the words of the time before are gone first. */
+    const refuses = async (what: string, act: () => Promise<void>): Promise<void> => {
+      for (const close of await refused.getByRole('button', { name: /Dismiss|Close/ }).all()) await close.click();
+      await refused.first().waitFor({ state: 'detached' });
+      await act();
+      await expect.poll(() => refused.count(), { message: what, timeout: 5_000 }).toBeGreaterThan(0);
+      expect(await page.getByRole('dialog').count(), what).toBe(0);
+      expect(await page.getByRole('textbox', { name: 'Name', exact: true }).count(), what).toBe(0);
+    };
+    for (const key of ['t', 'n', 's', 'e', 'F2']) await refuses(key, () => page.keyboard.press(key));
+    for (const name of ['Rename', 'Tag', 'Star', 'Archive', 'Trash'])
+      await refuses(name, () => page.getByRole('button', { name, exact: true }).click());
+    await page.goto(`${agent.url}/r/${run}?tab=attributes&find=eval&${past}`);
+    await refuses('Edit', () => page.getByRole('button', { name: 'Edit eval/best' }).click());
+    await refuses('Take off', () => page.getByRole('button', { name: 'Take eval/best off' }).click());
+    await refuses('Back to the script', () =>
+      page.getByRole('button', { name: 'Back to what the script said of eval/best' }).click(),
+    );
+    await refuses('Set', async () => {
+      await page.getByLabel('Path of another attribute').fill('eval/other');
+      await page.getByLabel('Value of another attribute').fill('1');
+      await page.keyboard.press('Enter');
+    });
+    expect(await edits()).toBe(before);
+  }, 90_000);
+
   it('[HIS-4] differing edits of a project are found and settled one by one', async () => {
     const { agent, ids, edit, view } = await changed(3);
     for (const run of ids.slice(0, 2)) {

@@ -236,12 +236,65 @@ describe('notes', () => {
   });
 });
 
+it('[NOTE-20] a viewer reads along, writes nothing, and is told why', async () => {
+  const relay = await new Relay().up();
+  const member = await relay.token('member', 'Ada');
+  const viewer = await relay.token('viewer', 'Vic');
+  await fill(relay.url, member, { project: PROJECT, runs: 1, newest: Date.now() - 60_000 });
+  const { body } = await relay.api<{ runs: { id: string }[] }>(member, 'GET', `/projects/${PROJECT}/runs`);
+  const address = `${relay.url}/r/${body.runs[0]!.id}?tab=notes`;
+  const ada = await visit(await profile(browser), `${address}#token=${member}`);
+  await editor(ada).waitFor();
+  await introduce(ada, 'Ada');
+  await write(ada, 'for all to read');
+  const vic = await visit(await profile(browser), `${address}#token=${viewer}`);
+  await reads(vic, 'for all to read');
+  await says(vic.getByRole('status'), 'Your token for this relay may only read');
+  expect(await editor(vic).getAttribute('aria-readonly')).toBe('true');
+  await editor(vic).click();
+  await vic.keyboard.type('graffiti');
+  await vic.keyboard.press('Control+b');
+  await vic.keyboard.press('Control+v');
+  await write(ada, ', really');
+  await reads(vic, 'for all to read, really');
+  // Nor any other edit: it would stay here for ever.
+  await vic.keyboard.press('Escape');
+  await vic.getByRole('button', { name: 'Star', exact: true }).click();
+  await says(vic.locator('.notice'), 'gives out tokens that may write');
+  await saved(vic);
+  expect(await vic.getByRole('dialog').count()).toBe(0);
+  await reads(ada, 'for all to read, really');
+  await saved(ada);
+});
+
+it('[NOTE-21] after a purge the browser keeps neither the note nor the document of the run', async () => {
+  const { agent, run, url } = await oneRun('purged', 'a secret');
+  const { page } = await tabOf('Ada', url);
+  await write(page, ' of mine');
+  await saved(page);
+  const kept = (): Promise<string[]> =>
+    page.evaluate(async (id) => {
+      const all = await indexedDB.databases();
+      return all.flatMap(({ name }) => (name?.endsWith(`/${id}`) === true ? [name] : [])).sort();
+    }, run);
+  expect(await kept()).toEqual([`fieldbook/note/${run}`, `fieldbook/run/${run}`]);
+  const { status } = await ask(agent, 'POST', `/runs/${run}/edits`, [{ field: 'purge', op: 'set', value: true }]);
+  expect(status).toBe(200);
+  await page.getByRole('heading', { name: 'This run is not in this field book' }).waitFor();
+  await expect.poll(kept, { timeout: 20_000 }).toEqual([]);
+  // Nor after a reload, which asks the agent for what the address names.
+  await page.reload();
+  await page.getByRole('heading', { name: 'This run is not in this field book' }).waitFor();
+  expect(await kept()).toEqual([]);
+});
+
 /** What would call out, run or restyle, in as many ways as Markdown and HTML have. */
 const HOSTILE = String.raw`
 # <script>window.pwned = 1</script>heading <img src=x onerror="window.pwned=2">
 [a](javascript:window.pwned=3) [b](JaVaScRiPt:window.pwned=4) [c](data:text/html,<script>window.pwned=5</script>) [d](//evil.example/x) [e](vbscript:x)
 [f]( java
 script:alert(1)) [g](&#106;avascript:window.pwned=6) [h](\\evil.example\share) [i](/\evil.example)
+[k](/&#9;/evil.example) [l](/&#10;/evil.example) [m](/&Tab;/evil.example) [n](https&colon;//evil.example) [o](/.//evil.example) [p](/a/..//evil.example)
 ![x](https://evil.example/pixel.png) ![y](//evil.example/pixel.png) ![z](javascript:window.pwned=7) ![w](/api/v1/projects)
 <a href="javascript:window.pwned=8" onclick="window.pwned=9" target="_top">link</a>
 <svg onload="window.pwned=10"><use href="data:image/svg+xml,x#x"/><animate onbegin="window.pwned=11"/></svg>
@@ -319,6 +372,7 @@ it('[WEB-4] hostile Markdown runs nothing, fetches nothing, and links lead away 
   ).toEqual([]);
   expect(found.links).toEqual([
     { href: '/%5Cevil.example', rel: null },
+    { href: 'https://evil.example', rel: 'noopener noreferrer nofollow' },
     { href: 'https://evil.example/pixel.png', rel: 'noopener noreferrer nofollow' },
   ]);
   expect(

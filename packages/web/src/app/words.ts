@@ -79,3 +79,10 @@ export function editWords(edit: Pick<Edit, 'field' | 'op' | 'path' | 'value'>): 
       return `changed ${field}`;
   }
 }
+
+/** Instead of an edit that no server would ever take. */
+export const VIEWER_WORDS =
+  'Your token for this relay may only read. Whoever runs the relay gives out tokens that may write.';
+/** With the undoing of a settled conflict. Somebody has seen both sides: whatever is said then, they do not contradict each other any more. */
+export const SETTLED_WORDS =
+  'What differed is not a conflict again, for somebody has seen it all; every value is in the history, to be restored.';

@@ -1,6 +1,7 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
 import type { Change } from '@fieldbook/core/fold';
 import type { EditReceipt } from '../worker/api.ts';
+import { VIEWER_WORDS } from '../app/words.ts';
 import { client } from './client.svelte.ts';
 
 export interface Notice {
@@ -11,15 +12,20 @@ export interface Notice {
   grave: boolean;
 }
 
-/** Something that can be taken back, and done again. Both resolve false when there was nothing left to do. */
+/** Whether something was done; `same`: no, for it is so already. */
+type Outcome = boolean | 'same';
+
+/** Something that can be taken back, and done again. */
 interface Step {
   /** What was done, in words. */
   what: string;
-  undo: () => Promise<boolean>;
-  redo: () => Promise<boolean>;
+  undo: () => Promise<Outcome>;
+  redo: () => Promise<Outcome>;
   /** Quick steps of one kind in a row are one: a word that is typed, a width that is dragged. */
   kind: string | null;
   at: number;
+  /** Said with its undoing. */
+  undone?: string;
 }
 
 /** A change of what is shown, as opposed to what is recorded: taken back without anybody else noticing. */
@@ -57,8 +63,14 @@ class Actions {
   #answer: ((given: boolean) => void) | null = null;
   #notice = 0;
 
-  /** Changes runs; `what` completes "…": "Tagged 3 runs". Resolves false when nothing was changed. */
-  async change(what: string, project: ProjectId, runs: readonly RunId[], changes: readonly Change[]): Promise<boolean> {
+  /** Changes runs; `what` completes "…": "Tagged 3 runs". `undone` is what to know once it is taken back. Resolves false when nothing was changed. */
+  async change(
+    what: string,
+    project: ProjectId,
+    runs: readonly RunId[],
+    changes: readonly Change[],
+    undone = '',
+  ): Promise<boolean> {
     if (runs.length === 0 || changes.length === 0) return false;
     if (!(await this.#hasName())) return false;
     try {
@@ -69,11 +81,15 @@ class Actions {
         this.say(`${what}.`);
         return true;
       }
-      const turn = async (words: string): Promise<boolean> => {
-        receipt = await this.#inParts(words, project, receipt.edits, (edits) => client.worker.undo({ project, edits }));
+      const turn = async (words: string): Promise<Outcome> => {
+        const turned = await this.#inParts(words, project, receipt.edits, (edits) =>
+          client.worker.undo({ project, edits }),
+        );
+        if (turned.same === true) return 'same';
+        receipt = turned;
         return receipt.edits.length > 0;
       };
-      this.#done({ what, undo: () => turn(`Undoing: ${what}`), redo: () => turn(what), kind: null, at: 0 });
+      this.#done({ what, undo: () => turn(`Undoing: ${what}`), redo: () => turn(what), kind: null, at: 0, undone });
       return true;
     } catch (error) {
       this.fail(error);
@@ -142,12 +158,20 @@ class Actions {
         this.say('There is nothing to undo.');
         return;
       }
-      if (!(await last.undo())) {
+      const outcome = await last.undo();
+      if (outcome === 'same') {
+        this.say(`There is nothing to take back of “${last.what}”: it says what it said before.${after(last)}`);
+        return;
+      }
+      if (!outcome) {
         this.say('Somebody has changed that since; nothing was undone.');
         return;
       }
       this.#redo.push(last);
-      this.say(`Undone: ${last.what}`, { label: 'Redo', run: () => void this.redo() });
+      this.say(`Undone: ${last.what}${last.undone ? '.' : ''}${after(last)}`, {
+        label: 'Redo',
+        run: () => void this.redo(),
+      });
     });
   }
 
@@ -158,7 +182,7 @@ class Actions {
         this.say('There is nothing to redo.');
         return;
       }
-      if (!(await last.redo())) {
+      if ((await last.redo()) !== true) {
         this.say('Somebody has changed that since; nothing was done again.');
         return;
       }
@@ -211,26 +235,25 @@ class Actions {
     work: (part: T[]) => Promise<EditReceipt>,
   ): Promise<EditReceipt> {
     const edits: EditReceipt['edits'] = [];
+    let same = false;
     let stopped = false;
     try {
       for (let from = 0; from < list.length && !stopped; from += AT_ONCE) {
         if (list.length > AT_ONCE) this.progress = { what, done: from, all: list.length, stop: () => (stopped = true) };
-        edits.push(...(await work(list.slice(from, from + AT_ONCE))).edits);
+        const done = await work(list.slice(from, from + AT_ONCE));
+        edits.push(...done.edits);
+        same ||= done.same === true;
       }
     } finally {
       this.progress = null;
     }
-    return { project, edits };
+    return edits.length === 0 && same ? { project, edits, same } : { project, edits };
   }
 
   async #hasName(): Promise<boolean> {
     await serverSpoke();
-    if (client.session?.server?.mayWrite === false) {
-      this.say(
-        'Your token for this relay may only read. Whoever runs the relay gives out tokens that may write.',
-        null,
-        true,
-      );
+    if (client.isViewer) {
+      this.say(VIEWER_WORDS, null, true);
       return false;
     }
     if (client.session?.person != null) return true;
@@ -242,6 +265,10 @@ class Actions {
 }
 
 export const actions = new Actions();
+
+function after({ undone = '' }: Step): string {
+  return undone === '' ? '' : ` ${undone}`;
+}
 
 /**
  * Resolves when the server has said what it is, or does not answer. An agent knows its owner and says so a moment after

@@ -61,6 +61,11 @@ class Client {
     return this.session?.connection.state === 'online';
   }
 
+  /** The token lets this browser look and nothing else, as the server last said. */
+  get isViewer(): boolean {
+    return this.session?.server?.mayWrite === false;
+  }
+
   /** Where edits go: "the agent", "the relay". */
   get serverName(): string {
     return this.session?.server === null || this.session === null ? 'a server' : `the ${this.session.server.kind}`;

@@ -7,7 +7,7 @@ import { untrack } from 'svelte';
 import type { RunDetail } from '../worker/api.ts';
 import type { Capture } from '../worker/run-api.ts';
 import { historyAt, timeOf, timeText } from '../app/past.ts';
-import { registerWords } from '../app/words.ts';
+import { registerWords, SETTLED_WORDS } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
 import { router } from './router.svelte.ts';
@@ -99,7 +99,7 @@ export class RunPage {
       : { ...present, state: past, unsaved: [], history: historyAt(present.history, at) };
   }
 
-  /** The address asks for a time, and it is known what was then: nothing can be changed. */
+  /** The address asks for a time, and it is known what was then. */
   get isPast(): boolean {
     return this.at !== null && this.#past?.at === this.at;
   }
@@ -153,19 +153,23 @@ export class RunPage {
     router.replaceSearch(search.length === 0 ? '' : `?${search.join('&')}`);
   }
 
-  async change(what: string, change: Change): Promise<void> {
-    if (this.isPast) {
-      actions.say('This is the run as it was. What was cannot be changed.', {
-        label: 'Back to now',
-        run: () => this.goTo(null),
-      });
-      return;
-    }
-    const project = this.detail?.state.project;
-    if (project !== undefined) await actions.change(what, project, [this.id], [change]);
+  /** Whether anything can be changed here; says why not. By the address: it asks for a time before that time is read. */
+  mayChange(): boolean {
+    if (this.at === null) return true;
+    actions.say('This is the run as it was. What was cannot be changed.', {
+      label: 'Back to now',
+      run: () => this.goTo(null),
+    });
+    return false;
   }
 
-  rename(name: string): Promise<void> {
+  async change(what: string, change: Change, undone?: string): Promise<boolean> {
+    if (!this.mayChange()) return false;
+    const project = this.detail?.state.project;
+    return project !== undefined && (await actions.change(what, project, [this.id], [change], undone));
+  }
+
+  rename(name: string): Promise<boolean> {
     return this.change(name === '' ? 'Took the name away' : `Renamed to ${name}`, {
       field: 'name',
       op: 'set',
@@ -173,7 +177,7 @@ export class RunPage {
     });
   }
 
-  turn(field: 'star' | 'archived' | 'trashed'): Promise<void> {
+  turn(field: 'star' | 'archived' | 'trashed'): Promise<boolean> {
     const on = this.detail?.state[field] !== true;
     const words = {
       star: ['Starred', 'Took the star off'],
@@ -184,19 +188,19 @@ export class RunPage {
   }
 
   /** Settles a conflict: an edit that names all sides as seen. */
-  settle(register: RegisterName, side: { op: string; value: AttributeValue }): Promise<void> {
-    return this.change(`Settled ${registerWords(register)}`, changeOf(register, side));
+  settle(register: RegisterName, side: { op: string; value: AttributeValue }): Promise<boolean> {
+    return this.change(`Settled ${registerWords(register)}`, changeOf(register, side), SETTLED_WORDS);
   }
 
-  setAttribute(path: AttributePath, value: AttributeValue): Promise<void> {
+  setAttribute(path: AttributePath, value: AttributeValue): Promise<boolean> {
     return this.change(`Set ${path}`, { field: 'attribute', op: 'set', path, value });
   }
 
-  removeAttribute(path: AttributePath): Promise<void> {
+  removeAttribute(path: AttributePath): Promise<boolean> {
     return this.change(`Took ${path} off`, { field: 'attribute', op: 'remove', path, value: null });
   }
 
-  restoreAttribute(path: AttributePath): Promise<void> {
+  restoreAttribute(path: AttributePath): Promise<boolean> {
     return this.change(`Brought back what the script said of ${path}`, {
       field: 'attribute',
       op: 'clear',

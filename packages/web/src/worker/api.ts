@@ -297,6 +297,8 @@ export interface WriterDetail {
 export interface EditReceipt {
   project: ProjectId;
   edits: { run: RunId; id: EditId }[];
+  /** Of an undo that made no edit: nobody has overruled it, only everything says already what it would say. */
+  same?: boolean;
 }
 
 export interface SeriesQuery {

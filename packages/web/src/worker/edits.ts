@@ -114,16 +114,21 @@ export class Editor {
     const together = new Set<string>(receipt.edits.map(({ id }) => id));
     /** Registers that are taken back already: several edits of one go together. */
     const done = new Set<string>();
+    let same = false;
     for (const { run, id } of [...receipt.edits].reverse()) {
       const history = project.fold.history(run);
       const edit = history.find((each) => each.id === id);
       const change = edit === undefined ? null : undoOf(edit, history, together);
       if (change === null) continue;
       const register = `${run} ${change.field} ${change.path ?? ''} ${change.field === 'tags' ? id : ''}`;
-      if (!done.has(register)) edits.push(...this.#make(project, run, change));
+      if (done.has(register)) continue;
       done.add(register);
+      const made = this.#make(project, run, change);
+      if (made.length === 0) same = true;
+      edits.push(...made);
     }
-    return this.#write(project, edits, documentOf);
+    const written = this.#write(project, edits, documentOf);
+    return edits.length === 0 && same ? { ...written, same } : written;
   }
 
   /** What this browser says of itself to the workspace, once it has written something. */

@@ -281,7 +281,9 @@ export class Notes implements NotesApi {
       (name) => shelf.take(name).doc,
     );
     const owed = this.#owed.get(open.run);
-    if (owed !== undefined) this.#owe(open.run, { ...owed, unsaid: false });
+    // What was typed while this was being said is not said.
+    const isSaid = noteText(open.shelved.doc).toJSON() === value;
+    if (owed !== undefined && isSaid) this.#owe(open.run, { ...owed, unsaid: false });
     open.typedSince = Date.now();
     if (receipt.edits.length > 0) {
       const now = Date.now();

@@ -69,6 +69,8 @@ export class Shelf {
   readonly #watches = new Map<DocumentName, Watch>();
   readonly #channel = new BroadcastChannel('fieldbook/written');
   readonly #written = new Set<DocumentName>();
+  /** Open documents that go from this browser when they are closed. */
+  readonly #unwanted = new Set<DocumentName>();
   #connection: Connection = { state: 'connecting' };
 
   constructor(options: ShelfOptions) {
@@ -109,6 +111,13 @@ export class Shelf {
     entry.provider.destroy();
     entry.stored?.close();
     entry.doc.destroy();
+    if (this.#unwanted.delete(name)) void StoredDocument.remove(name);
+  }
+
+  /** Lets go of this browser's own copy: now, or when nobody has the document open any more. */
+  forget(name: DocumentName): void {
+    if (this.#open.has(name)) this.#unwanted.add(name);
+    else void StoredDocument.remove(name);
   }
 
   /** Resolves when the whole document is in IndexedDB, in one transaction that has ended. Throws what the browser says. */

@@ -1,5 +1,6 @@
 import type { DocumentName } from '@fieldbook/core';
 import type { BytesCache } from './bytes.ts';
+import { deleteDatabase } from './idb.ts';
 import type { Keep } from './keep.ts';
 import type { Freeable, StorageUse } from './storage-api.ts';
 
@@ -94,12 +95,4 @@ export class BrowserStorage {
 async function databaseNames(): Promise<string[]> {
   const all = await indexedDB.databases().catch(() => []);
   return all.flatMap(({ name }) => name ?? []);
-}
-
-/** Resolves also when another tab holds it: it goes when that closes. */
-function deleteDatabase(name: string): Promise<void> {
-  return new Promise((resolve) => {
-    const request = indexedDB.deleteDatabase(name);
-    request.onsuccess = request.onerror = request.onblocked = () => resolve();
-  });
 }

@@ -1,7 +1,7 @@
 import type { DocumentName } from '@fieldbook/core';
 import { splitUpdate } from '@fieldbook/core/replication';
 import * as Y from 'yjs';
-import { asked, done, openDatabase } from './idb.ts';
+import { asked, deleteDatabase, done, openDatabase } from './idb.ts';
 import { Turns } from './turns.ts';
 
 /** Small entries worth rewriting: when a document is opened, and while it is open. */
@@ -31,6 +31,11 @@ export class StoredDocument {
   readonly #append = (update: Uint8Array, origin: unknown): void => {
     if (origin !== this) this.#write(update);
   };
+
+  /** Removes what is stored of a document. Resolves also when another tab holds it: it goes when that closes. */
+  static remove(name: DocumentName): Promise<void> {
+    return deleteDatabase(databaseOf(name));
+  }
 
   private constructor(doc: Y.Doc, db: IDBDatabase, onProblem: (error: unknown) => void, onWritten: () => void) {
     this.#doc = doc;

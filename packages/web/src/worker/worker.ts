@@ -1,5 +1,12 @@
 import type { DeviceId, ProjectId, RunId } from '@fieldbook/core';
-import { FieldbookError, isFieldbookError, LIMITS, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import {
+  FieldbookError,
+  isFieldbookError,
+  LIMITS,
+  noteDocumentName,
+  runDocumentName,
+  WORKSPACE_DOCUMENT,
+} from '@fieldbook/core';
 import { RunDocument, Workspace } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import * as Comlink from 'comlink';
@@ -178,6 +185,8 @@ class Worker implements FieldbookWorker {
       },
       onRuns: (id, runs) => {
         this.#listener({ kind: 'project', id, runs });
+        const project = this.#library.project(id)!;
+        for (const run of runs) if (project.state(run)?.purged === true) this.#forget(run);
         this.#tellNotes(id, runs);
       },
       onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
@@ -333,11 +342,11 @@ class Worker implements FieldbookWorker {
   }
 
   async run(id: RunId): Promise<RunDetail | undefined> {
+    const { detailOf } = await import('./run-detail.ts');
     const project = await this.#library.find(id);
     await project?.wake([id]);
     const state = project?.state(id);
-    if (project === undefined || state === undefined) return undefined;
-    const { detailOf } = await import('./run-detail.ts');
+    if (project === undefined || state === undefined || state.purged) return undefined;
     const shelved = this.#holdRun(project, id);
     const history = project.fold.history(id);
     return {
@@ -765,6 +774,13 @@ class Worker implements FieldbookWorker {
     this.#openRuns.push(id);
     if (this.#openRuns.length > 4) this.#shelf.release(runDocumentName(this.#openRuns.shift()!));
     return shelved;
+  }
+
+  /** A run was purged: what this browser kept of its document and its note goes, too. */
+  #forget(run: RunId): void {
+    const at = this.#openRuns.indexOf(run);
+    if (at >= 0) this.#shelf.release(runDocumentName(this.#openRuns.splice(at, 1)[0]!));
+    for (const name of [runDocumentName(run), noteDocumentName(run)]) this.#shelf.forget(name);
   }
 
   async #askServer(): Promise<void> {

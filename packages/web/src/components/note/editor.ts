@@ -15,6 +15,8 @@ export interface NoteEditorOptions {
   text: Y.Text;
   undoManager: Y.UndoManager;
   label: string;
+  /** Only to be read. */
+  readonly: boolean;
   /** Takes the focus at once, behind the text. */
   autofocus: boolean;
   onpoint: (cursor: NoteCursor | null) => void;
@@ -69,8 +71,8 @@ const THEME = EditorView.theme({
 
 /** An editor of Markdown in `parent`, for one of the people who write in `text`. */
 export function editNote(parent: HTMLElement, options: NoteEditorOptions): NoteEditor {
-  const { text, undoManager, label, autofocus, onpoint, onfocus, onblur, onfull } = options;
-  const cursors = new Cursors(text.doc!, onpoint);
+  const { text, undoManager, label, readonly, autofocus, onpoint, onfocus, onblur, onfull } = options;
+  const cursors = new Cursors(text.doc!, readonly ? () => undefined : onpoint);
   const extensions: Extension[] = [
     keymap.of([
       ...yUndoManagerKeymap,
@@ -85,11 +87,18 @@ export function editNote(parent: HTMLElement, options: NoteEditorOptions): NoteE
     syntaxHighlighting(STYLE),
     drawSelection(),
     EditorView.lineWrapping,
-    placeholder('What was tried, what was seen. Markdown works.'),
-    EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'true', autocapitalize: 'sentences' }),
+    placeholder(readonly ? 'No notes yet.' : 'What was tried, what was seen. Markdown works.'),
+    EditorState.readOnly.of(readonly),
+    EditorView.contentAttributes.of({
+      'aria-label': label,
+      'aria-readonly': String(readonly),
+      spellcheck: String(!readonly),
+      autocapitalize: 'sentences',
+    }),
     EditorView.domEventHandlers({
-      focus: () => onfocus(),
+      focus: () => readonly || onfocus(),
       blur: () => {
+        if (readonly) return;
         onpoint(null);
         onblur();
       },
@@ -124,6 +133,7 @@ function bounded(onfull: () => void): Extension {
 /** Puts marks around what is selected, or takes them away. */
 function around(mark: string): StateCommand {
   return ({ state, dispatch }) => {
+    if (state.readOnly) return false;
     const length = mark.length;
     const change = state.changeByRange((range) => {
       const isMarked =
