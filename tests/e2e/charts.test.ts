@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Agent } from '../fixtures/agent.ts';
-import { startAgent } from '../fixtures/agent.ts';
+import { ask, startAgent } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { startCommand } from '../scaffold/program.ts';
@@ -23,6 +23,20 @@ while not os.path.exists(stop):
     step += 1
     time.sleep(0.1)
 run.finish()
+`;
+/** Fifty runs of one process, each logging ten times a second until the test says that it has seen enough. */
+const FIFTY = `
+import os, time, fieldbook
+runs = [fieldbook.init("fifty", run_id=f"run-{n}", name=f"run-{n}", capture=False) for n in range(50)]
+stop = os.path.join(os.environ["FIELDBOOK_HOME"], "stop")
+step = 0
+while not os.path.exists(stop):
+    for n, run in enumerate(runs):
+        run.log({"loss": 1 + n + 1 / (1 + step)}, step=step)
+    step += 1
+    time.sleep(0.1)
+for run in runs:
+    run.finish()
 `;
 let browser: Browser;
 beforeAll(async () => {
@@ -287,5 +301,63 @@ describe('line charts', () => {
     expect(whole.length).toBeLessThanOrEqual(2);
     writeFileSync(join(home, 'stop'), '');
     expect((await training.ended).code, training.output()).toBe(0);
+  });
+
+  it('[CHT-13] [CHT-23] draw fifty running runs as they grow, steadily, from what they say and never anew', async () => {
+    const home = emptyFolder('charts');
+    const agent = await startAgent(home);
+    const { command, env } = pythonForTests();
+    const training = startCommand(command, ['-c', FIFTY], { ...env, FIELDBOOK_HOME: home, FIELDBOOK_HOST: 'gpu-1' });
+    const context = await profile(browser);
+    await context.addInitScript(() => localStorage.setItem('fieldbook/shape', '"charts"'));
+    const asked = new Map<string, (number | null)[]>();
+    let requests = 0;
+    context.on('request', (request) => {
+      const url = new URL(request.url());
+      if (!/\/(series|blobs\/.*)$/.test(url.pathname)) return;
+      requests += 1;
+      if (!url.pathname.endsWith('/series')) return;
+      const run = url.pathname.split('/').at(-2)!;
+      const from = url.searchParams.get('from');
+      asked.set(run, [...(asked.get(run) ?? []), from === null ? null : Number(from)]);
+    });
+    const names = Array.from({ length: 50 }, (_, n) => `run-${n}`);
+    const { ended } = training;
+    await expect
+      .poll(async () => (await ask(agent, 'GET', '/projects/fifty/runs')).json.runs?.length, { timeout: 60_000 })
+      .toBe(50);
+    const page = await visit(context, `${agent.url}/p/fifty?sel=${names.join(',')}`);
+    const panel = drawnPanel(page, 'loss').and(page.locator('[data-count="50"]'));
+    await panel.waitFor({ timeout: 60_000 });
+    const slider = panel.getByRole('slider');
+    const reach = async (): Promise<number> => Number(await slider.getAttribute('aria-valuemax'));
+    // From here on nothing may vanish, not for one change of the page.
+    await panel.evaluate((element: HTMLElement) => {
+      element.dataset['least'] = element.dataset['count'];
+      new MutationObserver(() => {
+        const count = element.dataset['drawn'] === 'true' ? Number(element.dataset['count']) : 0;
+        if (count < Number(element.dataset['least'])) element.dataset['least'] = String(count);
+      }).observe(element, { attributeFilter: ['data-count', 'data-drawn'] });
+    });
+    const cdp = await context.newCDPSession(page);
+    await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
+    const spent = async (): Promise<number> =>
+      (await cdp.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration')!.value;
+    const wholes = (): number => [...asked.values()].flat().filter((from) => from === null).length;
+    const [begun, before, cpu, at, first] = [await reach(), requests, await spent(), performance.now(), wholes()];
+    await expect.poll(reach, { timeout: 90_000 }).toBeGreaterThan(begun + 100);
+    const seconds = (performance.now() - at) / 1_000;
+    // Processor time of the page's thread, which a busy machine does not change.
+    expect((await spent()) - cpu).toBeLessThan(0.5 * seconds);
+    // What was logged between two words is asked for, ten times a second at most for all fifty together.
+    expect(requests - before).toBeLessThan(15 * seconds + 50);
+    expect(wholes() - first).toBeLessThanOrEqual(50);
+    for (const froms of asked.values()) {
+      const steps = froms.filter((from) => from !== null);
+      expect(steps).toEqual(steps.toSorted((a, b) => a - b));
+    }
+    expect(await panel.getAttribute('data-least')).toBe('50');
+    writeFileSync(join(home, 'stop'), '');
+    expect((await ended).code, training.output()).toBe(0);
   });
 });

@@ -174,7 +174,10 @@ describe('the run page', () => {
     await says(page.locator('.cm-content'), '"command"');
     await tab(page, 'System').click();
     await says(panel(page), 'CPU');
-    await says(panel(page), 'sys/machine/cpu_percent');
+    const cpu = page.getByRole('region', { name: 'Chart of CPU, Machine' });
+    // One title, in words; the metric's name is on hover.
+    expect(await cpu.getByTitle('sys/machine/cpu_percent').textContent()).toBe('CPU Machine, %');
+    expect(await page.getByText('sys/machine/cpu_percent').count()).toBe(0);
 
     await tab(page, /^Attributes/).click();
     await says(panel(page), 'text of model.Model');

@@ -10,6 +10,19 @@ describe('colours of runs', () => {
     expect(assignColours(['run-3']).get('run-3')).toBe(ownColour('run-3'));
     expect(assignColours(ids.slice(0, 4)).get('run-0')).toBe(all.get('run-0'));
   });
+
+  it('[CHT-20] are those of their ids: sorted or chosen in another order they are the same, and none is lost to a run that came by it', () => {
+    const ids = Array.from({ length: 40 }, (_, index) => `run-${index}`);
+    for (let size = 2; size <= 30; size += 4) {
+      const some = ids.slice(0, size);
+      const colours = assignColours(some);
+      expect(assignColours(some.toReversed())).toEqual(assignColours(some));
+      const first = new Map<number, string>();
+      for (const id of some.toSorted()) if (!first.has(ownColour(id))) first.set(ownColour(id), id);
+      for (const [colour, id] of first) expect([id, colours.get(id)]).toEqual([id, colour]);
+    }
+  });
+
   it('repeat evenly beyond ten', () => {
     const counts = new Map<number, number>();
     for (const colour of assignColours(Array.from({ length: 25 }, (_, index) => `r${index}`)).values())

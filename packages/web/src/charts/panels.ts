@@ -5,6 +5,13 @@ export interface PanelSpec {
   /** Its metrics, joined by ` + `. */
   id: string;
   metrics: readonly ChartedMetric[];
+  /** What is measured and of whom in words, where its page knows better than the metric's name. */
+  label?: { name: string; of: string };
+}
+
+/** What a panel is called. */
+export function titleOf({ id, label }: PanelSpec): string {
+  return label === undefined ? id : `${label.name}, ${label.of}`;
 }
 
 export interface Section {

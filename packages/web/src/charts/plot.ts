@@ -4,7 +4,9 @@ import { padded, rangeX, rangeY } from './line.ts';
 import type { Place } from './painter.ts';
 import { drawLine, projection } from './painter.ts';
 import type { Axis } from './settings.ts';
-import { logTicks, niceTicks, tickX, ticksX, tickY } from './ticks.ts';
+import { followFingers } from './fingers.ts';
+import { ticksOf, tickWords } from './quantity.ts';
+import { tickX, ticksX } from './ticks.ts';
 
 export interface Pointer {
   x: number;
@@ -31,6 +33,8 @@ export interface PlotState {
   axis: Axis;
   logX: boolean;
   logY: boolean;
+  /** Of the height. */
+  unit: string | null;
   zoom: Range | null;
   /** The height when it does not follow from the lines. */
   y: Range | null;
@@ -44,6 +48,7 @@ const EMPTY: PlotState = {
   axis: 'step',
   logX: false,
   logY: false,
+  unit: null,
   zoom: null,
   y: null,
   hold: false,
@@ -111,9 +116,9 @@ export class Plot {
                   const count = plot.bbox.height / uPlot.pxRatio / 36;
                   const { min, max } = this.#y;
                   const { logY } = this.#state;
-                  return this.#into(logY ? logTicks(min, max, count) : niceTicks(min, max, count), logY);
+                  return this.#into(ticksOf(this.#state.unit, logY, min, max, count), logY);
                 },
-                values: (_plot, splits) => this.#outOf(splits, this.#state.logY).map(tickY),
+                values: (_plot, splits) => tickWords(this.#state.unit, this.#outOf(splits, this.#state.logY)),
               },
             ],
             // uPlot draws nothing of it; it ties the scale to an axis.
@@ -128,12 +133,6 @@ export class Plot {
                   pressed = { x: event.clientX, y: event.clientY };
                   if (event.shiftKey && event.button === 0) this.#pan(event);
                   else handler(event);
-                  return null;
-                },
-                click: () => (event: MouseEvent) => {
-                  const still =
-                    pressed !== null && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 4;
-                  if (still && !event.shiftKey) onclick();
                   return null;
                 },
               },
@@ -177,6 +176,16 @@ export class Plot {
     this.#all.dataset['lines'] = 'all';
     this.#front = canvas();
     this.#plot.over.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    // uPlot binds clicks of legends only.
+    this.#plot.over.addEventListener('click', (event) => {
+      const still = pressed !== null && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 4;
+      if (still && !event.shiftKey && event.detail < 2) onclick();
+    });
+    followFingers(this.#plot.over, {
+      one: (left, top) => this.#plot.setCursor({ left, top }),
+      held: (left) => this.#scaled(left),
+      two: (min, max) => onzoom(this.#state.logX ? { min: 10 ** min, max: 10 ** max } : { min, max }),
+    });
     this.#fit();
   }
 
@@ -262,6 +271,11 @@ export class Plot {
   #valueAt(left: number): number {
     const value = this.#plot.posToVal(left, 'x');
     return this.#state.logX ? 10 ** value : value;
+  }
+
+  /** A place along x as the axis has it: of a logarithmic one the logarithm. */
+  #scaled(left: number): number {
+    return this.#plot.posToVal(left, 'x');
   }
 
   #heightAt(top: number): number {

@@ -1,6 +1,6 @@
 import type { Census, DrawnBand, DrawnLine } from '../worker/charts/api.ts';
 import type { ChartGroup } from './groups.ts';
-import type { Line } from './line.ts';
+import type { Line, Range } from './line.ts';
 import { DASHES } from './line.ts';
 
 /** How lines of a panel look: colours of runs or groups as CSS has them, dashes by the order of metrics. */
@@ -58,7 +58,7 @@ export function saysOf(
   bands: readonly DrawnBand[],
   groups: readonly ChartGroup[] | null,
   census: Census | null,
-  options: { logY: boolean; clip: number; metricAxis: string | null },
+  options: { logY: boolean; clip: number; metricAxis: string | null; zoom: Range | null },
 ): { plain: string[]; grave: string[] } {
   const plain: string[] = [];
   if (groups !== null && bands.length > 0) {
@@ -83,7 +83,7 @@ export function saysOf(
     plain.push(
       `${census.complete ? '' : 'at least '}${some(census.nonPositive)} ${census.nonPositive === 1 ? 'value' : 'values'} of 0 or less cannot be on a log axis`,
     );
-  const odd = oddOf(lines, census);
+  const odd = oddOf(lines, census, options.zoom);
   if (odd !== null) plain.push(odd);
   const unplaced = lines.reduce((sum, line) => sum + line.unplaced, 0);
   if (unplaced > 0)
@@ -102,12 +102,14 @@ export function saysOf(
   return { plain, grave };
 }
 
-function oddOf(lines: readonly DrawnLine[], census: Census | null): string | null {
+function oddOf(lines: readonly DrawnLine[], census: Census | null, zoom: Range | null): string | null {
   let [nan, plus, minus, several] = [0, 0, 0, 0];
   if (census !== null) [nan, plus, minus] = [census.nan, census.plusInfinity, census.minusInfinity];
   else
     for (const { odd } of lines)
-      for (const kind of odd.kind) {
+      for (const [index, kind] of odd.kind.entries()) {
+        // A short series is there whole however close one looks.
+        if (zoom !== null && !(odd.x[index]! >= zoom.min && odd.x[index]! <= zoom.max)) continue;
         if (kind === 0) nan += 1;
         else if (kind === 1) plus += 1;
         else if (kind === 2) minus += 1;

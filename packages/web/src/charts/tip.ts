@@ -1,7 +1,7 @@
-import { number } from '../app/format.ts';
 import type { Line } from './line.ts';
 import { nearest } from './line.ts';
 import type { Pointer } from './plot.ts';
+import { quantity } from './quantity.ts';
 import type { Axis } from './settings.ts';
 import { wordsX } from './ticks.ts';
 
@@ -79,7 +79,7 @@ function closestOf(
 }
 
 /** The readout for a screen reader. */
-export function sentenceOf({ x, rows, more }: Readout, axis: Axis): string {
-  const values = rows.map(({ line, y }) => `${line.name} ${number(y)}`).join(', ');
+export function sentenceOf({ x, rows, more }: Readout, axis: Axis, unit: string | null = null): string {
+  const values = rows.map(({ line, y }) => `${line.name} ${quantity(y, unit)}`).join(', ');
   return `${wordsX(axis, x)}: ${values === '' ? 'no values' : values}${more > 0 ? ` and ${more} more` : ''}`;
 }

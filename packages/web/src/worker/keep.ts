@@ -16,12 +16,21 @@ export interface KeptSeries {
   value: unknown;
 }
 
+interface Waiting {
+  promise: Promise<KeptSeries | undefined>;
+  resolve: (found: KeptSeries | undefined) => void;
+  reject: (error: unknown) => void;
+}
+
 export class Keep {
   #db: IDBDatabase | null;
   /** Called when the browser has cleared all that was kept and there is a place for it again. */
   onCleared: (() => void) | null = null;
   /** Stands in for the database where there is none: everything works until the tab closes. */
   readonly #memory = new Map<string, unknown>();
+
+  /** Takes one more key into the transaction that this turn opens at its end. */
+  #asked: ((key: string) => Promise<KeptSeries | undefined>) | null = null;
 
   private constructor(db: IDBDatabase | null) {
     this.#db = db;
@@ -110,9 +119,42 @@ export class Keep {
     return after;
   }
 
-  async getSeries(key: string): Promise<KeptSeries | undefined> {
-    if (this.#db === null) return this.#memory.get(`series ${key}`) as KeptSeries | undefined;
-    return (await asked(this.#db.transaction('series').objectStore('series').get(key))) as KeptSeries | undefined;
+  /** Those asked for in one turn are read in one transaction: a chart of a hundred runs opens one and not a hundred. */
+  getSeries(key: string): Promise<KeptSeries | undefined> {
+    if (this.#asked !== null) return this.#asked(key);
+    const wanted = new Map<string, Waiting>();
+    this.#asked = (each) => {
+      const there = wanted.get(each);
+      if (there !== undefined) return there.promise;
+      let resolve: Waiting['resolve'] = () => undefined;
+      let reject: Waiting['reject'] = () => undefined;
+      const promise = new Promise<KeptSeries | undefined>((...both) => ([resolve, reject] = both));
+      wanted.set(each, { promise, resolve, reject });
+      return promise;
+    };
+    queueMicrotask(() => {
+      this.#asked = null;
+      this.#readSeries(wanted);
+    });
+    return this.#asked(key);
+  }
+
+  #readSeries(wanted: ReadonlyMap<string, Waiting>): void {
+    const db = this.#db;
+    if (db === null) {
+      for (const [key, { resolve }] of wanted) resolve(this.#memory.get(`series ${key}`) as KeptSeries | undefined);
+      return;
+    }
+    try {
+      const store = db.transaction('series').objectStore('series');
+      for (const [key, { resolve, reject }] of wanted) {
+        const request = store.get(key) as IDBRequest<KeptSeries | undefined>;
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error ?? new Error('a read failed'));
+      }
+    } catch (error) {
+      for (const { reject } of wanted.values()) reject(error);
+    }
   }
 
   async putSeries(series: KeptSeries): Promise<void> {

@@ -7,6 +7,8 @@ import { oddOf } from './charts/envelope.ts';
 import type { Http } from './http.ts';
 import { floats } from './http.ts';
 import type { Keep } from './keep.ts';
+import { packAnswer, unpackAnswer } from './kept-answer.ts';
+import type { Kept } from './kept-answer.ts';
 import type { LocalSeries } from './local-series.ts';
 
 /** More points than a chart has pixels come as half as many buckets. */
@@ -42,11 +44,6 @@ export interface SeriesJson {
   } | null;
   missing: readonly { points: number; device?: string }[];
   corrupt: readonly unknown[];
-}
-
-interface Kept {
-  updated: number;
-  answer: SeriesAnswer;
 }
 
 /** What a device is called. */
@@ -86,12 +83,12 @@ export class SeriesSource {
   }
 
   async read(query: SeriesQuery): Promise<SeriesAnswer> {
-    const key = JSON.stringify([2, query.run, query.metric, query.x, query.from, query.to, query.points ?? POINTS]);
+    const key = JSON.stringify([3, query.run, query.metric, query.x, query.from, query.to, query.points ?? POINTS]);
     const recent = this.#recent.get(key);
     // A finished run's series does not change; nobody need say it twice.
     const holds = ({ updated }: Kept): boolean => updated >= query.updated && query.updated > 0;
     if (recent !== undefined && holds(recent)) return { ...recent.answer, origin: 'kept' };
-    const kept = (await this.#keep.getSeries(key).catch(() => undefined))?.value as Kept | undefined;
+    const kept = await this.#kept(key);
     if (kept !== undefined && holds(kept)) {
       this.#remember(key, kept);
       return { ...kept.answer, origin: 'kept' };
@@ -178,6 +175,12 @@ export class SeriesSource {
     return this.#http.json<SeriesJson>(path);
   }
 
+  async #kept(key: string): Promise<Kept | undefined> {
+    const pieces = [key, bandOf(key)].map((each) => this.#keep.getSeries(each).catch(() => undefined));
+    const [line, band] = await Promise.all(pieces);
+    return unpackAnswer(line?.value, band?.value);
+  }
+
   #remember(key: string, kept: Kept): void {
     const { updated } = kept;
     if (updated === 0) return;
@@ -195,9 +198,15 @@ export class SeriesSource {
 
   async #put(key: string, value: Kept): Promise<void> {
     this.#remember(key, value);
-    const bytes = bytesOf(value.answer);
-    // Nothing is lost when it cannot be kept: the chart is drawn from what came.
-    await this.#keep.putSeries({ key, used: Date.now(), bytes, value }).catch(() => undefined);
+    const { line, band } = packAnswer(value);
+    const put = (at: string, piece: unknown, bytes: number): Promise<void> =>
+      // Nothing is lost when it cannot be kept: the chart is drawn from what came.
+      this.#keep.putSeries({ key: at, used: Date.now(), bytes, value: piece }).catch(() => undefined);
+    const { x, y } = value.answer;
+    await Promise.all([
+      put(key, line, x.byteLength + y.byteLength),
+      ...(band === null ? [] : [put(bandOf(key), band, bytesOf(value.answer) - x.byteLength - y.byteLength)]),
+    ]);
     this.#puts += 1;
     if (this.#puts % TRIM_EVERY === 0) await this.#keep.trimSeries(KEPT_BYTES).catch(() => undefined);
   }
@@ -272,6 +281,11 @@ function tooLong(points: number): FieldbookError {
     'invalid_argument',
     `The series has ${points.toLocaleString('en')} points, too many to hold at once; zoom in for what needs all of them.`,
   );
+}
+
+/** Under which the envelope of what is under a key lies. */
+function bandOf(key: string): string {
+  return `${key} band`;
 }
 
 function bytesOf({ x, y, band }: SeriesAnswer): number {

@@ -1,7 +1,8 @@
 import type { Line, Range } from '../line.ts';
 import { drawLine, projection } from '../painter.ts';
 import type { Axis } from '../settings.ts';
-import { logTicks, nameX, niceTicks, tickX, ticksX, tickY } from '../ticks.ts';
+import { ticksOf, tickWords } from '../quantity.ts';
+import { nameX, tickX, ticksX } from '../ticks.ts';
 import { escaped, VectorBrush } from './vector.ts';
 
 /** A chart to be saved: what is on screen, with its title, its legend and what it says of itself. */
@@ -64,11 +65,13 @@ export function figureSvg(figure: Figure): string {
       text(at, TOP + high + 16, tickX(axis, tick, alongX), 'text-anchor="middle"'),
     );
   }
-  for (const tick of logY ? logTicks(y.min, y.max, high / 36) : niceTicks(y.min, y.max, high / 36)) {
+  const alongY = ticksOf(unit, logY, y.min, y.max, high / 36);
+  const wordsY = tickWords(unit, alongY);
+  for (const [index, tick] of alongY.entries()) {
     const at = TOP + py(tick);
     parts.push(
       `<path d="M${LEFT} ${at}H${LEFT + wide}" stroke="${colours.rule}"/>`,
-      text(LEFT - 6, at + 4, tickY(tick), 'text-anchor="end"'),
+      text(LEFT - 6, at + 4, wordsY[index]!, 'text-anchor="end"'),
     );
   }
   parts.push(
