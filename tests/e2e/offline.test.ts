@@ -1,10 +1,16 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ROOT } from '../../.ci/lib/paths.mjs';
 import type { Agent } from '../fixtures/agent.ts';
-import { ask } from '../fixtures/agent.ts';
+import { ask, startAgent } from '../fixtures/agent.ts';
+import { faultProxy } from '../fixtures/fault-proxy.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
-import { agentAt, freePort, installed, profile, rowOf, saved, says, syncMark, visit } from './visit.ts';
+import { Relay } from '../scaffold/machine.ts';
+import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, visit } from './visit.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -27,6 +33,16 @@ async function tag(page: Page, run: string, word: string): Promise<void> {
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Apply' }).click();
   await rowOf(page, run).getByRole('button', { name: word }).waitFor();
+}
+
+async function until<T>(look: () => Promise<T>, fits: (value: T) => boolean): Promise<T> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const value = await look();
+    if (fits(value)) return value;
+    if (Date.now() > deadline) throw new Error(`It stayed ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 describe('with every server stopped', () => {
@@ -61,6 +77,125 @@ describe('with every server stopped', () => {
     await saved(page);
     expect((await ask(again, 'GET', '/runs/too%20fast')).json.tags).toContain('on a plane');
   });
+
+  it('[PWA-3] a browser that was away for a month merges with what machines did meanwhile', async () => {
+    const relay = await new Relay().up();
+    const token = await relay.token('member', 'Ada');
+    const home = emptyFolder('month');
+    const before = await startAgent(home);
+    await ask(before, 'POST', '/demo', {});
+    await ask(before, 'POST', '/join', { url: relay.url, token });
+    await until(
+      () => ask(before, 'GET', '/sync'),
+      ({ json }) => json.settled,
+    );
+    await before.program.stop();
+    const road = await faultProxy(relay.url);
+    const page = await visit(await profile(browser), `${road.url}/settings#token=${token}`);
+    await page.getByLabel(/Your name/).fill('Ada');
+    await page.getByRole('region', { name: 'Who is writing' }).getByRole('button', { name: 'Keep' }).click();
+    await page.goto(`${road.url}/p/digits`);
+    await rowOf(page, 'no packages').waitFor();
+    await saved(page);
+    await installed(page);
+    road.refuse(true);
+    road.cut();
+    await says(syncMark(page), 'Offline');
+    await tag(page, 'too fast', 'from the browser');
+    await rowOf(page, 'no packages').click();
+    await page.keyboard.press('F2');
+    await page.getByRole('textbox', { name: 'Name of no packages' }).fill('named on the road');
+    await page.keyboard.press('Enter');
+    await rowOf(page, 'named on the road').waitFor();
+
+    // A month later for the machine: every clock reading of its programs is 32 days ahead.
+    const shift = join(emptyFolder('clock'), 'shift.mjs');
+    writeFileSync(shift, 'const now = Date.now.bind(Date);\nDate.now = () => now() + 32 * 86_400_000;\n');
+    const later = { NODE_OPTIONS: `--import ${pathToFileURL(shift).href}` };
+    const after = await startAgent(home, { env: later });
+    const name = (id: string, body: object) => ask(after, 'POST', `/runs/${encodeURIComponent(id)}/edits`, [body]);
+    expect((await name('no packages', { field: 'name', op: 'set', value: 'named at home' })).status).toBe(200);
+    expect((await name('too fast', { field: 'tags', op: 'add', value: 'from home' })).status).toBe(200);
+    const gone = (await ask(after, 'GET', '/projects/digits/runs?q=status:finished&limit=1')).json.runs[0];
+    expect((await name(gone.id, { field: 'purge', op: 'set', value: true })).status).toBe(200);
+    await until(
+      () => ask(after, 'GET', '/sync'),
+      ({ json }) => json.settled,
+    );
+
+    road.refuse(false);
+    await saved(page);
+    // Both sides, on both sides: the closed month's runs have the edits of both.
+    const run = await until(
+      async () => (await ask(after, 'GET', '/runs/too%20fast')).json,
+      ({ tags }) => tags.includes('from the browser'),
+    );
+    expect(run.tags).toEqual(expect.arrayContaining(['from home', 'from the browser']));
+    await rowOf(page, 'too fast').getByRole('button', { name: 'from home' }).waitFor();
+    // Two names given without knowledge of each other stand as a conflict; the later one shows.
+    await rowOf(page, 'named at home').waitFor();
+    const named = (await ask(after, 'GET', '/runs/named%20at%20home')).json;
+    expect(named.conflicts).toMatchObject([
+      { field: 'name', sides: [{ value: 'named at home' }, { value: 'named on the road' }] },
+    ]);
+    await rowOf(page, gone.name).waitFor({ state: 'detached' });
+    expect(await rows(page).count()).toBe(13);
+    const theirs = await relay.api<{ digest: string }>(token, 'GET', '/projects/digits/digest');
+    expect(theirs.body.digest).toBe((await ask(after, 'GET', '/projects/digits/digest')).json.digest);
+  });
+});
+
+describe('a new build of the page', () => {
+  it('[PWA-2] waits until the person says so, warns of what is being written, keeps edits, and starts offline', async () => {
+    const web = join(emptyFolder('web-build'), 'dist');
+    cpSync(join(ROOT, 'packages/web/dist'), web, { recursive: true });
+    const home = emptyFolder('offline');
+    const port = await freePort();
+    const args = ['--port', String(port), '--web', web];
+    const agent = await startAgent(home, { args });
+    await ask(agent, 'POST', '/demo', {});
+    const page = await visit(await profile(browser), `${agent.url}/p/digits`);
+    await rowOf(page, 'too fast').waitFor();
+    await installed(page);
+    await agent.program.stop();
+    await says(syncMark(page), 'Offline');
+    await tag(page, 'too fast', 'before the update');
+    // The second build: another document under another revision.
+    const index = join(web, 'index.html');
+    writeFileSync(index, readFileSync(index, 'utf8').replace('<head>', '<head><meta name="build" content="2" />'));
+    const worker = join(web, 'sw.js');
+    const code = readFileSync(worker, 'utf8');
+    const revision =
+      /revision:\s*[`"']([0-9a-f]{16,})[`"'],\s*url:\s*[`"']index\.html|url:\s*[`"']index\.html[`"'],\s*revision:\s*[`"']([0-9a-f]{16,})|"revision":"([0-9a-f]+)","url":"index\.html"/.exec(
+        code,
+      );
+    const old = revision?.slice(1).find((each) => each !== undefined);
+    expect(old, 'the revision of index.html in sw.js').toBeDefined();
+    writeFileSync(worker, code.replace(old!, [...old!].reverse().join('')));
+    const again = await startAgent(home, { args });
+    await page.evaluate(() => Object.assign(window, { first: true }));
+    await page.getByRole('link', { name: 'Settings' }).click();
+    await page.evaluate(async () => (await navigator.serviceWorker.ready).update());
+    const bar = page.getByRole('status').filter({ hasText: 'A new version of this page is ready.' });
+    await bar.waitFor();
+    const isFirst = () => page.evaluate(() => 'first' in window);
+    expect(await isFirst()).toBe(true);
+    await page.getByLabel(/Your name/).fill('Ada, half typ');
+    await page.getByRole('button', { name: 'Reload now' }).click();
+    await says(page.getByRole('status'), 'Something is still being written on this page');
+    expect(await isFirst()).toBe(true);
+    await Promise.all([
+      page.waitForFunction(() => document.querySelector('meta[name=build]') !== null),
+      page.getByRole('button', { name: 'reload all the same' }).click(),
+    ]);
+    expect(await isFirst()).toBe(false);
+    await saved(page);
+    expect((await ask(again, 'GET', '/runs/too%20fast')).json.tags).toContain('before the update');
+    await again.program.stop();
+    await page.goto(`${agent.url}/p/digits`);
+    await rowOf(page, 'too fast').getByRole('button', { name: 'before the update' }).waitFor();
+    expect(await page.locator('meta[name=build]').getAttribute('content')).toBe('2');
+  });
 });
 
 describe('tabs of one browser', () => {
@@ -91,5 +226,91 @@ describe('tabs of one browser', () => {
     expect(tags.filter((each: string) => each.startsWith('from the'))).toEqual(['from the right']);
     const { edits } = (await ask(again, 'GET', `/runs/${id}/history`)).json;
     expect(edits.filter(({ field }: { field: string }) => field === 'tags')).toHaveLength(3);
+  });
+});
+
+describe('the storage of the browser', () => {
+  it('[BST-2] says in words that it is full, and a server saves what it cannot keep', async () => {
+    const { agent, home, port, url } = await examples();
+    const context = await profile(browser);
+    const page = await visit(context, `${url}/p/digits`);
+    await rowOf(page, 'too fast').waitFor();
+    await saved(page);
+    await installed(page);
+    const devtools = await context.newCDPSession(page);
+    await devtools.send('Storage.overrideQuotaForOrigin', { origin: url, quotaSize: 1_000 });
+    await agent.program.stop();
+    await says(syncMark(page), 'Offline');
+    await tag(page, 'too fast', 'no room');
+    await says(syncMark(page), '1 edit not kept');
+    await page.getByRole('link', { name: 'Settings' }).click();
+    await says(page.getByRole('alert'), 'The disk space that the browser allows is used up');
+    const again = await agentAt(home, port);
+    const found = await until(
+      async () => (await ask(again, 'GET', '/runs/too%20fast')).json.tags,
+      (tags) => tags.includes('no room'),
+    );
+    expect(found).toContain('no room');
+    await saved(page);
+  });
+
+  it('[BST-3] is written again when the browser clears it under the page', async () => {
+    const { agent, home, port, url } = await examples();
+    const context = await profile(browser);
+    // Not watched for script errors: whatever was being read when the browser cleared it fails, and may.
+    const page = await context.newPage();
+    await page.goto(`${url}/p/digits`);
+    await rowOf(page, 'too fast').waitFor();
+    await saved(page);
+    await installed(page);
+    await agent.program.stop();
+    await says(syncMark(page), 'Offline');
+    await tag(page, 'too fast', 'before it');
+    const devtools = await context.newCDPSession(page);
+    await devtools.send('Storage.clearDataForOrigin', { origin: url, storageTypes: 'indexeddb' });
+    await says(syncMark(page), '1 edit not kept');
+    await tag(page, 'too fast', 'after it');
+    await page.getByRole('link', { name: 'Settings' }).click();
+    await says(page.getByRole('alert'), 'What was open here is kept again');
+    // What the tab had is on the disk again: a reload without a server has it all.
+    await page.goto(`${url}/p/digits`);
+    for (const word of ['before it', 'after it'])
+      await rowOf(page, 'too fast').getByRole('button', { name: word }).waitFor();
+    const again = await agentAt(home, port);
+    await saved(page);
+    const { tags } = (await ask(again, 'GET', '/runs/too%20fast')).json;
+    expect(tags).toEqual(expect.arrayContaining(['before it', 'after it']));
+  });
+
+  it('[BST-4] is shown by kind and let go of; [BST-1] units hold on every page', async () => {
+    const { agent, url } = await examples();
+    const page = await visit(await profile(browser), `${url}/p/digits`);
+    await rowOf(page, 'no packages').click();
+    await page.getByRole('region', { name: 'Chart of batch/loss' }).and(page.locator('[data-drawn=true]')).waitFor();
+    await page.getByRole('link', { name: 'Settings' }).click();
+    const storage = page.getByRole('region', { name: 'Storage of this browser' });
+    const files = storage.locator('dl > div').filter({ hasText: 'Points and files' });
+    await says(files, /\d.* in \d+ piece/);
+    await files.getByRole('button', { name: 'Let go of them' }).click();
+    await says(page.getByRole('status'), /Let go of \d/);
+    await says(files, '0 B in 0 pieces');
+    await page.getByLabel('Times').selectOption('utc');
+    await page.getByLabel('Sizes').selectOption('binary');
+    await says(page.getByTestId('units-sample'), /1\.5 MiB.*UTC/);
+    await page.reload();
+    await says(page.getByTestId('units-sample'), /1\.5 MiB.*UTC/);
+    await page.getByLabel('Name of this browser').fill('the tablet');
+    await page.getByRole('region', { name: 'This browser' }).getByRole('button', { name: 'Keep', exact: true }).click();
+    // Nobody else has these files: nothing goes from the machine's disk.
+    const disk = page.getByRole('region', { name: 'Disk of this machine' });
+    await disk.getByRole('button', { name: 'See what would go' }).click();
+    await says(disk.getByRole('alert'), 'no relay is joined');
+    await page.getByRole('link', { name: 'Fieldbook, all projects' }).click();
+    await page.getByRole('link', { name: 'digits' }).click();
+    await rowOf(page, 'no packages').waitFor();
+    await tag(page, 'no packages', 'renamed browser');
+    await saved(page);
+    const { devices } = (await ask(agent, 'GET', '/workspace')).json;
+    expect(devices.map(({ name }: { name: string }) => name)).toContain('Ada · the tablet');
   });
 });
