@@ -28,23 +28,37 @@ export function flatHeaders(request: IncomingMessage): Record<string, string | u
 
 /** A body that takes longer to arrive than this is not from anybody who means it. */
 const BODY_MS = 60_000;
-/** So much of a body has to come in this time, however long all of it takes. */
-const IDLE_MS = 60_000;
+/**
+ * A streamed body may take as long as it keeps this pace: so many bytes in so much waiting for them. A byte now and then
+ * would hold a connection, and what is being taken in, for ever.
+ */
+const PACE = { bytes: 32 * 1024, ms: 60_000 } as const;
 
-/** A body as it comes. Throws `too_large`, and `closed` when the sender has gone or says nothing for a minute. */
+/** A body as it comes. Throws `too_large`, and `closed` when the sender has gone or is far too slow. */
 async function* streamBody(request: IncomingMessage, limit: number): AsyncGenerator<Uint8Array> {
   let size = 0;
   let timer: NodeJS.Timeout | undefined;
+  let came = 0;
+  let left: number = PACE.ms;
+  let since = 0;
   const wait = (): void => {
+    since = performance.now();
+    timer = setTimeout(() => request.destroy(new Error('the body comes too slowly')), left);
+  };
+  // What takes long here is not the sender's slowness.
+  const stop = (length: number): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => request.destroy(new Error('nothing came for a minute')), IDLE_MS);
+    left -= performance.now() - since;
+    came += length;
+    if (came < PACE.bytes) return;
+    came = 0;
+    left = PACE.ms;
   };
   try {
     wait();
     // Not destroyed when somebody has seen enough: the answer that says why goes over the same socket.
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      // What takes long here is not the sender's silence.
-      clearTimeout(timer);
+      stop(chunk.length);
       size += chunk.length;
       if (size > limit)
         throw new FieldbookError('too_large', `The body may have at most ${limit} bytes.`, { details: { limit } });
@@ -53,7 +67,9 @@ async function* streamBody(request: IncomingMessage, limit: number): AsyncGenera
     }
   } catch (error) {
     if (error instanceof FieldbookError) throw error;
-    throw new FieldbookError('closed', 'The sender has gone before all of it came.', { cause: error });
+    throw new FieldbookError('closed', 'The sender has gone, or was far too slow, before all of it came.', {
+      cause: error,
+    });
   } finally {
     clearTimeout(timer);
     // A sender reads the answer when it has sent everything.
