@@ -89,6 +89,8 @@ export interface SyncSource {
   holders(document: DocumentName): Promise<readonly string[]>;
   /** Peers that are known to have a file, by url; nobody is asked. `sent`: it is one that travels. Named by its list, or the file itself. */
   fileHolders?(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]>;
+  /** Which of these (at most 1,000) no peer has, by their own word; undefined when none of them answers. */
+  missingBlobs?(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined>;
   onChange(listener: () => void): () => void;
 }
 

@@ -176,7 +176,7 @@ export class ReplicationClient {
     const end = await session.ended;
     this.#session = undefined;
     const memory = this.#memory;
-    if (this.#isConnected()) {
+    if (this.isConnected) {
       log.info('replication.disconnected', { url, peer: memory?.id, code: end.code });
       if (memory !== undefined) await replica.putPrivate([[`peer-at/${url}`, utf8(memory.id)]]).catch(() => undefined);
       if (clock.now() - (this.#since ?? 0) >= GOOD_AFTER_MS) this.#failures = 0;
@@ -199,8 +199,7 @@ export class ReplicationClient {
     this.#changed();
   }
 
-  /** The session changes the state while its end is awaited, which the compiler cannot see. */
-  #isConnected(): boolean {
+  get isConnected(): boolean {
     return this.#state === 'connected';
   }
 

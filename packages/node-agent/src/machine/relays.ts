@@ -82,6 +82,21 @@ export class Relays implements SyncSource {
     return [...this.#relays].filter(([, { blobs }]) => blobs.isThere(digest, seq, sent)).map(([url]) => url);
   }
 
+  async missingBlobs(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined> {
+    if (this.#relays.size === 0) return new Set(digests);
+    let missing: ReadonlySet<BlobDigest> | undefined;
+    for (const { paused, client, peer } of this.#relays.values()) {
+      if (paused || !client.isConnected) continue;
+      // A relay that goes away meanwhile says nothing; another may.
+      missing = await peer.missing(missing === undefined ? digests : [...missing]).then(
+        (absent) => new Set(absent),
+        () => missing,
+      );
+      if (missing?.size === 0) break;
+    }
+    return missing;
+  }
+
   /** The blobs of each joined relay, by url. */
   blobPeers(): ReadonlyMap<string, BlobPeer> {
     return new Map([...this.#relays].map(([url, { peer }]) => [url, peer]));
