@@ -13,7 +13,7 @@ const session = (change: Partial<Session>): Session => ({
   refusal: null,
   unsaved: 0,
   books: { listed: 0, loaded: 0 },
-  storage: { problem: null, persisted: null, usage: null, quota: null },
+  storage: { problem: null, notice: null, persisted: null, usage: null, quota: null },
   carried: { documents: 0, blobs: 0, problem: null },
   ...change,
 });

@@ -4,6 +4,7 @@ import { noteText } from '@fieldbook/core/documents';
 import { diffTexts } from '@fieldbook/core/notes';
 import * as Y from 'yjs';
 import type { NoteCursor, NoteEvent, NoteState, NoteWriter } from '../worker/notes-api.ts';
+import { registerEditor } from '../app/editors.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
 import { presence } from './presence.svelte.ts';
@@ -25,6 +26,9 @@ export class OpenNote {
   #note: number | null = null;
   #isClosed = false;
   #undo: Y.UndoManager | null = null;
+  /** Typed here since the register was last known to say all of it. */
+  #unsaid = 0;
+  readonly #unregister = registerEditor({ finish: () => this.publish(), isWriting: () => this.#unsaid > 0 });
 
   /** `name` is what the run is called, for what can be undone. */
   constructor(project: ProjectId, run: RunId, name: string) {
@@ -48,7 +52,10 @@ export class OpenNote {
 
   /** Lets the register say now what the text says. */
   async publish(): Promise<void> {
-    if (this.#note !== null) await client.worker.publishNote(this.#note);
+    if (this.#note === null) return;
+    const before = this.#unsaid;
+    const isSaid = await client.worker.publishNote(this.#note);
+    if (isSaid && this.#unsaid === before) this.#unsaid = 0;
   }
 
   /** Puts another text in its place, as the person's own change, and settles that it holds. */
@@ -72,6 +79,7 @@ export class OpenNote {
 
   close(): void {
     this.#isClosed = true;
+    this.#unregister();
     presence.leave(this.run);
     if (this.#note !== null) void client.worker.closeNote(this.#note);
     this.#undo?.destroy();
@@ -98,7 +106,9 @@ export class OpenNote {
     const text = noteText(doc);
     doc.on('update', (typed: Uint8Array, origin: unknown) => {
       this.value = text.toJSON();
-      if (origin !== FROM_WORKER && this.#note !== null) void client.worker.typeNote(this.#note, typed);
+      if (origin === FROM_WORKER || this.#note === null) return;
+      this.#unsaid++;
+      void client.worker.typeNote(this.#note, typed);
     });
     this.value = text.toJSON();
     this.#undo = new Y.UndoManager(text, { trackedOrigins: new Set() });

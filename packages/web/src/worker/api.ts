@@ -104,7 +104,14 @@ export interface Session {
   unsaved: number;
   /** Books listed and books folded. */
   books: { listed: number; loaded: number };
-  storage: { problem: string | null; persisted: boolean | null; usage: number | null; quota: number | null };
+  /** `problem`: what is not kept; `notice`: what was lost and is kept again. */
+  storage: {
+    problem: string | null;
+    notice: string | null;
+    persisted: boolean | null;
+    usage: number | null;
+    quota: number | null;
+  };
   /** What a bundle brought into this browser and no server has yet. */
   carried: { documents: number; blobs: number; problem: string | null };
 }

@@ -71,10 +71,21 @@ const OPEN_MS = 5_000;
 
 /** In a database of its own, so that no tab with an older page hinders its first opening. */
 export class IndexedBytes implements BytesCache {
-  readonly #db: IDBDatabase;
+  #db: IDBDatabase | null = null;
 
   private constructor(db: IDBDatabase) {
-    this.#db = db;
+    this.#take(db);
+  }
+
+  #take(db: IDBDatabase): IDBDatabase {
+    db.addEventListener('close', () => (this.#db = null));
+    return (this.#db = db);
+  }
+
+  /** A database that the browser has cleared under the tab is opened anew when it is next asked. */
+  async #store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
+    const db = this.#db ?? this.#take(await openDatabase());
+    return db.transaction('bytes', mode).objectStore('bytes');
   }
 
   /** Memory instead, where no database opens: what is lost is only speed. */
@@ -87,7 +98,7 @@ export class IndexedBytes implements BytesCache {
   }
 
   async get(key: string): Promise<KeptBytes | undefined> {
-    const request = this.#db.transaction('bytes').objectStore('bytes').get(key);
+    const request = (await this.#store('readonly')).get(key);
     return new Promise((resolve, reject) => {
       request.onsuccess = () => resolve(request.result as KeptBytes | undefined);
       request.onerror = () => reject(request.error ?? new Error('a read failed'));
@@ -95,13 +106,13 @@ export class IndexedBytes implements BytesCache {
   }
 
   async put(kept: KeptBytes): Promise<void> {
-    const transaction = this.#db.transaction('bytes', 'readwrite');
-    transaction.objectStore('bytes').put(kept);
-    await done(transaction);
+    const store = await this.#store('readwrite');
+    store.put(kept);
+    await done(store.transaction);
   }
 
   async keys(prefix: string): Promise<string[]> {
-    const store = this.#db.transaction('bytes').objectStore('bytes');
+    const store = await this.#store('readonly');
     const request = store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`));
     return new Promise((resolve, reject) => {
       request.onsuccess = () => resolve(request.result as string[]);
@@ -110,17 +121,15 @@ export class IndexedBytes implements BytesCache {
   }
 
   async remove(key: string): Promise<void> {
-    const transaction = this.#db.transaction('bytes', 'readwrite');
-    const store = transaction.objectStore('bytes');
+    const store = await this.#store('readwrite');
     store.delete(key);
     // `0` is the character after `/`.
     store.delete(IDBKeyRange.bound(`${key}/`, `${key}0`, false, true));
-    await done(transaction);
+    await done(store.transaction);
   }
 
   async trim(limit: number): Promise<void> {
-    const transaction = this.#db.transaction('bytes', 'readwrite');
-    const store = transaction.objectStore('bytes');
+    const store = await this.#store('readwrite');
     const all = await byAge(store);
     let total = all.reduce((sum, { size }) => sum + size, 0);
     for (const { key, size } of all) {
@@ -128,11 +137,11 @@ export class IndexedBytes implements BytesCache {
       store.delete(key);
       total -= size;
     }
-    await done(transaction);
+    await done(store.transaction);
   }
 
   async usage(): Promise<{ bytes: number; count: number; unsent: number }> {
-    return usageOf(await byAge(this.#db.transaction('bytes').objectStore('bytes')));
+    return usageOf(await byAge(await this.#store('readonly')));
   }
 }
 

@@ -7,6 +7,7 @@ const NAME = 'fieldbook';
 const VERSION = 1;
 /** A browser that another tab keeps from upgrading never answers; nor does one whose disk is gone. */
 const OPEN_MS = 5_000;
+const REOPEN_MS = { first: 100, most: 10_000 } as const;
 
 export interface KeptSeries {
   key: string;
@@ -41,15 +42,21 @@ export class Keep {
   #watch(): void {
     this.#db?.addEventListener('close', () => {
       this.#db = null;
-      openDatabase().then(
-        (db) => {
-          this.#db = db;
-          this.#watch();
-          this.onCleared?.();
-        },
-        () => undefined,
-      );
+      void this.#reopen();
     });
+  }
+
+  /** While the browser is still clearing it refuses, or takes away again, what is opened. */
+  async #reopen(): Promise<void> {
+    for (let wait: number = REOPEN_MS.first; this.#db === null; wait = Math.min(wait * 2, REOPEN_MS.most)) {
+      try {
+        this.#db = await openDatabase();
+        this.#watch();
+        this.onCleared?.();
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
   }
 
   /** Resolves in any case; `problem` says in words why nothing can be kept. */
@@ -63,6 +70,11 @@ export class Keep {
         problem: `This browser does not let the page store anything (${reason}). Everything works until the tab is closed.`,
       };
     }
+  }
+
+  /** False where everything is gone with the tab. */
+  get isStored(): boolean {
+    return this.#db !== null;
   }
 
   async get<T>(key: string): Promise<T | undefined> {

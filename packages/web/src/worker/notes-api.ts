@@ -9,8 +9,8 @@ export interface NotesApi {
   typeNote(note: number, update: Uint8Array): Promise<void>;
   /** Where the person's cursor is; null: not in the text. */
   pointNote(note: number, cursor: NoteCursor | null): Promise<void>;
-  /** Says now what would be said a moment later: the page is about to go. */
-  publishNote(note: number): Promise<void>;
+  /** Says now what would be said a moment later: the page is about to go. Resolves to whether everything typed is said. */
+  publishNote(note: number): Promise<boolean>;
   /** Says what the text says over everything that was said elsewhere, what cannot be placed in it included. */
   settleNote(note: number): Promise<void>;
   closeNote(note: number): Promise<void>;

@@ -117,9 +117,11 @@ export class Notes implements NotesApi {
     if (open !== undefined) this.#point(open, { cursor: readCursor(cursor) });
   }
 
-  async publishNote(note: number): Promise<void> {
+  async publishNote(note: number): Promise<boolean> {
     const open = this.#noteOf(note);
-    if (open !== undefined && this.#isUnsaid(open)) await this.#publish(open);
+    if (open === undefined) return false;
+    if (this.#isUnsaid(open)) await this.#publish(open);
+    return !this.#isUnsaid(open);
   }
 
   async settleNote(note: number): Promise<void> {

@@ -55,6 +55,8 @@ const RETRY_MS = 2_500;
 interface Open extends Shelved {
   users: number;
   stored: StoredDocument | null;
+  /** Under way: another store for the document. */
+  storing: Promise<void> | null;
   synced: boolean;
 }
 
@@ -95,7 +97,16 @@ export class Shelf {
     }
     const doc = new Y.Doc();
     const provider = this.#provider(name, doc);
-    const entry: Open = { name, doc, provider, users: 1, stored: null, synced: false, loaded: Promise.resolve() };
+    const entry: Open = {
+      name,
+      doc,
+      provider,
+      users: 1,
+      stored: null,
+      storing: null,
+      synced: false,
+      loaded: Promise.resolve(),
+    };
     Object.assign(entry, { loaded: this.#load(entry) });
     provider.on('sync', (synced: boolean) => (entry.synced = synced));
     this.#open.set(name, entry);
@@ -125,6 +136,19 @@ export class Shelf {
     const stored = this.#open.get(name)?.stored;
     if (stored == null) throw new Error('this browser cannot keep documents');
     await stored.rewrite();
+  }
+
+  /** Writes every open document whole, after writes that failed. Throws what the browser says. */
+  async storeAll(): Promise<void> {
+    for (const entry of this.#open.values()) {
+      await entry.loaded;
+      if (entry.storing !== null) await entry.storing;
+      else if (entry.stored === null) await this.#storeAgain(entry);
+      else {
+        await entry.stored.caughtUp();
+        await entry.stored.rewrite();
+      }
+    }
   }
 
   /**
@@ -197,23 +221,23 @@ export class Shelf {
     return StoredDocument.open(entry.name, entry.doc, {
       onProblem: (error) => this.#options.onStorageProblem(storageWords(error)),
       onWritten: () => this.#tellWritten(entry.name),
-      onLost: () => void this.#storeAgain(entry),
+      onLost: () => void this.#storeAgain(entry).catch((error) => this.#options.onStorageProblem(storageWords(error))),
     });
   }
 
-  /** The browser has cleared a database under an open document: another one takes all that the document holds. */
-  async #storeAgain(entry: Open): Promise<void> {
-    entry.stored?.close();
-    entry.stored = null;
-    if (this.#open.get(entry.name) !== entry) return;
-    try {
+  /** The browser has cleared a database under an open document, or there was none: another one takes all that the document holds. */
+  #storeAgain(entry: Open): Promise<void> {
+    const store = async (): Promise<void> => {
+      entry.stored?.close();
+      entry.stored = null;
+      if (this.#open.get(entry.name) !== entry) return;
       const stored = await this.#openStored(entry);
       await stored.rewrite();
       if (this.#open.get(entry.name) === entry) entry.stored = stored;
       else stored.close();
-    } catch (error) {
-      this.#options.onStorageProblem(storageWords(error));
-    }
+    };
+    entry.storing ??= store().finally(() => (entry.storing = null));
+    return entry.storing;
   }
 
   #provider(name: DocumentName, doc: Y.Doc): WebsocketProvider {

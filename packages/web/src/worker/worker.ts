@@ -55,6 +55,9 @@ import { Share } from './share.ts';
 import { Unsent } from './unsent.ts';
 
 const CLEARED_MS = 5_000;
+const SETTLE_MS = 500;
+/** What could not be stored is tried again so often: the disk may have room. */
+const MEND_MS = 20_000;
 
 /** Composition root of the worker: one browser, one person, one server. */
 class Worker implements FieldbookWorker {
@@ -82,6 +85,7 @@ class Worker implements FieldbookWorker {
   #views!: Views;
   #share!: Share;
   #cleared = 0;
+  #mending = false;
   #telling = false;
   readonly #started = Promise.withResolvers<void>();
 
@@ -117,7 +121,7 @@ class Worker implements FieldbookWorker {
       refusal: null,
       unsaved: this.#editor.ledger.size,
       books: { listed: 0, loaded: 0 },
-      storage: { problem, persisted: null, usage: null, quota: null },
+      storage: { problem, notice: null, persisted: null, usage: null, quota: null },
       carried: { documents: 0, blobs: 0, problem: null },
     };
     this.#unsent = await Unsent.open({
@@ -135,11 +139,9 @@ class Worker implements FieldbookWorker {
       isNeeded: (name) => this.#shelf.get(name) !== undefined || this.#unsent.has(name),
     });
     this.#sync = new SyncReader(this.#http, () => this.#allBooks());
-    watchStorage((words) => {
-      // What was under way when the browser cleared its storage fails late, and is being written again.
-      if (Date.now() - this.#cleared > CLEARED_MS) this.#storageProblem(words);
-    });
+    watchStorage((words) => this.#storageProblem(words));
     keep.onCleared = () => void this.#keepAgain();
+    setInterval(() => void this.#mendStorage(), MEND_MS);
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
       protocols: () => [
@@ -424,8 +426,8 @@ class Worker implements FieldbookWorker {
     await (await this.#openNotes()).pointNote(...asked);
   }
 
-  async publishNote(note: number): Promise<void> {
-    await (await this.#openNotes()).publishNote(note);
+  async publishNote(note: number) {
+    return (await this.#openNotes()).publishNote(note);
   }
 
   async settleNote(note: number): Promise<void> {
@@ -553,7 +555,9 @@ class Worker implements FieldbookWorker {
   }
 
   async freeStorage(what: Parameters<FieldbookWorker['freeStorage']>[0]) {
-    return this.#storage.free(what);
+    const freed = await this.#storage.free(what);
+    await this.#mendStorage();
+    return freed;
   }
 
   async setBudget(bytes: number | null): Promise<void> {
@@ -819,20 +823,34 @@ class Worker implements FieldbookWorker {
   /** The browser has cleared its storage under this page: what cannot be had again is written from memory. */
   async #keepAgain(): Promise<void> {
     this.#cleared = Date.now();
+    this.#session.storage.notice =
+      'The browser had cleared what this page kept. What was open here is kept again; the rest comes back from the server. Ask the browser to keep everything in Settings.';
+    // The databases of the documents are closed one by one.
+    setTimeout(() => void this.#mendStorage(true), SETTLE_MS);
+  }
+
+  /** After writes that failed: everything that is only in memory is written again, and the word about it is taken back. */
+  async #mendStorage(isCleared = false): Promise<void> {
+    if (this.#mending || !this.#keep.isStored || (!isCleared && this.#session.storage.problem === null)) return;
+    this.#mending = true;
     try {
       await this.#keep.put('device', this.#device);
+      await this.#keep.put('browser', this.#session.device.name);
       if (this.#token !== null) await this.#keep.put('token', this.#token);
       if (this.#session.server !== null) await this.#keep.put('server', this.#session.server);
       await this.#editor.keepAgain();
-      this.#storageProblem(
-        'The browser had cleared what this page kept. What was open here is kept again; the rest comes back from the server. Ask the browser to keep everything in Settings.',
-      );
+      await this.#shelf.storeAll();
+      this.#session.storage.problem = null;
     } catch (error) {
-      this.#storageProblem(storageWords(error));
+      this.#session.storage.problem = storageWords(error);
     }
+    this.#mending = false;
+    this.#tell();
   }
 
   #storageProblem(words: string): void {
+    // What was under way when the browser cleared its storage fails late, and is being written again.
+    if (Date.now() - this.#cleared < CLEARED_MS) return;
     this.#session.storage.problem = words;
     this.#tell();
   }
