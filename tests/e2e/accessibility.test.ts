@@ -139,7 +139,8 @@ function sticksOut(page: Page): Promise<string[]> {
     for (const element of document.querySelectorAll<HTMLElement>('button, a, input, select, h1, h2, h3, [role=tab]')) {
       const { left, right, width } = element.getBoundingClientRect();
       if (width === 0 || (left >= -1 && right <= innerWidth + 1)) continue;
-      if (element.closest('.skip, .unseen') !== null) continue;
+      // Within what is folded away an element still has a box.
+      if (element.closest('.skip, .unseen') !== null || !element.checkVisibility()) continue;
       let scrolls = false;
       for (let around = element.parentElement; around !== null && !scrolls; around = around.parentElement) {
         scrolls = /auto|scroll/.test(getComputedStyle(around).overflowX) && around.scrollWidth > around.clientWidth;
