@@ -57,7 +57,7 @@ function treeOf(table: RunTable, change: Partial<Layout>): GroupTree {
   return new GroupTree(table, table.select({ sort, now: NOW }).rows, of, NOW);
 }
 
-const linesOf = (tree: GroupTree): { id: string; depth: number; key: unknown; run: RunId | null }[] =>
+const linesOf = (tree: GroupTree): { id: string; depth: number; key: unknown; run: string | null }[] =>
   Array.from({ length: tree.total }, (_, line) => {
     const { node, run } = tree.at(line);
     return { id: run ?? node.id, depth: node.depth, key: node.key, run };
