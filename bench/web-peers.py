@@ -73,7 +73,10 @@ def mlflow(folder: Path, runs: int, points: int) -> None:
     for first in range(0, points, 1000):
         client.log_batch(
             made.info.run_id,
-            metrics=[Metric("loss", value, now + first + place, first + place) for place, value in enumerate(values[first : first + 1000])],
+            metrics=[
+                Metric("loss", value, now + first + place, first + place)
+                for place, value in enumerate(values[first : first + 1000])
+            ],
         )
     client.set_terminated(made.info.run_id)
     print(json.dumps({"many": many, "long": long, "run": made.info.run_id}))
@@ -85,13 +88,25 @@ def aim(folder: Path, runs: int, points: int) -> None:
 
     repo = Repo.from_path(str(folder), init=True)
     for run in range(runs):
-        made = Run(repo=repo, experiment="many", system_tracking_interval=None, log_system_params=False, capture_terminal_logs=False)
+        made = Run(
+            repo=repo,
+            experiment="many",
+            system_tracking_interval=None,
+            log_system_params=False,
+            capture_terminal_logs=False,
+        )
         made.name = f"run-{run:04d}"
         made["hparams"] = {"lr": 10 ** -(run % 4 + 1), "seed": run % 10}
         for step in range(3):
             made.track(1 / (step + 1 + run), name="loss", step=step)
         made.close()
-    made = Run(repo=repo, experiment="long", system_tracking_interval=None, log_system_params=False, capture_terminal_logs=False)
+    made = Run(
+        repo=repo,
+        experiment="long",
+        system_tracking_interval=None,
+        log_system_params=False,
+        capture_terminal_logs=False,
+    )
     made.name = "long"
     for step, value in enumerate(series(points)):
         made.track(value, name="loss", step=step)
@@ -104,7 +119,9 @@ def trackio(folder: Path, runs: int, points: int) -> None:
     import trackio as tracker
 
     for run in range(runs):
-        made = tracker.init(project="many", name=f"run-{run:04d}", config={"lr": 10 ** -(run % 4 + 1), "seed": run % 10}, embed=False)
+        made = tracker.init(
+            project="many", name=f"run-{run:04d}", config={"lr": 10 ** -(run % 4 + 1), "seed": run % 10}, embed=False
+        )
         for step in range(3):
             tracker.log({"loss": 1 / (step + 1 + run)}, step=step)
         made.finish()
@@ -117,4 +134,6 @@ def trackio(folder: Path, runs: int, points: int) -> None:
 if __name__ == "__main__":
     system, folder, runs, points = sys.argv[1:]
     Path(folder).mkdir(parents=True, exist_ok=True)
-    {"fieldbook": fieldbook, "tensorboard": tensorboard, "mlflow": mlflow, "aim": aim, "trackio": trackio}[system](Path(folder), int(runs), int(points))
+    {"fieldbook": fieldbook, "tensorboard": tensorboard, "mlflow": mlflow, "aim": aim, "trackio": trackio}[system](
+        Path(folder), int(runs), int(points)
+    )

@@ -15,13 +15,7 @@ RECORD = bytes.fromhex(
     "65646974016f77036164640172770572756e2d31017677076772c3b6c39f6501797703616461"
 )
 # A Yjs update (V1) of client 77: that edit under its id in the map `edits`.
-UPDATE = (
-    bytes.fromhex("01014d0023010565646974731a")
-    + EDIT.encode()
-    + bytes.fromhex("8401")
-    + RECORD
-    + b"\x00"
-)
+UPDATE = bytes.fromhex("01014d0023010565646974731a") + EDIT.encode() + bytes.fromhex("8401") + RECORD + b"\x00"
 BLOB = bytes(range(256)) * 4
 
 
