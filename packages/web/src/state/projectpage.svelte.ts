@@ -352,8 +352,8 @@ export class ProjectPage {
 
   // ---- the selection
 
-  async select(row: Pick<Row, 'id'>, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
-    if (how === 'only') {
+  async select(row: Pick<Row, 'id'> | null, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
+    if (how === 'only' && row !== null) {
       this.selection =
         this.selection.size === 1 && this.selection.has(row.id) ? Selection.none : this.selection.only(row.id);
       return;
@@ -361,7 +361,7 @@ export class ProjectPage {
     const anchor = this.selection.anchor;
     const from = how === 'range' && anchor !== null ? await this.rows.placeOf(anchor) : null;
     if (how === 'toggle' || from === null) {
-      this.selection = this.selection.toggle(row.id);
+      if (row !== null) this.selection = this.selection.toggle(row.id);
       return;
     }
     const first = Math.min(from, index);
