@@ -5,7 +5,7 @@ import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Machine, Relay } from '../scaffold/machine.ts';
 import { fill } from './fill.ts';
-import { agentAt, freePort, installed, profile, saved, says, visit } from './visit.ts';
+import { agentAt, freePort, installed, profile, rows, saved, says, visit } from './visit.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -135,7 +135,8 @@ describe('notes', () => {
     await expect.poll(notes, { timeout: 20_000 }).toBe('before');
     await reads(page, 'before');
     await page.goto(new URL(`/p/${PROJECT}`, url).href);
-    await page.getByRole('rowheader').first().click();
+    // Beside the name, which is a link.
+    await rows(page).first().click();
     await page.keyboard.press('n');
     await editor(page).waitFor();
     await reads(page, 'before');
