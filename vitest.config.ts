@@ -7,7 +7,7 @@ import type { TestProjectInlineConfiguration } from 'vitest/config';
  *   unit         packages/<name>/src/<anything>.test.ts   one package, in memory
  *   fuzz         tests/fuzz, and <anything>.fuzz.test.ts in core
  *   integration  tests/integration                        several packages or processes, against built programs
- *   e2e          tests/e2e                                real Chromium, one file at a time
+ *   e2e          tests/e2e                                real Chromium, two files at a time
  *
  * `FIELDBOOK_LONG=1` is the long mode: tests ask `amount()` of tests/scaffold/mode.ts how much to do, and get an hour.
  */
@@ -46,7 +46,7 @@ export default defineConfig({
       suite('e2e', {
         include: ['tests/e2e/**/*.test.ts'],
         globalSetup: ['tests/scaffold/build-all.ts'],
-        fileParallelism: false,
+        maxWorkers: 2,
         testTimeout: long ? 60 * MINUTE : 2 * MINUTE,
         hookTimeout: 2 * MINUTE,
       }),

@@ -193,7 +193,7 @@ export function stages() {
     }),
     vitest('fuzz', 6),
     vitest('integration', 15),
-    vitest('e2e', 10),
-    ...listBenches().map((name) => check(`bench ${name}`, 'bench', 3, node('bench/run.mjs', [name, '--smoke']))),
+    vitest('e2e', 22),
+    ...listBenches().map((name) => check(`bench ${name}`, 'bench', 8, node('bench/run.mjs', [name, '--smoke']))),
   ];
 }
