@@ -74,6 +74,8 @@ it('two machines train offline, meet on a relay, and a third person edits in a b
   onTestFinished(() => browser.close());
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   context.setDefaultTimeout(20_000);
+  // Somebody who has seen the first steps, which stand over the first rows.
+  await context.addInitScript(() => localStorage.setItem('fieldbook/tour', 'true'));
   const page = await context.newPage();
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
@@ -112,6 +114,7 @@ it('two machines train offline, meet on a relay, and a third person edits in a b
   await conflict.waitFor();
   for (const words of ["ada's baseline", "bob's baseline", 'ada,', 'bob,'])
     await conflict.getByText(words).first().waitFor();
+  await page.getByRole('tab', { name: /^Charts/ }).click();
   await page.locator('section[aria-label="Chart of val/loss"][data-drawn="true"]').waitFor();
   await page.getByTestId('sync-mark').getByText('Saved on the relay').waitFor();
   await installed(page);
