@@ -20,3 +20,4 @@ export type {
   SyncState,
   WorkspaceInfo,
 } from './options.ts';
+export { siteFile, siteHeaders } from './site.ts';
