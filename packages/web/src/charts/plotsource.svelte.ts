@@ -1,6 +1,6 @@
 import type { ProjectId } from '@fieldbook/core';
 import { client } from '../state/client.svelte.ts';
-import type { MetricGoal, PlotColumn, PlotScope } from '../worker/plots-api.ts';
+import type { PlotColumn, PlotScope } from '../worker/plots-api.ts';
 
 /** A project that changes all the time is read at most so often. */
 const REREAD_MS = 1_000;
@@ -54,9 +54,4 @@ export class PlotSource {
       if (mine === this.#turn) this.failure = error instanceof Error ? error.message : String(error);
     }
   }
-}
-
-/** What scripts called good, asked once per project and page. */
-export async function metricGoals(project: ProjectId): Promise<readonly MetricGoal[]> {
-  return client.worker.goals(project);
 }

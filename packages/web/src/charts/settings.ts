@@ -78,8 +78,3 @@ export const USUAL_STATE: ChartState = {
 export function axisMetric(axis: Axis): string | null {
   return axis.startsWith('metric:') ? axis.slice('metric:'.length) : null;
 }
-
-/** What an axis is measured in: one setting of zoom fits all axes of one kind. */
-export function isOfTime(axis: Axis): boolean {
-  return axis === 'relative' || axis === 'time';
-}

@@ -8,6 +8,7 @@ import { BundleDocuments } from './bundle-documents.ts';
 import type { BytesCache, KeptBytes } from './bytes.ts';
 import { LAST_TO_GO } from './bytes.ts';
 import type { Http } from './http.ts';
+import { joinBytes } from './joined.ts';
 import type { Shelf } from './shelf.ts';
 import type { Unsent } from './unsent.ts';
 
@@ -213,13 +214,7 @@ async function bodyOf(
     }
     parts.push(value);
   }
-  const joined = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
+  return joinBytes(parts);
 }
 
 /** A file a piece at a time, each read when it is wanted. */

@@ -7,7 +7,7 @@ import { fileVersions } from '@fieldbook/core/files';
 import type { FileEntry } from '@fieldbook/core/record';
 import type { DataDifference, DataFileLine, SourceDiff, SourceEnd, Surroundings } from './compare-api.ts';
 import type { Contents } from './contents.ts';
-import type { Content } from './files-api.ts';
+import { contentOf, jsonObject } from './entry-fields.ts';
 import type { Manifests } from './manifests.ts';
 import { parsePatch } from './patch.ts';
 import type { SourceSide } from './source-diff.ts';
@@ -84,7 +84,7 @@ export class Comparer {
     const read = (document: RunDocument): Surroundings => {
       const sections: Record<string, Record<string, unknown>> = {};
       for (const { section, data } of newestCaptures(document.captures())) {
-        const value = objectOf(data);
+        const value = jsonObject(data);
         if (value !== undefined) sections[section] ??= value;
       }
       const writers = [...document.writers()].sort((a, b) => b.ordinal - a.ordinal);
@@ -185,22 +185,7 @@ export class Comparer {
 
 function sectionOf(document: RunDocument, name: string): Record<string, unknown> | undefined {
   const capture = newestCaptures(document.captures()).find(({ section }) => section === name);
-  return capture === undefined ? undefined : objectOf(capture.data);
-}
-
-function contentOf({ digest, chunks, size }: FileEntry): Content | null {
-  return digest === null ? null : { digest, chunks, size };
-}
-
-function objectOf(json: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  return capture === undefined ? undefined : jsonObject(capture.data);
 }
 
 function textOf(value: unknown): string | null {

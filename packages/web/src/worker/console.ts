@@ -4,6 +4,7 @@ import type { ConsoleReader, ConsoleView } from '@fieldbook/core/objects';
 import { Pattern, PatternFault } from '@fieldbook/core/query';
 import type { Entry } from '@fieldbook/core/record';
 import { plainText } from '../app/ansi.ts';
+import { joinNumbers } from './joined.ts';
 import type { Manifests } from './manifests.ts';
 import type { ConsoleInfo, ConsoleLine, ConsoleQuery, ConsoleSearch, SearchProgress } from './run-api.ts';
 
@@ -58,7 +59,7 @@ export class Consoles {
     let toldAt = performance.now();
     let sliceEnd = toldAt + SLICE_MS;
     const tell = async (): Promise<void> => {
-      const news = { searched, found: joined(found) };
+      const news = { searched, found: joinNumbers(found) };
       found = [];
       toldAt = performance.now();
       await onProgress(news);
@@ -158,17 +159,6 @@ export function accepts(text: string, pattern: boolean, matchCase: boolean): (li
 
 function absentWords({ absent }: ConsoleLine): string {
   return absent === 'corrupt' ? '[a line that cannot be read]' : '[a line on another machine]';
-}
-
-function joined(lists: readonly Uint32Array[]): Uint32Array {
-  if (lists.length === 1) return lists[0]!;
-  const all = new Uint32Array(lists.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const list of lists) {
-    all.set(list, at);
-    at += list.length;
-  }
-  return all;
 }
 
 /** Lets messages in: a macrotask, as promises alone would starve them. */

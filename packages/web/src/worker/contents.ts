@@ -5,6 +5,7 @@ import { openFile } from '@fieldbook/core/files';
 import type { BytesCache } from './bytes.ts';
 import type { Content } from './files-api.ts';
 import type { Http } from './http.ts';
+import { joinBytes } from './joined.ts';
 
 /** What this browser keeps of blobs, together with those of charts. */
 const KEPT_BYTES = 512 * 1024 * 1024;
@@ -71,7 +72,7 @@ export class Contents {
     if (start >= file.size && !(start === 0 && file.size === 0)) return undefined;
     const parts: Uint8Array[] = [];
     for await (const part of file.read({ start, end: Math.min(file.size, start + size) })) parts.push(part);
-    return parts.length === 1 ? Uint8Array.from(parts[0]!) : joinOf(parts);
+    return parts.length === 1 ? Uint8Array.from(parts[0]!) : joinBytes(parts);
   }
 
   async sizeOf(content: Content): Promise<number> {
@@ -166,16 +167,6 @@ function fileOf({ digest, chunks, size }: Content): {
   size: number | null;
 } {
   return { digest: digest as BlobDigest, chunks: chunks as BlobDigest | null, size };
-}
-
-function joinOf(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 /** A page served without TLS from elsewhere has no `crypto.subtle`, and bytes are still not taken on trust. */

@@ -6,6 +6,7 @@ import { mergeMetrics } from '@fieldbook/core/fold';
 import type { RunState } from '@fieldbook/core/fold';
 import type { MetricSummary, WriterEntry } from '@fieldbook/core/record';
 import type { RunDetail, WriterDetail } from './api.ts';
+import { jsonObject } from './entry-fields.ts';
 import type { Http } from './http.ts';
 import type { Project } from './project.ts';
 import type { Capture, Family, Holders, Relative } from './run-api.ts';
@@ -106,7 +107,7 @@ function consoleLines(document: RunDocument): number {
 export function capturesOf(document: RunDocument, keys: ReadonlySet<string>): Capture[] {
   return newestCaptures(document.captures()).flatMap(({ writer, section, data }) => {
     if (!keys.has(`${writer}/${section}`)) return [];
-    const value = parsed(data);
+    const value = jsonObject(data);
     return value === undefined ? [] : [{ writer, section, data: value }];
   });
 }
@@ -148,17 +149,6 @@ export async function holdersOf(
     ]);
     const nameOf = (url: string): string => sync.peers.find((peer) => peer.url === url)?.name ?? url;
     return { kind, names: detail.holders.map(nameOf), shares: sync.peers.length > 0 };
-  } catch {
-    return undefined;
-  }
-}
-
-function parsed(json: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
   } catch {
     return undefined;
   }

@@ -5,8 +5,8 @@ import { fileVersions, travelOf } from '@fieldbook/core/files';
 import type { ObjectReader, PlacedRow } from '@fieldbook/core/objects';
 import type { Edit, Entry, FileEntry } from '@fieldbook/core/record';
 import type { Contents } from './contents.ts';
+import { contentOf, jsonObject } from './entry-fields.ts';
 import type {
-  Content,
   FileLine,
   MediaPath,
   MediaRequest,
@@ -153,7 +153,7 @@ export class RunFilesReader {
       machine: this.#options.nameOf(device) ?? device.slice(0, 8),
       current,
       removed,
-      meta: objectOf(entry.meta),
+      meta: jsonObject(entry.meta) ?? null,
       content: contentOf(entry),
       source,
       failure,
@@ -192,7 +192,7 @@ function itemOfRow(run: RunId, row: PlacedRow): PreviewItem {
     size: digest === '' ? text.length : size,
     time,
     step,
-    meta: objectOf(row.meta),
+    meta: jsonObject(row.meta) ?? null,
     content: digest === '' ? null : { digest, chunks: null, size },
     text: digest === '' ? text : null,
     row: `${row.writer}.${row.ordinal}`,
@@ -204,22 +204,6 @@ function versionsOf(entries: readonly Entry[]): FileVersion[] {
   return fileVersions(entries.filter((entry): entry is FileEntry => entry.kind === 'file'));
 }
 
-function contentOf({ digest, chunks, size }: FileEntry): Content | null {
-  return digest === null ? null : { digest, chunks, size };
-}
-
 function sorted(kinds: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(kinds).sort(([, a], [, b]) => b - a));
-}
-
-function objectOf(json: string | null): Record<string, unknown> | null {
-  if (json === null || json === '') return null;
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
 }

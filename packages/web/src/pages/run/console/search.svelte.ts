@@ -1,5 +1,6 @@
 import * as Comlink from 'comlink';
 import { client } from '../../../state/client.svelte.ts';
+import { joinNumbers } from '../../../worker/joined.ts';
 import type { ConsoleQuery, SearchProgress } from '../../../worker/run-api.ts';
 
 export interface SearchFor {
@@ -81,7 +82,7 @@ export class ConsoleSearch {
       this.searched = searched;
       if (found.length === 0) return;
       lists.push(found);
-      this.found = joined(lists);
+      this.found = joinNumbers(lists);
       lists.splice(0, lists.length, this.found);
     };
     try {
@@ -93,7 +94,7 @@ export class ConsoleSearch {
       if (this.#name !== name) return;
       // Though there should be fewer than was thought, the same lines are not asked for again and again.
       if (!cancelled) this.#through = Math.max(searched, count);
-      if (from === 0 || before.length !== this.found.length || lists.length === 1) this.found = joined(lists);
+      if (from === 0 || before.length !== this.found.length || lists.length === 1) this.found = joinNumbers(lists);
     } catch (error) {
       if (this.#name === name) this.problem = error instanceof Error ? error.message : String(error);
     }
@@ -112,15 +113,4 @@ function lowerBound(sorted: Uint32Array, value: number): number {
     else high = middle;
   }
   return low;
-}
-
-function joined(lists: readonly Uint32Array[]): Uint32Array {
-  if (lists.length === 1) return lists[0]!;
-  const all = new Uint32Array(lists.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const list of lists) {
-    all.set(list, at);
-    at += list.length;
-  }
-  return all;
 }
