@@ -24,6 +24,13 @@ describe('help', () => {
     const page = await visit(context, `${url}/p/digits`);
     const tour = page.getByRole('region', { name: 'First steps' });
     await says(tour, '1 of 3');
+    // It lies over none of the runs that it speaks of.
+    await rows(page).nth(13).waitFor();
+    const top = (await tour.boundingBox())!.y;
+    for (const row of await rows(page).all()) {
+      const { y, height } = (await row.boundingBox())!;
+      expect(y + height).toBeLessThanOrEqual(top);
+    }
     // Not a dialog: the page goes on working beside it.
     await page.getByRole('combobox', { name: 'Query' }).fill('status:failed');
     await rowOf(page, 'too fast').waitFor();
@@ -31,6 +38,8 @@ describe('help', () => {
     await says(tour, '2 of 3');
     const beside = (await tour.boundingBox())!;
     expect(beside.y + beside.height).toBeLessThanOrEqual(900);
+    await rowOf(page, 'too fast').click();
+    await says(page.getByRole('toolbar'), '1 run selected');
     await tour.getByRole('button', { name: 'Next' }).press('Enter');
     await says(tour, '3 of 3');
     await tour.getByRole('button', { name: 'Done' }).click();

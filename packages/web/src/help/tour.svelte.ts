@@ -1,9 +1,9 @@
 import { Persisted } from '../state/persisted.svelte.ts';
 
-/** One thing to know, said beside the element that it is about. */
+/** One thing to know about an element of the page. */
 export interface TourStep {
   /** Selector of the element; a step whose element is not on the page is left out. */
-  beside: string;
+  about: string;
   title: string;
   text: string;
 }
@@ -11,17 +11,17 @@ export interface TourStep {
 /** At most three, for somebody who sees a table of runs for the first time. */
 export const TOUR: readonly TourStep[] = [
   {
-    beside: '[data-search]',
+    about: '[data-search]',
     title: 'Ask for runs',
     text: 'Type words, or conditions such as val/acc.max > 0.9 and tags has "baseline". Names and values are offered while you type.',
   },
   {
-    beside: '[role="grid"], [role="treegrid"]',
+    about: '[role="grid"], [role="treegrid"]',
     title: 'Select to chart and compare',
     text: 'A click selects a run, Shift and Ctrl more of them. Charts follow the selection; a right click says what can be done. Every edit can be undone, offline too.',
   },
   {
-    beside: 'header .go',
+    about: 'header .go',
     title: 'Everything by keyboard',
     text: 'Ctrl K (⌘ K) goes to any project, run or action; ? lists the keys.',
   },
