@@ -91,6 +91,8 @@ export class ProjectPage {
   );
   #lastTop: readonly RunId[] = [];
   #closed = false;
+  /** The view of which all were selected while runs were still coming. */
+  #partial: View | null = null;
   /** The address has been read: only now it may be written. */
   #ready = $state(false);
   readonly #stop: () => void;
@@ -376,8 +378,15 @@ export class ProjectPage {
   }
 
   async selectAll(): Promise<void> {
+    this.#partial = this.rows.loading ? this.view : null;
     const ids = await client.worker.idsOf(this.id, this.view, 0, Number.MAX_SAFE_INTEGER);
     this.selection = new Selection(ids, ids.at(-1) ?? null, true);
+  }
+
+  /** Called when all runs are in the table: a selection of all of them that was made before has the rest, too. */
+  completeSelection(): void {
+    if (this.#partial === this.view && this.selection.everything) void this.selectAll();
+    this.#partial = null;
   }
 
   selectNone(): void {
