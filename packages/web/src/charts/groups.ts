@@ -25,4 +25,4 @@ export const SPREADS: readonly (readonly [Spread, string])[] = [
 
 /** How a group's line comes about, for whoever asks. */
 export const HOW_GROUPS_ARE_MADE =
-  'Each run counts at each place with the mean of its points there, and between its points with the straight line that joins them; before its first and after its last point it does not count.';
+  'Each run counts at each place with the mean of its points there, and between its points with the straight line that joins them, unless one of them is NaN or infinite; before its first and after its last point it does not count.';

@@ -16,6 +16,7 @@ const line = (x: number[], y: number[], ascending = true): Line => ({
   band: null,
   odd: NONE,
   runs: null,
+  oddRuns: null,
 });
 
 describe('lines of a chart', () => {

@@ -24,6 +24,8 @@ export interface Line {
   odd: OddMarks;
   /** Of a group: how many runs count at each x. */
   runs: Uint32Array | null;
+  /** Of a group: how many runs have NaN or infinities at each x. */
+  oddRuns: Uint32Array | null;
 }
 
 export interface Range {

@@ -1,6 +1,7 @@
 import type { RunId } from '@fieldbook/core';
 import { client } from '../state/client.svelte.ts';
 import type { Census, DrawnBand, DrawnLine } from '../worker/charts/api.ts';
+import { censusOfBands } from '../worker/charts/census.ts';
 import type { ChartGroup } from './groups.ts';
 import type { Axis, ChartSettings } from './settings.ts';
 
@@ -121,8 +122,8 @@ export class PanelReading {
       if (this.#closed) return false;
       this.since = began;
       this.lines = [];
-      this.census = null;
       this.bands = answers.flat();
+      this.census = request.clip < 100 || request.logY ? censusOfBands(this.bands, request.clip) : null;
       this.answered = request;
       return this.bands.some(({ pending }) => pending > 0);
     }

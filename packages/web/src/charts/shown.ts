@@ -2,6 +2,9 @@ import type { Census, DrawnBand, DrawnLine } from '../worker/charts/api.ts';
 import type { ChartGroup } from './groups.ts';
 import type { Line, Range } from './line.ts';
 import { DASHES } from './line.ts';
+import type { Axis } from './settings.ts';
+import { axisMetric } from './settings.ts';
+import { wordsX } from './ticks.ts';
 
 /** How lines of a panel look: colours of runs or groups as CSS has them, dashes by the order of metrics. */
 export interface Looks {
@@ -16,17 +19,31 @@ export function shownLines(lines: readonly DrawnLine[], { metrics, nameOf, colou
     if (x.length === 0 && odd.x.length === 0) return [];
     const dash = DASHES[metrics.indexOf(metric) % DASHES.length] ?? [];
     const name = metrics.length > 1 ? `${nameOf(run)}, ${metric}` : nameOf(run);
-    return [{ id: run, metric, name, colour: colourOf(run), dash, ascending, x, y, smooth, band, odd, runs: null }];
+    return [
+      {
+        id: run,
+        metric,
+        name,
+        colour: colourOf(run),
+        dash,
+        ascending,
+        x,
+        y,
+        smooth,
+        band,
+        odd,
+        runs: null,
+        oddRuns: null,
+      },
+    ];
   });
 }
-
-const NOTHING_ODD = { x: new Float64Array(), kind: new Uint8Array() };
 
 export function shownBands(
   bands: readonly (DrawnBand & { metric: string })[],
   { metrics, nameOf, colourOf }: Looks,
 ): Line[] {
-  return bands.flatMap(({ group, metric, x, centre, low, high, runs }) => {
+  return bands.flatMap(({ group, metric, x, centre, low, high, runs, odd, oddRuns }) => {
     if (x.length === 0) return [];
     const dash = DASHES[metrics.indexOf(metric) % DASHES.length] ?? [];
     const name = metrics.length > 1 ? `${nameOf(group)}, ${metric}` : nameOf(group);
@@ -43,8 +60,9 @@ export function shownBands(
         y: centre,
         smooth: null,
         band,
-        odd: NOTHING_ODD,
+        odd,
         runs,
+        oddRuns,
       },
     ];
   });
@@ -58,7 +76,7 @@ export function saysOf(
   bands: readonly DrawnBand[],
   groups: readonly ChartGroup[] | null,
   census: Census | null,
-  options: { logY: boolean; clip: number; metricAxis: string | null; zoom: Range | null },
+  options: { logY: boolean; clip: number; axis: Axis; zoom: Range | null },
 ): { plain: string[]; grave: string[] } {
   const plain: string[] = [];
   if (groups !== null && bands.length > 0) {
@@ -71,26 +89,30 @@ export function saysOf(
         : `All ${some(total - absent)} runs with it`,
     );
     if (absent > 0) plain.push(`${some(absent)} left out: their points are neither here nor to be had now`);
+    const odd = oddOfBands(bands, total, options.axis);
+    if (odd !== null) plain.push(odd);
   }
+  const heights = groups === null ? 'points' : 'values of lines and bands';
   if (census !== null && options.clip < 100 && census.within !== null) {
     const hidden = census.above + census.below;
     if (hidden > 0)
       plain.push(
-        `${census.complete ? '' : 'at least '}${some(hidden)} of ${some(census.values)} points hidden: ${some(census.above)} above, ${some(census.below)} below`,
+        `${census.complete ? '' : 'at least '}${some(hidden)} of ${some(census.values)} ${heights} hidden: ${some(census.above)} above, ${some(census.below)} below`,
       );
   }
   if (census !== null && options.logY && census.nonPositive > 0)
     plain.push(
-      `${census.complete ? '' : 'at least '}${some(census.nonPositive)} ${census.nonPositive === 1 ? 'value' : 'values'} of 0 or less cannot be on a log axis`,
+      `${census.complete ? '' : 'at least '}${some(census.nonPositive)} ${groups !== null ? heights : census.nonPositive === 1 ? 'value' : 'values'} of 0 or less cannot be on a log axis`,
     );
-  const odd = oddOf(lines, census, options.zoom);
+  const odd = groups === null ? oddOf(lines, census, options.zoom) : null;
+  const metricAxis = axisMetric(options.axis);
   if (odd !== null) plain.push(odd);
   const unplaced = lines.reduce((sum, line) => sum + line.unplaced, 0);
   if (unplaced > 0)
     plain.push(
-      options.metricAxis === null
+      metricAxis === null
         ? `${some(unplaced)} ${unplaced === 1 ? 'point has' : 'points have'} an x of 0 or less`
-        : `${some(unplaced)} ${unplaced === 1 ? 'point has' : 'points have'} no value of ${options.metricAxis} at their step`,
+        : `${some(unplaced)} ${unplaced === 1 ? 'point has' : 'points have'} no value of ${metricAxis} at their step`,
     );
   const buckets = Math.max(0, ...lines.map((line) => line.buckets));
   const points = [...lines, ...bands].reduce(
@@ -100,6 +122,21 @@ export function saysOf(
   if (buckets > 0) plain.push(`${some(points)} points in ${some(buckets)} buckets a line`);
   const grave = [...new Set(lines.map(({ note }) => note).filter((note) => note !== null))];
   return { plain, grave };
+}
+
+/** How many runs of groups have NaN or infinities, by which marks they are known, and where these begin. */
+function oddOfBands(bands: readonly DrawnBand[], total: number, axis: Axis): string | null {
+  const runs = bands.reduce((sum, { withOdd }) => sum + withOdd, 0);
+  if (runs === 0) return null;
+  const kinds = new Set(bands.flatMap(({ odd }) => [...odd.kind]));
+  const marks = [
+    ...(kinds.has(0) || kinds.has(3) ? ['×'] : []),
+    ...(kinds.has(1) ? ['⌃'] : []),
+    ...(kinds.has(2) ? ['⌄'] : []),
+  ];
+  const first = Math.min(...bands.map(({ odd }) => odd.x[0] ?? Infinity));
+  const what = kinds.size === 1 ? ['NaN', '+∞', '−∞', 'NaN or ∞'][[...kinds][0]!]! : 'NaN or ∞';
+  return `${some(runs)} of ${some(total)} runs ${runs === 1 ? 'has' : 'have'} ${what} (${marks.join(' ')}), first ${axis === 'relative' ? '' : 'at '}${wordsX(axis, first)}`;
 }
 
 function oddOf(lines: readonly DrawnLine[], census: Census | null, zoom: Range | null): string | null {

@@ -11,8 +11,8 @@ export interface ReadoutRow {
   raw: number;
   /** As drawn in front: smoothed when it is. */
   y: number;
-  /** Of a group: its band and how many runs count there. */
-  band: { low: number; high: number; runs: number } | null;
+  /** Of a group: its band, how many runs count there, and how many have NaN or infinities there. */
+  band: { low: number; high: number; runs: number; odd: number } | null;
 }
 
 /** What is under the crosshair. */
@@ -40,10 +40,13 @@ export function readoutOf(
     const at = line.ascending ? nearest(line, x) : closestOf(line, left, top, place);
     if (at === -1) continue;
     const raw = line.y[at]!;
-    const { smooth, band, runs } = line;
+    const { smooth, band, runs, oddRuns } = line;
     const near = smooth === null ? -1 : line.ascending ? nearest({ ...smooth, ascending: true }, x) : at;
     const y = smooth === null ? raw : (smooth.y[near] ?? raw);
-    const its = runs === null || band === null ? null : { low: band.low[at]!, high: band.high[at]!, runs: runs[at]! };
+    const its =
+      runs === null || band === null
+        ? null
+        : { low: band.low[at]!, high: band.high[at]!, runs: runs[at]!, odd: oddRuns?.[at] ?? 0 };
     rows.push({ line, x: line.x[at]!, raw, y, band: its, away: top < 0 ? Infinity : Math.abs(place.topOf(y) - top) });
   }
   rows.sort((a, b) => (Number.isNaN(a.y) ? 1 : Number.isNaN(b.y) ? -1 : b.y - a.y));

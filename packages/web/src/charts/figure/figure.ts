@@ -115,11 +115,11 @@ export function drawnRows({ axis, lines }: Pick<Figure, 'axis' | 'lines'>): (str
       'metric',
       nameX(axis),
       'value',
-      ...(group ? ['low', 'high', 'runs'] : []),
+      ...(group ? ['low', 'high', 'runs', 'runs with NaN or infinity'] : []),
       ...(smoothed ? ['curve'] : []),
     ],
   ];
-  for (const { id, name, metric, x, y, band, runs, smooth } of lines) {
+  for (const { id, name, metric, x, y, band, runs, oddRuns, smooth } of lines) {
     for (let row = 0; row < x.length; row++)
       rows.push([
         name,
@@ -127,7 +127,7 @@ export function drawnRows({ axis, lines }: Pick<Figure, 'axis' | 'lines'>): (str
         metric,
         x[row]!,
         said(y[row]!),
-        ...(group ? [said(band?.low[row]), said(band?.high[row]), runs?.[row] ?? null] : []),
+        ...(group ? [said(band?.low[row]), said(band?.high[row]), runs?.[row] ?? null, oddRuns?.[row] ?? null] : []),
         ...(smoothed ? ['recorded'] : []),
       ]);
     for (let row = 0; smooth !== null && row < smooth.x.length; row++)

@@ -109,8 +109,12 @@ export interface DrawnBand {
   centre: Float64Array;
   low: Float64Array;
   high: Float64Array;
-  /** How many runs count at each x. */
+  /** How many runs count at each x, and how many have NaN or infinities there. */
   runs: Uint32Array;
+  oddRuns: Uint32Array;
+  odd: OddMarks;
+  /** How many runs have NaN or infinities anywhere here. */
+  withOdd: number;
   /** Runs of the group that have the metric; those read so far; those not yet read; those whose points cannot be had. */
   total: number;
   read: number;

@@ -16,7 +16,7 @@ const at = (run: number): RunId => `r${run}` as RunId;
 const lengthOf = (run: number): number => 10 + (run % 50);
 const valueOf = (run: number, step: number): number => ((run * 7_919) % 1_000) / 100 + step;
 
-function machine(absent: ReadonlySet<number> = new Set()) {
+function machine(absent: ReadonlySet<number> = new Set(), value = valueOf) {
   const reads: SeriesQuery[] = [];
   const stateOf = (run: RunId): RunState => {
     const number = Number(run.slice(1));
@@ -46,7 +46,7 @@ function machine(absent: ReadonlySet<number> = new Set()) {
       const run = Number(query.run.slice(1));
       const gone = absent.has(run);
       const x = Float64Array.from({ length: gone ? 0 : lengthOf(run) }, (_, step) => step);
-      const y = x.map((step) => valueOf(run, step));
+      const y = x.map((step) => value(run, step));
       return {
         x,
         y,
@@ -122,6 +122,26 @@ describe('bands of groups', () => {
       .sort((a, b) => a - b);
     expect(median!.centre[0]).toBeCloseTo((values[249]! + values[250]!) / 2, 12);
     expect(median!.low.every(Number.isNaN)).toBe(true);
+  });
+
+  it('[CHT-8] say how many runs have NaN or infinities, from where, and go on to their end', async () => {
+    // Every run is NaN from step 20 on, and of those that get there each fourth is infinite first.
+    const { bands } = machine(new Set(), (run, step) =>
+      step < 20 ? valueOf(run, step) : step === 20 && run % 4 === 0 ? Infinity : NaN,
+    );
+    const [even] = await whole(bands, request());
+    const longer = request().groups[0]!.runs.filter((run) => lengthOf(Number(run.slice(1))) > 20).length;
+    expect(even!.withOdd).toBe(longer);
+    expect([even!.odd.x[0], even!.odd.x.at(-1), even!.x.at(-1)]).toEqual([20, 57, 57]);
+    expect([...even!.odd.kind].slice(0, 2)).toEqual([3, 0]);
+    const row = even!.x.indexOf(20);
+    expect([even!.runs[row], even!.oddRuns[row], even!.centre[row]]).toEqual([0, longer, NaN]);
+    const smoothing = { kind: 'gaussian', width: 10, unit: 'share' } as const;
+    const [smoothed] = await whole(bands, request({ smoothing }));
+    expect(Number.isFinite(smoothed!.centre[row - 1])).toBe(true);
+    expect(smoothed!.centre.subarray(row).every(Number.isNaN)).toBe(true);
+    const [before] = await whole(bands, request({ to: 19 }));
+    expect([before!.withOdd, before!.odd.x.length]).toEqual([0, 0]);
   });
 
   it('[CHT-12] leave out what cannot be had and say so; smoothing does not depend on the stretch that is shown', async () => {

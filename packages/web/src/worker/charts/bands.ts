@@ -4,6 +4,7 @@ import type { ChartGroup } from '../../charts/groups.ts';
 import { axisMetric } from '../../charts/settings.ts';
 import type { BandsRequest, DrawnBand } from './api.ts';
 import type { LineSource } from './lines.ts';
+import { oddOf } from './envelope.ts';
 import { factsOf, summaryOf } from './lines.ts';
 import type { SeriesReading } from './lines.ts';
 import { lowerPlace, upperPlace } from './places.ts';
@@ -226,7 +227,7 @@ export class BandSource {
     if (answer.origin === 'absent') return 'absent';
     const moved = (x: Float64Array): Float64Array => (shift === 0 ? x : x.map((value) => value - shift));
     if (answer.band === null) return pointsOf(moved(answer.x), answer.y);
-    return { ...answer.band, x: moved(answer.band.x) };
+    return { ...answer.band, x: moved(answer.band.x), odd: { x: moved(answer.odd.x), kind: answer.odd.kind } };
   }
 
   #draw(job: Job, place: number, { id }: ChartGroup, request: BandsRequest): DrawnBand {
@@ -245,8 +246,10 @@ export class BandSource {
     let start = from === null ? 0 : lowerPlace(x, from);
     let end = to === null ? x.length : upperPlace(x, to);
     if (logX) start = Math.max(start, upperPlace(x, 0));
-    while (start < end && made.runs[start] === 0) start += 1;
-    while (end > start && made.runs[end - 1] === 0) end -= 1;
+    const bare = (cell: number): boolean => made.runs[cell] === 0 && made.odd[cell] === 0;
+    while (start < end && bare(start)) start += 1;
+    while (end > start && bare(end - 1)) end -= 1;
+    const odd = Uint32Array.from({ length: end - start }, (_, at) => start + at).filter((cell) => made.odd[cell]! > 0);
     const cut = <T extends Float64Array | Uint32Array>(column: T): T => column.slice(start, end) as T;
     const [read, absent] = [job.read[place]!, job.absent[place]!];
     return {
@@ -256,6 +259,12 @@ export class BandSource {
       low: cut(made.low),
       high: cut(made.high),
       runs: cut(made.runs),
+      oddRuns: cut(made.odd),
+      odd: {
+        x: Float64Array.from(odd, (cell) => x[cell]!),
+        kind: Uint8Array.from(odd, (cell) => made.oddKind[cell]!),
+      },
+      withOdd: statistics.oddRuns(start, end),
       total,
       read,
       pending: total - read - absent,
@@ -292,7 +301,8 @@ function gathered(
 }
 
 function pointsOf(x: Float64Array, y: Float64Array): Sample {
-  return { x, mean: y, low: y, high: y, count: new Float64Array(y.length).fill(1) };
+  const { odd } = oddOf(x, y);
+  return { x, mean: y, low: y, high: y, count: new Float64Array(y.length).fill(1), odd };
 }
 
 /** Where a run's points lie on an axis, as its card has it. */

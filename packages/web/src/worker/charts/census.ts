@@ -19,6 +19,16 @@ export function middleOf(columns: readonly Float64Array[], percent: number): { m
   return { min: sorted[low]!, max: sorted[count - 1 - low]! };
 }
 
+/** The same of groups: values are those of their lines and both ends of their bands. */
+export function censusOfBands(
+  bands: readonly { centre: Float64Array; low: Float64Array; high: Float64Array }[],
+  percent: number,
+): Census {
+  const columns = bands.flatMap(({ centre, low, high }) => [centre, low, high]);
+  // Where no run counts there is no value at all, and what runs have of NaN they say themselves.
+  return { ...census(columns, middleOf(columns, percent)), nan: 0, complete: true };
+}
+
 /** Counts of all values, against a range. */
 export function census(
   columns: readonly Float64Array[],

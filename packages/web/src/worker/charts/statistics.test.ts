@@ -1,5 +1,6 @@
 import { SeededRandom } from '@fieldbook/core/testing';
 import { describe, expect, it } from 'vitest';
+import { oddOf } from './envelope.ts';
 import type { Sample } from './statistics.ts';
 import { evenGrid, exactGrid, GroupStatistics, resample, studentT95 } from './statistics.ts';
 
@@ -10,6 +11,7 @@ const run = (x: number[], y: number[]): Sample => ({
   low: floats(y),
   high: floats(y),
   count: floats(y.map(() => 1)),
+  odd: oddOf(floats(x), floats(y)).odd,
 });
 
 describe('statistics of a group', () => {
@@ -19,7 +21,13 @@ describe('statistics of a group', () => {
     expect([...mean]).toEqual([NaN, 10, 15, 20, NaN]);
     const cells = evenGrid(0, 4, 2, false);
     expect([...resample(run([0, 1, 3], [1, 3, 9]), cells).mean]).toEqual([2, 9]);
-    expect([...resample(run([0, 2, 4], [1, NaN, 5]), exactGrid(floats([0, 2, 4]))).mean]).toEqual([1, 3, 5]);
+    expect([...resample(run([0, 2, 4], [1, NaN, 5]), exactGrid(floats([0, 1, 2, 3, 4]))).mean]).toEqual([
+      1,
+      NaN,
+      NaN,
+      NaN,
+      5,
+    ]);
     expect([...resample(run([], []), grid).mean].every(Number.isNaN)).toBe(true);
   });
 
@@ -46,6 +54,22 @@ describe('statistics of a group', () => {
     const alone = new GroupStatistics(exactGrid(floats([0])), false);
     alone.add(run([0], [5]));
     expect([alone.read('mean', 'std').centre[0], alone.read('mean', 'std').low[0]]).toEqual([5, NaN]);
+  });
+
+  it('[CHT-8] count the runs that have NaN or infinities at each place and in a stretch, and no run where it has none', () => {
+    const statistics = new GroupStatistics(evenGrid(0, 8, 4, false), false);
+    const x = [0, 1, 2, 3, 4, 5, 6, 7];
+    statistics.add(run(x, [1, 1, 1, 1, NaN, NaN, NaN, NaN]));
+    statistics.add(run(x, [3, 3, 3, 3, 3, Infinity, 3, 3]));
+    statistics.add(run(x, [5, 5, 5, 5, 5, 5, -Infinity, -Infinity]));
+    const { centre, runs, odd, oddKind } = statistics.read('mean', 'minmax');
+    expect([[...centre], [...runs], [...odd]]).toEqual([
+      [3, 3, 4, 3],
+      [3, 3, 2, 1],
+      [0, 0, 2, 2],
+    ]);
+    expect([...oddKind].slice(2)).toEqual([3, 3]);
+    expect([statistics.oddRuns(0, 2), statistics.oddRuns(2, 3), statistics.oddRuns(0, 4)]).toEqual([0, 2, 3]);
   });
 
   it('[CHT-12] do not depend on the order of runs, nor on what other groups hold', () => {

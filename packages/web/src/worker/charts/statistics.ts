@@ -1,4 +1,5 @@
 import type { Centre, Spread } from '../../charts/groups.ts';
+import type { OddMarks } from './api.ts';
 import { placing } from './envelope.ts';
 
 /** One run of a group: its points, or buckets with their mean and extremes, ascending by x. */
@@ -9,6 +10,8 @@ export interface Sample {
   high: Float64Array;
   /** Finite values that each stands for. */
   count: Float64Array;
+  /** Where it has NaN or infinities. */
+  odd: OddMarks;
 }
 
 /** Places at which a group is looked at, and how far each reaches. */
@@ -41,11 +44,15 @@ export interface Statistics {
   low: Float64Array;
   high: Float64Array;
   runs: Uint32Array;
+  /** How many runs have NaN or infinities there, and of which kind: as `OddMarks` has it. */
+  odd: Uint32Array;
+  oddKind: Uint8Array;
 }
 
 /**
  * Statistics over runs, taken in one by one. A run counts at each place with the mean of its points there, else with the straight line
- * between its neighbouring points, and not before its first or behind its last; for least and greatest with its own extremes there.
+ * between its neighbouring points where both have a value, and not before its first or behind its last; for least and greatest with its
+ * own extremes there. Runs with NaN or infinities are counted at each place.
  * Mean and deviation by B. P. Welford, "Note on a Method for Calculating Corrected Sums of Squares and Products" (1962).
  */
 export class GroupStatistics {
@@ -57,6 +64,10 @@ export class GroupStatistics {
   readonly #low: Float64Array;
   readonly #high: Float64Array;
   readonly #all: Float64Array[] = [];
+  readonly #odd: Uint32Array;
+  readonly #oddKind: Uint8Array;
+  /** A bit for each place, of each run that has any. */
+  readonly #oddPlaces: Uint8Array[] = [];
   points = 0;
 
   /** `keepsAll`: a median needs the values of all runs. */
@@ -69,6 +80,8 @@ export class GroupStatistics {
     this.#squares = new Float64Array(length);
     this.#low = new Float64Array(length).fill(Infinity);
     this.#high = new Float64Array(length).fill(-Infinity);
+    this.#odd = new Uint32Array(length);
+    this.#oddKind = new Uint8Array(length);
   }
 
   add(sample: Sample): void {
@@ -85,6 +98,35 @@ export class GroupStatistics {
       if (high[cell]! > this.#high[cell]!) this.#high[cell] = high[cell]!;
     }
     if (this.#keepsAll) this.#all.push(mean);
+    this.#note(sample.odd);
+  }
+
+  #note({ x, kind }: OddMarks): void {
+    let bits: Uint8Array | null = null;
+    for (let row = 0; row < x.length; row++) {
+      const cell = this.grid.place(x[row]!);
+      if (cell === -1) continue;
+      bits ??= new Uint8Array(Math.ceil(this.#odd.length / 8));
+      const its = kind[row]!;
+      this.#oddKind[cell] = this.#odd[cell] === 0 || this.#oddKind[cell] === its ? its : 3;
+      const bit = 1 << (cell & 7);
+      if ((bits[cell >> 3]! & bit) !== 0) continue;
+      bits[cell >> 3]! |= bit;
+      this.#odd[cell]! += 1;
+    }
+    if (bits !== null) this.#oddPlaces.push(bits);
+  }
+
+  /** How many runs have NaN or infinities at any of the places from `start` up to `end`. */
+  oddRuns(start: number, end: number): number {
+    let runs = 0;
+    for (const bits of this.#oddPlaces)
+      for (let cell = start; cell < end; cell++)
+        if ((bits[cell >> 3]! & (1 << (cell & 7))) !== 0) {
+          runs += 1;
+          break;
+        }
+    return runs;
   }
 
   read(centre: Centre, spread: Spread): Statistics {
@@ -94,6 +136,8 @@ export class GroupStatistics {
       low: new Float64Array(size).fill(NaN),
       high: new Float64Array(size).fill(NaN),
       runs: this.#count.slice(),
+      odd: this.#odd.slice(),
+      oddKind: this.#oddKind.slice(),
     };
     for (let cell = 0; cell < size; cell++) {
       const count = this.#count[cell]!;
@@ -122,7 +166,7 @@ export class GroupStatistics {
   }
 }
 
-/** A run on a grid; NaN where it does not count. */
+/** A run on a grid; NaN where it does not count: outside of its points, and beside one that is NaN or infinite. */
 export function resample(
   { x, mean, low, high, count }: Sample,
   grid: Grid,
@@ -145,20 +189,17 @@ export function resample(
   }
   const made = new Float64Array(size);
   let row = 0;
-  let before = -1;
   for (let cell = 0; cell < size; cell++) {
     if (counts[cell]! > 0) {
       made[cell] = sums[cell]! / counts[cell]!;
       continue;
     }
     const at = grid.x[cell]!;
-    for (; row < x.length && x[row]! <= at; row++) if (Number.isFinite(mean[row]!)) before = row;
-    let after = row;
-    while (after < x.length && !Number.isFinite(mean[after]!)) after += 1;
+    while (row < x.length && x[row]! <= at) row += 1;
     let value = NaN;
-    if (before !== -1 && after < x.length) {
-      const [left, right] = [x[before]!, x[after]!];
-      value = mean[before]! + (mean[after]! - mean[before]!) * (right > left ? (at - left) / (right - left) : 0);
+    if (row > 0 && row < x.length && Number.isFinite(mean[row - 1]!) && Number.isFinite(mean[row]!)) {
+      const [left, right] = [x[row - 1]!, x[row]!];
+      value = mean[row - 1]! + (mean[row]! - mean[row - 1]!) * (right > left ? (at - left) / (right - left) : 0);
     }
     made[cell] = least[cell] = greatest[cell] = value;
   }
