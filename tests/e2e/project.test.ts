@@ -359,7 +359,29 @@ describe('many runs at once', () => {
     await page.keyboard.press('Control+z');
     await rows(page).nth(3).waitFor();
     await saved(page);
-    expect((await ask(agent, 'GET', '/projects/big/runs?q=not+archived&limit=1')).json.total).toBe(10_000);
+    const total = async (): Promise<unknown> =>
+      (await ask(agent, 'GET', '/projects/big/runs?q=not+archived&limit=1')).json.total;
+    expect(await total()).toBe(10_000);
+    // Stopped at the first sight of the button, which is there while the first part is written.
+    await page.evaluate(() => {
+      const notices = document.querySelector('.notices')!;
+      new MutationObserver((_, observer) => {
+        const stop = [...notices.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop');
+        if (stop === undefined) return;
+        observer.disconnect();
+        stop.click();
+      }).observe(notices, { childList: true, subtree: true });
+    });
+    await page.keyboard.press('Control+a');
+    await says(page.getByRole('toolbar'), '10,000 runs selected');
+    await page.keyboard.press('e');
+    await said(page, 'Archived 1,000 runs; stopped before the other 9,000');
+    await saved(page);
+    expect(await total()).toBe(9_000);
+    await page.keyboard.press('Control+z');
+    await said(page, 'Undone: Archived 1,000 runs');
+    await saved(page);
+    expect(await total()).toBe(10_000);
   });
 });
 

@@ -2,6 +2,8 @@ import type { ProjectId, RunId } from '@fieldbook/core';
 import type { Change } from '@fieldbook/core/fold';
 import type { EditReceipt } from '../worker/api.ts';
 import { VIEWER_WORDS } from '../app/words.ts';
+import type { Outcome, Parts, Step, Turned } from './bulk.ts';
+import { bulkStep, inParts, runsOf } from './bulk.ts';
 import { client } from './client.svelte.ts';
 
 export interface Notice {
@@ -10,22 +12,6 @@ export interface Notice {
   /** What a button beside it does. */
   action: { label: string; run: () => void } | null;
   grave: boolean;
-}
-
-/** Whether something was done; `same`: no, for it is so already. */
-type Outcome = boolean | 'same';
-
-/** Something that can be taken back, and done again. */
-interface Step {
-  /** What was done, in words. */
-  what: string;
-  undo: () => Promise<Outcome>;
-  redo: () => Promise<Outcome>;
-  /** Quick steps of one kind in a row are one: a word that is typed, a width that is dragged. */
-  kind: string | null;
-  at: number;
-  /** Said with its undoing. */
-  undone?: string;
 }
 
 /** A change of what is shown, as opposed to what is recorded: taken back without anybody else noticing. */
@@ -63,9 +49,12 @@ class Actions {
   #answer: ((given: boolean) => void) | null = null;
   #notice = 0;
 
-  /** Changes runs; `what` completes "…": "Tagged 3 runs". `undone` is what to know once it is taken back. Resolves false when nothing was changed. */
+  /**
+   * Changes runs; `what` says it done: "Tagged 3 runs", of as many as it is asked about where it can stop halfway. `undone` is what
+   * to know once it is taken back. Resolves false when nothing was changed.
+   */
   async change(
-    what: string,
+    what: string | ((runs: number) => string),
     project: ProjectId,
     runs: readonly RunId[],
     changes: readonly Change[],
@@ -73,28 +62,26 @@ class Actions {
   ): Promise<boolean> {
     if (runs.length === 0 || changes.length === 0) return false;
     if (!(await this.#hasName())) return false;
-    try {
-      let receipt = await this.#inParts(what, project, runs, (part) => client.worker.edit(project, part, changes));
-      if (receipt.edits.length === 0) return false;
-      // Whoever has the bytes may be sending them already; nothing takes that back.
-      if (changes.every(({ field }) => field === 'request')) {
-        this.say(`${what}.`);
-        return true;
-      }
-      const turn = async (words: string): Promise<Outcome> => {
-        const turned = await this.#inParts(words, project, receipt.edits, (edits) =>
-          client.worker.undo({ project, edits }),
-        );
-        if (turned.same === true) return 'same';
-        receipt = turned;
-        return receipt.edits.length > 0;
-      };
-      this.#done({ what, undo: () => turn(`Undoing: ${what}`), redo: () => turn(what), kind: null, at: 0, undone });
-      return true;
-    } catch (error) {
-      this.fail(error);
+    const words = typeof what === 'string' ? () => what : what;
+    const all = words(runs.length);
+    const { edits, rest, error } = await this.#inParts(all, runs, (part) => client.worker.edit(project, part, changes));
+    if (error !== null) this.fail(error);
+    if (edits.length === 0) {
+      if (rest.length > 0 && error === null) this.say('Stopped; nothing was changed.');
       return false;
     }
+    const step = bulkStep({
+      what: rest.length === 0 ? all : words(runsOf(edits)),
+      words,
+      edits,
+      undone,
+      turn: (label, list) => this.#inParts(label, list, (part) => client.worker.undo({ project, edits: part })),
+    });
+    const said = `${step.what}${left(rest.length)}`;
+    // Whoever has the bytes may be sending them already; nothing takes that back.
+    if (changes.every(({ field }) => field === 'request')) this.say(`${said}.`);
+    else this.#done(step, said);
+    return true;
   }
 
   /** Writes something that is no edit of a run and that another record takes back, as a saved view. */
@@ -158,17 +145,18 @@ class Actions {
         this.say('There is nothing to undo.');
         return;
       }
-      const outcome = await last.undo();
-      if (outcome === 'same') {
+      const { outcome, done, rest } = this.#heard(last, await last.undo());
+      if (rest !== null) this.#undo.push(rest);
+      if (outcome === 'same' && rest === null) {
         this.say(`There is nothing to take back of “${last.what}”: it says what it said before.${after(last)}`);
         return;
       }
-      if (!outcome) {
-        this.say('Somebody has changed that since; nothing was undone.');
+      if (done === null) {
+        if (rest === null) this.say('Somebody has changed that since; nothing was undone.');
         return;
       }
-      this.#redo.push(last);
-      this.say(`Undone: ${last.what}${last.undone ? '.' : ''}${after(last)}`, {
+      this.#redo.push(done);
+      this.say(`Undone: ${done.what}${left(rest?.runs)}${last.undone ? '.' : ''}${after(last)}`, {
         label: 'Redo',
         run: () => void this.redo(),
       });
@@ -182,12 +170,14 @@ class Actions {
         this.say('There is nothing to redo.');
         return;
       }
-      if ((await last.redo()) !== true) {
-        this.say('Somebody has changed that since; nothing was done again.');
+      const { done, rest } = this.#heard(last, await last.redo());
+      if (rest !== null) this.#redo.push(rest);
+      if (done === null) {
+        if (rest === null) this.say('Somebody has changed that since; nothing was done again.');
         return;
       }
-      this.#undo.push({ ...last, kind: null });
-      this.say(`Done again: ${last.what}`, { label: 'Undo', run: () => void this.undo() });
+      this.#undo.push({ ...done, kind: null });
+      this.say(`Done again: ${done.what}${left(rest?.runs)}`, { label: 'Undo', run: () => void this.undo() });
     });
   }
 
@@ -212,9 +202,18 @@ class Actions {
     this.notices = this.notices.filter((notice) => notice.id !== id);
   }
 
-  #done(step: Step): void {
+  /** How far a step was turned; says what ended it early. */
+  #heard(step: Step, answer: Outcome | Turned): Turned {
+    if (typeof answer !== 'object')
+      return { outcome: answer, done: answer === true ? step : null, rest: null, error: null };
+    if (answer.error !== null) this.fail(answer.error);
+    else if (answer.done === null && answer.rest !== null) this.say('Stopped before anything was done.');
+    return answer;
+  }
+
+  #done(step: Step, said = step.what): void {
     this.#push(step);
-    this.say(step.what, { label: 'Undo', run: () => void this.undo() });
+    this.say(said, { label: 'Undo', run: () => void this.undo() });
   }
 
   #push(step: Step): void {
@@ -228,26 +227,17 @@ class Actions {
   }
 
   /** What was stopped halfway is done as far as it came, and one step to undo. */
-  async #inParts<T>(
-    what: string,
-    project: ProjectId,
-    list: readonly T[],
-    work: (part: T[]) => Promise<EditReceipt>,
-  ): Promise<EditReceipt> {
-    const edits: EditReceipt['edits'] = [];
-    let same = false;
+  async #inParts<T>(what: string, list: readonly T[], work: (part: T[]) => Promise<EditReceipt>): Promise<Parts<T>> {
+    const all = list.length;
     let stopped = false;
     try {
-      for (let from = 0; from < list.length && !stopped; from += AT_ONCE) {
-        if (list.length > AT_ONCE) this.progress = { what, done: from, all: list.length, stop: () => (stopped = true) };
-        const done = await work(list.slice(from, from + AT_ONCE));
-        edits.push(...done.edits);
-        same ||= done.same === true;
-      }
+      return await inParts(list, AT_ONCE, work, (done) => {
+        if (all > AT_ONCE) this.progress = { what, done, all, stop: () => (stopped = true) };
+        return !stopped;
+      });
     } finally {
       this.progress = null;
     }
-    return edits.length === 0 && same ? { project, edits, same } : { project, edits };
   }
 
   async #hasName(): Promise<boolean> {
@@ -265,6 +255,11 @@ class Actions {
 }
 
 export const actions = new Actions();
+
+/** Said of what a stop or an error has left undone. */
+function left(runs = 0): string {
+  return runs === 0 ? '' : `; stopped before the other ${runs.toLocaleString('en')}`;
+}
 
 function after({ undone = '' }: Step): string {
   return undone === '' ? '' : ` ${undone}`;

@@ -67,7 +67,7 @@ export class ProjectEdits {
       archived: ['Archived', 'Took out of the archive:'],
       trashed: ['Moved to the trash:', 'Restored'],
     } as const;
-    const done = await this.#change(`${verbs[field][on ? 0 : 1]} ${whom(targets)}`, targets, [
+    const done = await this.#change((runs) => `${verbs[field][on ? 0 : 1]} ${whom(targets, runs)}`, targets, [
       { field, op: 'set', value: on },
     ]);
     if (done && field !== 'star') this.#page.selectNone();
@@ -75,17 +75,17 @@ export class ProjectEdits {
 
   async purge(rows: readonly Row[]): Promise<void> {
     this.#page.selectNone();
-    await this.#change(`Purged ${whom(rows)}`, rows, [{ field: 'purge', op: 'set', value: true }]);
+    await this.#change((runs) => `Purged ${whom(rows, runs)}`, rows, [{ field: 'purge', op: 'set', value: true }]);
   }
 
   async setAttribute(rows: readonly Row[], path: AttributePath, value: AttributeValue): Promise<void> {
-    await this.#change(`Set ${path} to ${valueWords(value)}: ${whom(rows)}`, rows, [
+    await this.#change((runs) => `Set ${path} to ${valueWords(value)}: ${whom(rows, runs)}`, rows, [
       { field: 'attribute', op: 'set', path, value },
     ]);
   }
 
   async removeAttribute(rows: readonly Row[], path: AttributePath): Promise<void> {
-    await this.#change(`Took ${path} off: ${whom(rows)}`, rows, [
+    await this.#change((runs) => `Took ${path} off: ${whom(rows, runs)}`, rows, [
       { field: 'attribute', op: 'remove', path, value: null },
     ]);
   }
@@ -93,7 +93,7 @@ export class ProjectEdits {
   async setGroup(rows: readonly Row[], group: string): Promise<void> {
     const value = group.trim() === '' ? null : group.trim();
     await this.#change(
-      value === null ? `Took out of their group: ${whom(rows)}` : `Put into the group ${value}: ${whom(rows)}`,
+      (runs) => `${value === null ? 'Took out of their group' : `Put into the group ${value}`}: ${whom(rows, runs)}`,
       rows,
       [{ field: 'group', op: 'set', value }],
     );
@@ -105,11 +105,8 @@ export class ProjectEdits {
     const runs = await client.worker.runsTagged(id, tag);
     const changes: Change[] = [{ field: 'tags', op: 'remove', value: tag }];
     if (to !== null) changes.unshift({ field: 'tags', op: 'add', value: to });
-    const what =
-      to === null
-        ? `Took the tag ${tag} off ${count(runs.length, 'run')}`
-        : `Renamed the tag ${tag} to ${to} on ${count(runs.length, 'run')}`;
-    await actions.change(what, id, runs, changes);
+    const what = to === null ? `Took the tag ${tag} off` : `Renamed the tag ${tag} to ${to} on`;
+    await actions.change((some) => `${what} ${count(some, 'run')}`, id, runs, changes);
   }
 
   filterByTag(tag: string): void {
@@ -188,7 +185,11 @@ export class ProjectEdits {
     return does[key] !== undefined;
   }
 
-  #change(what: string, rows: readonly Row[], changes: readonly Change[]): Promise<boolean> {
+  #change(
+    what: string | ((runs: number) => string),
+    rows: readonly Row[],
+    changes: readonly Change[],
+  ): Promise<boolean> {
     return actions.change(
       what,
       this.#page.id,
@@ -198,6 +199,7 @@ export class ProjectEdits {
   }
 }
 
-function whom(rows: readonly Row[]): string {
-  return rows.length === 1 ? rows[0]!.name : count(rows.length, 'run');
+/** The run by its name, or how many of them. */
+function whom(rows: readonly Row[], runs: number): string {
+  return rows.length === 1 ? rows[0]!.name : count(runs, 'run');
 }
