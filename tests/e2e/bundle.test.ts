@@ -132,4 +132,43 @@ describe('bundles in the UI', () => {
     }
     expect(await digestAt(relay.url, token)).toMatch(/^[0-9a-f]{64}$/);
   });
+
+  it('[PWA-4] are known to wait in every tab, and the tabs that are left hand over what one had taken in', async () => {
+    const file = await exampleBundle();
+    const relay = await new Relay().up();
+    const token = await relay.token('member', 'Ada');
+    const context = await profile(browser);
+    const first = await visit(context, `${relay.url}/#token=${token}`);
+    await saved(first);
+    await installed(first);
+    const others = [await visit(context, relay.url), await visit(context, `${relay.url}/settings`)] as const;
+    for (const page of others) await saved(page);
+    await relay.down();
+    for (const page of [first, ...others]) await says(syncMark(page), 'Offline');
+    await drop(first, file);
+    await dialog(first).getByRole('button', { name: 'Take it in' }).click();
+    await says(dialog(first).getByRole('status'), 'until then this browser has the only copy');
+    const told = /(\d+ documents and \d+ blobs) of a bundle only in this browser/;
+    const title = async (page: Page): Promise<string | undefined> =>
+      told.exec((await syncMark(page).getAttribute('title')) ?? '')?.[1];
+    const waiting = await title(first);
+    expect(waiting).toBeDefined();
+    for (const page of others) await expect.poll(() => title(page)).toBe(waiting);
+    await others[1].getByRole('button', { name: 'Forget everything in this browser' }).click();
+    const sum = waiting!.match(/\d+/g)!.reduce((all, each) => all + Number(each), 0);
+    await says(dialog(others[1]), `${sum} edits, documents or files kept only here would be lost`);
+    await others[1].keyboard.press('Escape');
+    await first.close();
+    await relay.up();
+    for (const page of others) await says(syncMark(page), /Saved on the relay/);
+    const headers = { authorization: `Bearer ${token}` };
+    const { json } = await send(relay.url, 'GET', '/api/v1/projects/digits/runs?limit=100', { headers });
+    expect(json.total).toBe(14);
+    for (const { id, metrics } of json.runs) {
+      const metric = Object.keys(metrics)[0];
+      if (metric === undefined) continue;
+      const path = `/api/v1/runs/${id}/series?metric=${encodeURIComponent(metric)}`;
+      expect([id, (await send(relay.url, 'GET', path, { headers })).json.missing ?? []]).toEqual([id, []]);
+    }
+  });
 });

@@ -1,4 +1,4 @@
-import type { BlobDigest, DocumentName } from '@fieldbook/core';
+import type { BlobDigest } from '@fieldbook/core';
 import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { BundleImport, BundlePlatform, BundleTarget } from '@fieldbook/core/bundle';
 import { checkTail, importBundle, peekBundle, TAIL_BYTES } from '@fieldbook/core/bundle';
@@ -100,13 +100,8 @@ export class Bundles {
     const { unsent, shelf, bytes } = this.#options;
     let cancelled = false;
     this.#cancel = () => (cancelled = true);
-    const changed = new Set<DocumentName>();
     const documents = new BundleDocuments(shelf, {
-      changing: async (name) => {
-        if (!changed.has(name)) await unsent.addDocument(name);
-        changed.add(name);
-        unsent.changing(name);
-      },
+      changing: (name) => unsent.changing(name),
       stored: async (name, state) => {
         // Where charts look for the manifest of a run whose document is not open.
         const kept = { key: `state/${name}`, bytes: state as KeptBytes['bytes'], used: Date.now(), note: null };
@@ -125,7 +120,7 @@ export class Bundles {
       return { ...told, into: 'browser', unsentDocuments: unsent.documents, unsentBlobs: unsent.blobs };
     } finally {
       await documents.close().catch(() => undefined);
-      unsent.send();
+      unsent.ready();
     }
   }
 

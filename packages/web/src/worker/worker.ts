@@ -839,6 +839,7 @@ class Worker implements FieldbookWorker {
       if (this.#token !== null) await this.#keep.put('token', this.#token);
       if (this.#session.server !== null) await this.#keep.put('server', this.#session.server);
       await this.#editor.keepAgain();
+      await this.#unsent.keepAgain();
       await this.#shelf.storeAll();
       this.#session.storage.problem = null;
     } catch (error) {
