@@ -1,6 +1,7 @@
 import * as Comlink from 'comlink';
 import type { ProjectId, RunId } from '@fieldbook/core';
 import { browserName } from '../worker/browser.ts';
+import { Repeated } from './repeated.ts';
 import type { FieldbookWorker, ProjectLine, Session, WorkerEvent } from '../worker/api.ts';
 
 export interface RunsChanged {
@@ -22,8 +23,9 @@ class Client {
   viewsChanged = $state(0);
   readonly worker: Comlink.Remote<FieldbookWorker>;
   readonly #followers = new Set<(change: RunsChanged) => void>();
-  #asking = false;
-  #askAgain = false;
+  readonly #projects = new Repeated(async () => {
+    this.projects = await this.worker.projects();
+  });
 
   constructor() {
     const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name: 'fieldbook' });
@@ -40,7 +42,7 @@ class Client {
         { origin: location.origin, token, browser: browserName(navigator.userAgent) },
         Comlink.proxy((event: WorkerEvent) => this.#take(event)),
       );
-      await this.#askProjects();
+      await this.#projects.run();
     } catch (error) {
       this.failure = error instanceof Error ? error.message : String(error);
     }
@@ -77,7 +79,7 @@ class Client {
         this.session = event.session;
         return;
       case 'projects':
-        void this.#askProjects();
+        void this.#projects.run();
         return;
       case 'views':
         this.viewsChanged += 1;
@@ -86,22 +88,8 @@ class Client {
       case 'live':
         for (const follower of this.#followers)
           follower({ project: event.id, runs: event.runs, live: event.kind === 'live' });
-        if (event.kind === 'project') void this.#askProjects();
+        if (event.kind === 'project') void this.#projects.run();
     }
-  }
-
-  /** At most one question under way; what changes meanwhile is asked once more after it. */
-  async #askProjects(): Promise<void> {
-    if (this.#asking) {
-      this.#askAgain = true;
-      return;
-    }
-    this.#asking = true;
-    do {
-      this.#askAgain = false;
-      this.projects = await this.worker.projects();
-    } while (this.#askAgain);
-    this.#asking = false;
   }
 }
 

@@ -10,6 +10,7 @@ import { historyAt, timeOf, timeText } from '../app/past.ts';
 import { registerWords, SETTLED_WORDS } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
+import { Repeated } from './repeated.ts';
 import { router } from './router.svelte.ts';
 
 /** One run on its page: its detail, followed, and what can be done to it. */
@@ -26,8 +27,7 @@ export class RunPage {
   /** The captures that the detail names have come. */
   captured = $state(false);
   readonly #versions = new Map<string, string>();
-  #reading = false;
-  #again = false;
+  readonly #reading = new Repeated(() => this.#readAll());
   readonly #stop: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -49,19 +49,14 @@ export class RunPage {
   /** Reads the run anew. One read at a time; what changes meanwhile is read once more. */
   async read(): Promise<void> {
     this.#timer = undefined;
-    if (this.#reading) {
-      this.#again = true;
-      return;
-    }
-    this.#reading = true;
-    do {
-      this.#again = false;
-      this.present = await client.worker.run(this.id);
-      await this.readPast();
-      this.answered = true;
-      await this.#readCaptures();
-    } while (this.#again);
-    this.#reading = false;
+    await this.#reading.run();
+  }
+
+  async #readAll(): Promise<void> {
+    this.present = await client.worker.run(this.id);
+    await this.readPast();
+    this.answered = true;
+    await this.#readCaptures();
   }
 
   /** Captured sections are large and seldom change: only those that are new are brought here. */

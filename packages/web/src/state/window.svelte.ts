@@ -3,6 +3,7 @@ import type { QueryProblem, Row, View } from '../worker/api.ts';
 import type { Layout, Line, Lines } from '../worker/groups-api.ts';
 import { client } from './client.svelte.ts';
 import { sameLines } from './lines.ts';
+import { Repeated } from './repeated.ts';
 
 /** Lines asked for beyond each end of what is visible: a flick of the wheel stays inside. */
 const AHEAD = 60;
@@ -64,8 +65,7 @@ export class RowWindow {
   #asked = { first: 0, end: 0 };
   /** Where the scrolling goes: up, down, or nowhere yet. */
   #going: -1 | 0 | 1 = 0;
-  #busy = false;
-  #again = false;
+  readonly #asking = new Repeated(() => this.#ask());
   #lastAsked = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stop: () => void;
@@ -111,7 +111,7 @@ export class RowWindow {
     const start = Math.max(0, first - (this.#going < 0 ? NEAR : 0));
     const end = Math.min(first + count + (this.#going > 0 ? NEAR : 0), this.total);
     if (this.answered && start >= this.first && end <= this.first + this.lines.length) return;
-    if (this.#busy && start >= this.#asked.first && end <= this.#asked.end) return;
+    if (this.#asking.isAsking && start >= this.#asked.first && end <= this.#asked.end) return;
     this.refresh();
   }
 
@@ -131,11 +131,7 @@ export class RowWindow {
   refresh(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#busy) {
-      this.#again = true;
-      return;
-    }
-    void this.#ask();
+    void this.#asking.run();
   }
 
   /** At once when nothing was asked lately: an edit of one's own is shown before anybody wonders. */
@@ -144,29 +140,24 @@ export class RowWindow {
   }
 
   async #ask(): Promise<void> {
-    this.#busy = true;
-    do {
-      this.#again = false;
-      this.#lastAsked = performance.now();
-      const shown = this.#shown;
-      const key = JSON.stringify([shown.view, shown.layout === null ? null : [shown.layout.by, shown.layout.summary]]);
-      const places = this.holder?.places() ?? [];
-      let { first, count } = this.#wanted;
-      let window = await this.#requestAround(first, count, places);
-      const shift = this.holder?.settle(window.places, key === this.answeredTo) ?? 0;
-      if (shift !== 0) {
-        this.#wanted = { first: Math.max(0, this.#wanted.first + shift), count: this.#wanted.count };
-        ({ first, count } = this.#wanted);
-        const end = Math.min(first + count, window.total);
-        if (first < window.first || end > window.first + window.lines.length)
-          window = await this.#requestAround(first, count, places);
-      }
-      this.answeredTo = key;
-      this.query = shown.view.query;
-      this.#take(window);
-      this.holder?.settled();
-    } while (this.#again);
-    this.#busy = false;
+    this.#lastAsked = performance.now();
+    const shown = this.#shown;
+    const key = JSON.stringify([shown.view, shown.layout === null ? null : [shown.layout.by, shown.layout.summary]]);
+    const places = this.holder?.places() ?? [];
+    let { first, count } = this.#wanted;
+    let window = await this.#requestAround(first, count, places);
+    const shift = this.holder?.settle(window.places, key === this.answeredTo) ?? 0;
+    if (shift !== 0) {
+      this.#wanted = { first: Math.max(0, this.#wanted.first + shift), count: this.#wanted.count };
+      ({ first, count } = this.#wanted);
+      const end = Math.min(first + count, window.total);
+      if (first < window.first || end > window.first + window.lines.length)
+        window = await this.#requestAround(first, count, places);
+    }
+    this.answeredTo = key;
+    this.query = shown.view.query;
+    this.#take(window);
+    this.holder?.settled();
   }
 
   #requestAround(first: number, count: number, places: readonly string[]): Promise<Lines> {

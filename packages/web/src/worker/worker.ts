@@ -672,20 +672,26 @@ class Worker implements FieldbookWorker {
     }
   }
 
-  /** Loaded when the first bundle is looked at. */
+  /** Loaded when the first bundle is looked at. Code that could not be loaded is tried again at the next call, here and below. */
   #openBundles(): Promise<Bundles> {
-    this.#bundles ??= import('./bundles.ts').then(({ Bundles: Made }) => {
-      const online = (): boolean => this.#session.connection.state === 'online';
-      return new Made({
-        shelf: this.#shelf,
-        http: this.#http,
-        bytes: this.#bytes,
-        unsent: this.#unsent,
-        agent: () => online() && this.#session.server?.kind === 'agent',
-        online,
-        workspaceId: () => this.#session.server?.workspaceId ?? null,
-      });
-    });
+    this.#bundles ??= import('./bundles.ts').then(
+      ({ Bundles: Made }) => {
+        const online = (): boolean => this.#session.connection.state === 'online';
+        return new Made({
+          shelf: this.#shelf,
+          http: this.#http,
+          bytes: this.#bytes,
+          unsent: this.#unsent,
+          agent: () => online() && this.#session.server?.kind === 'agent',
+          online,
+          workspaceId: () => this.#session.server?.workspaceId ?? null,
+        });
+      },
+      (error: unknown) => {
+        this.#bundles = undefined;
+        throw error;
+      },
+    );
     return this.#bundles;
   }
 
@@ -701,28 +707,38 @@ class Worker implements FieldbookWorker {
           library: this.#library,
           growsElsewhere: (run) => this.#growsElsewhere(run),
         }),
+      (error: unknown) => {
+        this.#readers = undefined;
+        throw error;
+      },
     );
     return this.#readers;
   }
 
   /** Loaded when somebody opens a note, and when notes are to be said, sent or merged that nobody has open. */
   #openNotes(): Promise<Notes> {
-    this.#notes ??= import('./notes.ts').then(async ({ Notes: Made }) => {
-      const notes = new Made({
-        shelf: this.#shelf,
-        editor: this.#editor,
-        keep: this.#keep,
-        device: this.#device.id,
-        project: (id) => this.#library.project(id),
-        isOnline: () => this.#session.connection.state === 'online',
-        mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
-        onChange: () => this.#tell(),
-      });
-      this.#openedNotes = notes;
-      await notes.resume();
-      return notes;
+    this.#notes ??= this.#loadNotes().catch((error: unknown) => {
+      this.#notes = undefined;
+      throw error;
     });
     return this.#notes;
+  }
+
+  async #loadNotes(): Promise<Notes> {
+    const { Notes: Made } = await import('./notes.ts');
+    // The same ones when resuming failed: those that are open stay open.
+    const notes = (this.#openedNotes ??= new Made({
+      shelf: this.#shelf,
+      editor: this.#editor,
+      keep: this.#keep,
+      device: this.#device.id,
+      project: (id) => this.#library.project(id),
+      isOnline: () => this.#session.connection.state === 'online',
+      mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
+      onChange: () => this.#tell(),
+    }));
+    await notes.resume();
+    return notes;
   }
 
   async #resumeNotes(): Promise<void> {

@@ -1,0 +1,39 @@
+/**
+ * A question that is asked again and again as runs change: one at a time, and once more when it was asked for meanwhile.
+ * One that fails ends nothing: what changes later asks again.
+ */
+export class Repeated {
+  readonly #ask: () => Promise<void>;
+  #isAsking = false;
+  #again = false;
+
+  constructor(ask: () => Promise<void>) {
+    this.#ask = ask;
+  }
+
+  /** One is under way. */
+  get isAsking(): boolean {
+    return this.#isAsking;
+  }
+
+  /** Asks now, or after the one under way, in which case it resolves at once. Rejects when the last one fails. */
+  async run(): Promise<void> {
+    if (this.#isAsking) {
+      this.#again = true;
+      return;
+    }
+    this.#isAsking = true;
+    try {
+      do {
+        this.#again = false;
+        try {
+          await this.#ask();
+        } catch (error) {
+          if (!this.#again) throw error;
+        }
+      } while (this.#again);
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+}
