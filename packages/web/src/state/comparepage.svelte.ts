@@ -3,7 +3,9 @@ import type { RunState } from '@fieldbook/core/fold';
 import { shortId } from '../app/routes.ts';
 import { assignColours } from '../charts/colours.ts';
 import type { MetricGoal } from '../worker/plots-api.ts';
+import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
+import { Question } from './question.ts';
 import { router } from './router.svelte.ts';
 
 /** Runs beside each other; more tell nobody anything. */
@@ -24,7 +26,11 @@ export class ComparePage {
       .filter((id) => id !== '')
       .slice(0, COMPARED),
   );
-  readonly ids: readonly RunId[] = $derived((this.states ?? []).map(({ id }) => id));
+  readonly #key = $derived((this.states ?? []).map(({ id }) => id).join(','));
+  /** The same array until the runs are others: states are new at every read, and what reads of these runs asks again for another array. */
+  readonly ids: readonly RunId[] = $derived(this.#key === '' ? [] : (this.#key.split(',') as RunId[]));
+  /** Rises when one of the runs has changed: what else is read of them may be another. */
+  changes = $state(0);
   readonly colours: ReadonlyMap<string, number> = $derived(assignColours(this.ids));
   /** Place of the run that others are measured against; null without one. */
   readonly baseline: number | null = $derived(this.#place(this.#parameters.get('base')));
@@ -33,16 +39,26 @@ export class ComparePage {
   readonly right: number = $derived(this.#place(this.#parameters.get('b')) ?? (this.left === 0 ? 1 : 0));
   readonly #stop: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #turn = 0;
+  #touched = false;
+  readonly #reading = new Question<readonly [readonly RunState[], readonly MetricGoal[]]>(
+    ([states, goals]) => {
+      this.states = states;
+      if (JSON.stringify(goals) !== JSON.stringify(this.goals)) this.goals = goals;
+    },
+    (error) => actions.fail(error),
+  );
 
   constructor(project: ProjectId) {
     this.project = project;
     this.#stop = client.follow((change) => {
       if (change.project !== project || change.live) return;
+      this.#touched ||= change.runs.some((run) => this.ids.includes(run));
       // Also runs that were not here when the page opened.
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        void this.read();
+        if (this.#touched) this.changes += 1;
+        this.#touched = false;
+        this.read();
       }, REREAD_MS);
     });
     void client.worker.openProject(project).then(() => this.read());
@@ -51,18 +67,16 @@ export class ComparePage {
   close(): void {
     this.#stop();
     clearTimeout(this.#timer);
+    this.#reading.drop();
   }
 
-  async read(): Promise<void> {
-    const mine = (this.#turn += 1);
-    const ids = await client.worker.resolveIds(this.project, [...this.asked]);
-    const [states, goals] = await Promise.all([
-      client.worker.states(this.project, ids),
-      client.worker.goals(this.project),
-    ]);
-    if (mine !== this.#turn) return;
-    this.states = states;
-    if (JSON.stringify(goals) !== JSON.stringify(this.goals)) this.goals = goals;
+  /** Asks for the runs of the address; a busy project keeps no answer from coming. */
+  read(): void {
+    const asked = [...this.asked];
+    this.#reading.ask(asked.join(','), async () => {
+      const ids = await client.worker.resolveIds(this.project, asked);
+      return Promise.all([client.worker.states(this.project, ids), client.worker.goals(this.project)]);
+    });
   }
 
   param(name: string): string {
