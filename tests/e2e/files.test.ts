@@ -259,7 +259,7 @@ it('[PRE-12] a file that is on another machine only is asked for by a button, an
   await says(shown(page, 'late'), 'on the relay');
 }, 120_000);
 
-it('[PRE-13] the data tab lists the files that a run saw, leads to who saw the same, and says how another differs', async () => {
+it('[PRE-13] [RPG-10] the data tab lists the files that a run saw, leads to who saw the same, and says how another differs', async () => {
   const home = emptyFolder('data');
   const folder = writeFiles();
   await train(home, folder, 'one');
@@ -287,7 +287,23 @@ it('[PRE-13] the data tab lists the files that a run saw, leads to who saw the s
   expect(page.url()).toContain('with=other');
   await page.reload();
   await says(changes, 'Not the same data.');
-  await page.getByRole('link', { name: 'Same data as 1 other run' }).click();
+  // Runs that come while it is looked at count; this one does not count itself, in the archive neither.
+  const versions = page.getByRole('list', { name: 'Data versions' });
+  await says(versions, 'Same data as 1 other run');
+  await train(home, folder, 'newer');
+  await says(versions, 'Same data as 2 other runs');
+  await page.getByRole('button', { name: 'Archive', exact: true }).click();
+  await page.getByRole('button', { name: 'Take out of the archive' }).waitFor();
+  await train(home, folder, 'newest');
+  await says(versions, 'Same data as 3 other runs');
+  await page.getByRole('tab', { name: 'Overview' }).click();
+  // Both are read then: where the run is, and which runs are below it.
+  await says(page.getByRole('tabpanel'), 'Only on this machine');
+  const below = [{ field: 'attribute', path: 'sys/parent', op: 'set', value: 'one' }];
+  expect(await ask(agent, 'POST', '/runs/same/edits', below)).toMatchObject({ status: 200 });
+  await page.getByRole('tabpanel').getByRole('link', { name: 'same', exact: true }).waitFor();
+  await page.getByRole('tab', { name: /^Data/ }).click();
+  await versions.getByRole('link', { name: 'Same data as 3 other runs' }).click();
   const runs = page.getByRole('grid', { name: 'Runs' });
   await runs.getByRole('link', { name: 'same', exact: true }).waitFor();
   expect(await runs.getByRole('link', { name: 'other', exact: true }).count()).toBe(0);
