@@ -1,8 +1,10 @@
 import { foldRun } from '@fieldbook/core/fold';
+import type { RunState } from '@fieldbook/core/fold';
+import type { AttributeValue, Edit } from '@fieldbook/core/record';
 import type { AttributePath, DeviceId, ProjectId, RunId } from '@fieldbook/core';
 import { makeCard, makeTestEdit, testHlc } from '@fieldbook/core/testing';
 import { describe, expect, it } from 'vitest';
-import { differences, linesOf, registerOf, valueBefore } from './history.ts';
+import { differences, linesOf, registerOf, valueAfter, valueBefore } from './history.ts';
 import { historyAt, timeOf, timeText } from './past.ts';
 import { valueWords } from './words.ts';
 
@@ -39,12 +41,49 @@ describe('a history', () => {
       ['a', 'a b', 'a b c'],
       ['one'],
     ]);
-    expect(valueBefore(lines[3]!, history)).toBe('a b c');
-    expect(valueBefore(lines[4]!, history)).toBeUndefined();
+    const state = foldRun(run, 'mnist' as ProjectId, [makeCard()], history);
+    expect(valueBefore(lines[3]!, history, state)).toBe('a b c');
+    expect(valueBefore(lines[4]!, history, state)).toBeUndefined();
     const elsewhere = history.map((edit, index) =>
       index === 2 ? { ...edit, device: 'd000000000000000000000009' as DeviceId } : edit,
     );
     expect(linesOf(elsewhere, [], { who: null, what: 'notes' })).toHaveLength(4);
+  });
+
+  it('[HIS-1] an attribute was before its first edit, and is after edits are taken back, what the script says', () => {
+    const path = 'lr' as AttributePath;
+    const make = (op: Edit['op'], value: AttributeValue, seconds: number, base: Edit[]): Edit =>
+      makeTestEdit({
+        field: 'attribute',
+        path,
+        op,
+        value,
+        at: testHlc(seconds * 1_000),
+        base: base.map(({ id }) => id),
+      });
+    const set = make('set', 0.02, 1, []);
+    const removed = make('remove', null, 2, [set]);
+    const cleared = make('clear', null, 3, [removed]);
+    const again = make('set', 0.5, 4, [cleared]);
+    const fold = (edits: Edit[], script: boolean): RunState =>
+      foldRun(run, 'mnist' as ProjectId, [makeCard({ attributes: new Map(script ? [[path, 0.01]] : []) })], edits);
+    const changes = (edits: Edit[], script: boolean): unknown[] => {
+      const state = fold(edits, script);
+      return linesOf(edits, [], { who: null, what: null })
+        .reverse()
+        .map((line) => [valueBefore(line, edits, state), valueAfter(line, state)]);
+    };
+    const edits = [set, removed, cleared, again];
+    const said = [
+      [0.01, 0.02],
+      [0.02, undefined],
+      [null, 0.01],
+      [0.01, 0.5],
+    ];
+    expect(changes(edits, true)).toEqual(said);
+    // Nothing of it is edited any more: it is what the script says.
+    expect(changes(edits.slice(0, 3), true)).toEqual(said.slice(0, 3));
+    expect(changes(edits.slice(0, 1), false)).toEqual([[undefined, 0.02]]);
   });
 
   it('[HIS-1] is filtered by person and by field, an attribute by its path', () => {

@@ -69,11 +69,38 @@ function belongs(line: HistoryLine, edit: Edit, at: number): boolean {
   return edit.field === 'tags' && last.op === edit.op && at - line.at <= TOGETHER_MS;
 }
 
-/** What the author of a line saw before it: undefined when nobody had said anything, null when it was cleared. */
-export function valueBefore({ edits }: HistoryLine, history: readonly Edit[]): AttributeValue | undefined {
+/** What a line says of attributes: what the script says under what people edited. */
+export type Scripted = Pick<RunState, 'attributes' | 'edited'>;
+
+/**
+ * What the author of a line saw before it: of an attribute that nobody had edited, or whose edits had been taken back,
+ * what the script says. Undefined when nobody had said anything, null when it was removed.
+ */
+export function valueBefore(
+  { edits }: HistoryLine,
+  history: readonly Edit[],
+  state: Scripted,
+): AttributeValue | undefined {
   const [first] = edits;
-  const base = first === undefined ? undefined : history.find(({ id }) => id === first.base[0]);
-  return base?.value;
+  if (first === undefined) return undefined;
+  const seen = first.base[0];
+  if (seen === undefined) return scriptedOf(first, state);
+  const base = history.find(({ id }) => id === seen);
+  return base?.op === 'clear' ? scriptedOf(first, state) : base?.value;
+}
+
+/** What a line made of it: of an attribute whose edits were taken back, what the script says. */
+export function valueAfter({ edits }: HistoryLine, state: Scripted): AttributeValue | undefined {
+  const last = edits.at(-1);
+  if (last === undefined || last.op === 'remove') return undefined;
+  return last.op === 'clear' ? scriptedOf(last, state) : last.value;
+}
+
+/** Undefined of what no script says, and of what is no attribute. */
+function scriptedOf({ field, path }: Edit, { attributes, edited }: Scripted): AttributeValue | undefined {
+  if (field !== 'attribute' || path === null) return undefined;
+  const edit = edited.get(path);
+  return edit === undefined ? attributes.get(path) : edit.scripted;
 }
 
 export interface Difference {

@@ -1,5 +1,6 @@
 import type { AttributePath, RunId } from '@fieldbook/core';
 import { foldRun } from '@fieldbook/core/fold';
+import type { AttributeValue } from '@fieldbook/core/record';
 import { RunTable } from '@fieldbook/core/query';
 import { makeCard, SeededRandom } from '@fieldbook/core/testing';
 import { describe, expect, it } from 'vitest';
@@ -145,6 +146,25 @@ describe('a grouped table', () => {
       expect(opt).toEqual(node.key === undefined ? null : { kind: 'same', value: node.key });
       expect([lr, gone]).toEqual([{ kind: 'same', value: 'running' }, null]);
     }
+  });
+
+  it('[GRP-1] sums up times as times, also where the first runs say none', () => {
+    const table = RunTable.from(
+      [undefined, 'never', { time: NOW - 2_000 }, { time: NOW }].map((best, index) => {
+        const card = makeCard({
+          run: `r${index}` as RunId,
+          attributes: new Map<AttributePath, AttributeValue>([
+            [path('opt'), 'adam'],
+            ...(best === undefined ? [] : [[path('best'), best] as const]),
+          ]),
+        });
+        return foldRun(card.run, card.project, [card], []);
+      }),
+    );
+    const tree = treeOf(table, { sort: [{ column: 'id', descending: false }] });
+    expect(tree.runsOf(tree.top[0]!)[0]).toBe('r0');
+    const [best] = tree.cells(tree.top[0]!, ['a:best']);
+    expect(best).toMatchObject({ kind: 'numbers', time: true, count: 2, min: NOW - 2_000, max: NOW });
   });
 
   it('[GRP-2] orders groups by value in natural order, by size, and by the summary that is shown', () => {

@@ -158,7 +158,7 @@ export class GroupTree {
       const value = best === null ? undefined : this.#number(best, column);
       return {
         kind: 'numbers',
-        time: isTime(this.#table.value(rows[0]!, column, { now: this.#now })),
+        time: this.#areTimes(rows, column),
         count,
         nonFinite,
         mean: mean!,
@@ -169,6 +169,16 @@ export class GroupTree {
       };
     }
     return this.#values(rows, column);
+  }
+
+  /** By the first run with a value that is summed up. */
+  #areTimes(rows: Uint32Array, column: string): boolean {
+    for (const row of rows) {
+      const value = this.#table.value(row, column, { now: this.#now });
+      if (isTime(value)) return true;
+      if (typeof value === 'number') return false;
+    }
+    return false;
   }
 
   #values(rows: Uint32Array, column: string): GroupCell {
