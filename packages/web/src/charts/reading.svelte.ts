@@ -45,6 +45,12 @@ export class PanelReading {
   #ended = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  /** The page is hidden: the beats until it is seen again are one. */
+  #waits = false;
+  readonly #seen = (): void => {
+    this.#waits = false;
+    this.beat();
+  };
 
   /** Asks at once. */
   ask(request: PanelRequest): void {
@@ -62,7 +68,8 @@ export class PanelReading {
       () => {
         this.#timer = undefined;
         if (document.hidden) {
-          document.addEventListener('visibilitychange', () => this.beat(), { once: true });
+          if (!this.#waits) document.addEventListener('visibilitychange', this.#seen, { once: true });
+          this.#waits = true;
           return;
         }
         this.#wanted ??= this.answered;
@@ -75,6 +82,7 @@ export class PanelReading {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    document.removeEventListener('visibilitychange', this.#seen);
   }
 
   async #work(): Promise<void> {
