@@ -5,6 +5,7 @@
  * @property {number} passed
  * @property {number} failed
  * @property {number} skipped
+ * @property {string[]} [again] names of those that passed only when they were tried again
  */
 
 /**
@@ -13,13 +14,18 @@
  */
 export function countVitest(json) {
   const report = JSON.parse(json);
-  /** @type {{ status: string, assertionResults: unknown[] }[]} */
+  /** @type {{ status: string, assertionResults: { status?: string, fullName?: string, failureMessages?: string[] }[] }[]} */
   const files = report.testResults;
   const unloaded = files.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+  const again = files
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status, failureMessages }) => status === 'passed' && (failureMessages ?? []).length > 0)
+    .map(({ fullName }) => fullName ?? '');
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + unloaded,
     skipped: report.numPendingTests + (report.numTodoTests ?? 0),
+    ...(again.length > 0 ? { again } : {}),
   };
 }
 

@@ -27,6 +27,21 @@ describe('what vitest reports', () => {
   });
 });
 
+it('tests that pass only the second time are named', () => {
+  const results = [
+    { status: 'passed', fullName: 'sure', failureMessages: [] },
+    { status: 'passed', fullName: 'late', failureMessages: ['it was not there'] },
+    { status: 'failed', fullName: 'wrong', failureMessages: ['never', 'never'] },
+  ];
+  const report = {
+    numPassedTests: 2,
+    numFailedTests: 1,
+    numPendingTests: 0,
+    testResults: [{ status: 'failed', assertionResults: results }],
+  };
+  expect(countVitest(JSON.stringify(report))).toEqual({ passed: 2, failed: 1, skipped: 0, again: ['late'] });
+});
+
 describe('what pytest reports', () => {
   it('is counted over all suites', () => {
     const report =
