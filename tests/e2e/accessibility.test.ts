@@ -37,7 +37,8 @@ describe('accessibility', () => {
       }
     }
     expect(wrong.places).toEqual({});
-  });
+    // Some forty places, twice.
+  }, 360_000);
 
   it('axe finds nothing wrong on any page of an empty field book, nor on a phone', async () => {
     const agent = await agentAt(emptyFolder('empty'), await freePort());

@@ -131,6 +131,7 @@ describe('notes', () => {
     await write(page, ' after');
     await page.keyboard.press('Escape');
     await expect.poll(notes, { timeout: 20_000 }).toBe('before and after');
+    await saved(page);
     await page.keyboard.press('Control+z');
     await expect.poll(notes, { timeout: 20_000 }).toBe('before');
     await reads(page, 'before');

@@ -209,8 +209,7 @@ describe('charts of single values', () => {
     await page.keyboard.press('ArrowRight');
     await expect.poll(() => slider.getAttribute('aria-valuetext')).toBe('step 5, 2 of 8');
     await expect.poll(at).toEqual(['0', '0', '5', '0']);
-    const seen = await grid.locator('img').evaluateAll((images) => images.length);
-    expect(seen).toBe(2);
+    await expect.poll(() => grid.locator('img').count()).toBe(2);
     await painted(grid, 4);
     const [picture] = await Promise.all([
       page.waitForEvent('download'),

@@ -155,6 +155,7 @@ describe('cells and the query', () => {
     await editor.getByRole('textbox', { name: 'Value' }).fill('0.03 oops');
     await page.keyboard.press('Enter');
     await expect.poll(() => query(page).inputValue()).toBe('params/lr >= "0.03 oops"');
+    await editor.waitFor({ state: 'detached' });
     await page.keyboard.press('Control+z');
     await expect.poll(() => query(page).inputValue()).toBe('params/lr = 0.003');
     await query(page).fill('params/lr = 0.003 or name ~ /fast/');
