@@ -16,7 +16,7 @@ export interface BytesCache {
   keys(prefix: string): Promise<string[]>;
   /** Drops what is under `key` and under `key/…`. */
   remove(key: string): Promise<void>;
-  /** Drops the longest unused beyond `limit` bytes. */
+  /** Drops the longest unused beyond `limit` bytes, and nothing that no server has. */
   trim(limit: number): Promise<void>;
   /** All bytes kept, how many entries, and the bytes of those that no server has yet. */
   usage(): Promise<{ bytes: number; count: number; unsent: number }>;
@@ -49,8 +49,8 @@ export class MemoryBytes implements BytesCache {
   async trim(limit: number): Promise<void> {
     let total = 0;
     for (const { size } of this.#kept.values()) total += size;
-    for (const { key, size } of [...this.#kept.values()].sort((a, b) => a.used - b.used)) {
-      if (total <= limit) return;
+    for (const { key, size, used } of [...this.#kept.values()].sort((a, b) => a.used - b.used)) {
+      if (total <= limit || used === LAST_TO_GO) return;
       this.#kept.delete(key);
       total -= size;
     }
@@ -132,8 +132,8 @@ export class IndexedBytes implements BytesCache {
     const store = await this.#store('readwrite');
     const all = await byAge(store);
     let total = all.reduce((sum, { size }) => sum + size, 0);
-    for (const { key, size } of all) {
-      if (total <= limit) break;
+    for (const { key, size, used } of all) {
+      if (total <= limit || used === LAST_TO_GO) break;
       store.delete(key);
       total -= size;
     }
