@@ -59,7 +59,7 @@ export class Editor {
     this.#onChange = onChange;
     this.#author = new Author({ device: device.id, by: person ?? '', hybrid, clock, random });
     this.#channel.onmessage = ({ data }: MessageEvent<Told>) => {
-      this.ledger.add(data.add ?? []);
+      this.ledger.addForeign(data.add ?? []);
       this.#onSaved(this.ledger.remove(data.remove ?? []));
       onChange();
     };

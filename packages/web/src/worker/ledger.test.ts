@@ -22,6 +22,19 @@ describe('the ledger of unacknowledged edits', () => {
     expect(ledger.size).toBe(0);
   });
 
+  it('[WEB-1] does not take an edit of another tab for sent by its own frames, until a connection begins anew', () => {
+    const ledger = new Ledger();
+    ledger.connected(book);
+    ledger.addForeign([edit('a')]);
+    ledger.add([edit('b')]);
+    ledger.sent(book, 1);
+    expect(ledger.acked(book, 1).map(({ id }) => id)).toEqual(['b']);
+    ledger.connected(book);
+    ledger.sent(book, 1);
+    expect(ledger.acked(book, 1).map(({ id }) => id)).toEqual(['a']);
+    expect(ledger.size).toBe(0);
+  });
+
   it('[WEB-1] takes an acknowledgement for nothing that was never sent', () => {
     const ledger = new Ledger();
     ledger.add([edit('a')]);

@@ -19,6 +19,8 @@ export class Ledger {
   readonly #unsaved = new Map<EditId, Unsaved>();
   /** How many of them each run has: asked for every row of a table that is shown. */
   readonly #ofRun = new Map<RunId, number>();
+  /** Written by another tab, whose connection carries them; this one's does when it begins anew. */
+  readonly #foreign = new Set<EditId>();
   /** Document → edit → the frame it left in. */
   readonly #sent = new Map<DocumentName, Map<EditId, number>>();
 
@@ -57,6 +59,12 @@ export class Ledger {
     }
   }
 
+  /** What another tab has written: frames that leave here later do not carry it. */
+  addForeign(edits: readonly Unsaved[]): void {
+    for (const { id } of edits) if (!this.#unsaved.has(id)) this.#foreign.add(id);
+    this.add(edits);
+  }
+
   /** Returns those that were there. */
   remove(ids: readonly EditId[]): Unsaved[] {
     const removed: Unsaved[] = [];
@@ -64,6 +72,7 @@ export class Ledger {
       const edit = this.#unsaved.get(id);
       if (edit === undefined) continue;
       this.#unsaved.delete(id);
+      this.#foreign.delete(id);
       this.#count(edit, -1);
       this.#sent.get(edit.document)?.delete(id);
       removed.push(edit);
@@ -80,12 +89,13 @@ export class Ledger {
 
   connected(document: DocumentName): void {
     this.#sent.delete(document);
+    for (const id of this.#foreign) if (this.#unsaved.get(id)?.document === document) this.#foreign.delete(id);
   }
 
   sent(document: DocumentName, frame: number): void {
     const sent = this.#sent.get(document) ?? new Map<EditId, number>();
     for (const edit of this.#unsaved.values()) {
-      if (edit.document === document && !sent.has(edit.id)) sent.set(edit.id, frame);
+      if (edit.document === document && !sent.has(edit.id) && !this.#foreign.has(edit.id)) sent.set(edit.id, frame);
     }
     this.#sent.set(document, sent);
   }
