@@ -316,6 +316,8 @@ export interface SeriesQuery {
   to: number | null;
   /** The run's `updated`: a cached answer of an older state is shown first and asked for again. */
   updated: number;
+  /** Points of the whole series by the run's card; 0 when nobody says. An answer with fewer is not kept as the last word. */
+  count?: number;
   /** Up to so many points come as they are; 2,000 unless said otherwise. */
   points?: number;
 }

@@ -20,6 +20,8 @@ const TRIM_EVERY = 50;
 const POINTS_FROM_SERVER = 100_000;
 /** Three columns of so many are a quarter of a gigabyte: more than that a tab does not get for one line. */
 const POINTS_IN_MEMORY = 10_000_000;
+/** Of so many series it is known that they were had whole. */
+const SERIES_KNOWN = 20_000;
 /** Answers that are painted again and again while somebody looks at charts. */
 const RECENT_BYTES = 32 * 1024 * 1024;
 
@@ -66,6 +68,8 @@ export class SeriesSource {
   readonly #recent = new Map<string, Kept>();
   #recentBytes = 0;
   #puts = 0;
+  /** Series that were once had whole, by run and metric: as of the run's `updated`. A card may come before the last of its points. */
+  readonly #whole = new Map<string, number>();
 
   /** `asksServer`: whether a series is not worth its run's whole manifest, as while a run that nobody has open grows. */
   constructor(
@@ -90,6 +94,7 @@ export class SeriesSource {
     if (recent !== undefined && holds(recent)) return { ...recent.answer, origin: 'kept' };
     const kept = await this.#kept(key);
     if (kept !== undefined && holds(kept)) {
+      this.#isWhole(query, kept.answer);
       this.#remember(key, kept);
       return { ...kept.answer, origin: 'kept' };
     }
@@ -97,7 +102,10 @@ export class SeriesSource {
     try {
       const answer = (await this.#here(query)) ?? (await this.#fromServer(query));
       // Nobody waits for a disk.
-      if (answer.note === null && answer.origin === 'fresh') void this.#put(key, { updated: query.updated, answer });
+      if (answer.note === null && answer.origin === 'fresh') {
+        const updated = this.#isWhole(query, answer) ? query.updated : 0;
+        void this.#put(key, { updated, answer });
+      }
       return answer;
     } catch (error) {
       problem = error;
@@ -146,6 +154,16 @@ export class SeriesSource {
     const json = await this.#ask(query, POINTS_FROM_SERVER);
     if (json.points === null) throw tooLong(json.total);
     return { ...columnsOf(json.points), origin: 'fresh', note: noteOf(json, this.#nameOf) };
+  }
+
+  /** Whether an answer is made of all points that the run's card speaks of. A stretch is when all of the series was. */
+  #isWhole({ run, metric, from, to, updated, count = 0 }: SeriesQuery, { total }: SeriesAnswer): boolean {
+    const key = `${run}\n${metric}`;
+    if (from !== null || to !== null) return count === 0 || this.#whole.get(key) === updated;
+    if (total < count) return false;
+    if (this.#whole.size >= SERIES_KNOWN) this.#whole.clear();
+    this.#whole.set(key, updated);
+    return true;
   }
 
   /** Made here of the run's manifest and blobs; undefined when the server should be asked instead. */

@@ -74,8 +74,14 @@ export class BandSource {
 
   async bands(request: BandsRequest): Promise<DrawnBand[]> {
     const job = this.#jobFor(request);
-    if (job.pending > 0) await Promise.race([job.done, pause(PATIENCE_MS)]);
-    return request.groups.map((group, place) => this.#draw(job, place, group, request));
+    // Runs that could not be read are asked for once more before anybody is told so again.
+    const awaited = job.next !== null && lacks(job) ? job.next : job;
+    if (awaited.pending > 0) await Promise.race([awaited.done, pause(PATIENCE_MS)]);
+    const shown = awaited.pending === 0 ? awaited : job;
+    const bands = request.groups.map((group, place) => this.#draw(shown, place, group, request));
+    return shown === awaited
+      ? bands
+      : bands.map((band) => ({ ...band, pending: band.pending + band.absent, absent: 0 }));
   }
 
   #jobFor(request: BandsRequest): Job {
@@ -99,7 +105,12 @@ export class BandSource {
       if (there.next !== null) there.next.askedAt = now;
       this.#jobs.delete(key);
       this.#jobs.set(key, there);
-      if (there.stamp === stamp || there.pending > 0 || there.next !== null || now - there.began < AGAIN_MS)
+      if (
+        (there.stamp === stamp && !lacks(there)) ||
+        there.pending > 0 ||
+        there.next !== null ||
+        now - there.began < AGAIN_MS
+      )
         return there;
       // What is there shows until all of it is read anew.
       const next = this.#begin(key, stamp, request, whole);
@@ -222,6 +233,7 @@ export class BandSource {
       from: zoomed ? low - air + shift : null,
       to: zoomed ? high + air + shift : null,
       updated: facts.running ? 0 : facts.updated,
+      count: facts.count,
       points: zoomed ? 3 * POINTS : POINTS,
     });
     if (answer.origin === 'absent') return 'absent';
@@ -323,6 +335,11 @@ function extentOf(
   }
   const end = state.ended ?? state.updated;
   return axis === 'relative' ? [0, Math.max(0, end - state.created)] : [state.created, end];
+}
+
+/** Some of its runs could not be had. */
+function lacks({ absent }: Job): boolean {
+  return absent.some((runs) => runs > 0);
 }
 
 function pause(ms: number): Promise<void> {

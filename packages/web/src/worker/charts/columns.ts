@@ -113,10 +113,11 @@ export class ColumnStore {
     this.#held.set(key, held);
     held.usedAt = this.#now();
     if (!facts.running) {
-      if (held.running || held.updated < facts.updated || held.origin === 'kept') {
-        // What is kept shows while it is asked for again, but a run that has just ended is read whole.
+      const lacks = held.note !== null && this.#now() - held.readAt >= DELTA_MS;
+      if (held.running || held.updated < facts.updated || held.origin === 'kept' || lacks) {
+        // What is kept shows while it is asked for again, but a run that has just ended is read whole, and so is what was incomplete.
         const whole = this.#load(key, run, metric, facts);
-        return held.running || held.updated < facts.updated ? await whole.catch(() => held) : held;
+        return held.running || held.updated < facts.updated || lacks ? await whole.catch(() => held) : held;
       }
       return held;
     }

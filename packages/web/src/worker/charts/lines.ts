@@ -247,6 +247,7 @@ export class LineSource {
       from: from === null || few ? null : from + shift,
       to: to === null || few ? null : to + shift,
       updated: facts.running ? 0 : facts.updated,
+      count: facts.count,
       points,
     };
     let answer = await this.#series.read(query);
