@@ -4,8 +4,11 @@ import { ask, fieldbook } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
+import { fillSeries } from './fill-series.ts';
 import { fill } from './fill.ts';
 import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, table, visit } from './visit.ts';
+
+const DAY = 86_400_000;
 
 let browser: Browser;
 beforeAll(async () => {
@@ -77,6 +80,54 @@ it('[WEB-82] a viewer of a relay copies a link that works, is told that edits ar
   await rowOf(page, 'seen by a guest').waitFor();
   const other = await visit(await profile(browser), `${link}#token=${token}`);
   await rowOf(other, 'seen by a guest').waitFor();
+});
+
+it('[WEB-91] a viewer who is given a token that may write writes at once, and renaming the browser before closes nothing', async () => {
+  const relay = await new Relay().up();
+  const member = await relay.token('member', 'Ada');
+  await fill(relay.url, member, { project: 'big', runs: 3, newest: Date.now() - 60_000 });
+  const context = await profile(browser);
+  const page = await visit(context, `${relay.url}/p/big#token=${await relay.token('viewer', 'Vic')}`);
+  await rows(page).nth(2).waitFor();
+  await table(page).focus();
+  await page.keyboard.press('s');
+  await said(page, 'Your token for this relay may only read.');
+  await page.goto(`${relay.url}/settings`);
+  const name = page.getByRole('textbox', { name: 'Name of this browser' });
+  await name.fill('reading room');
+  await name.press('Enter');
+  await says(syncMark(page), 'Saved on the relay');
+  await page.getByLabel('Another token').fill(member);
+  await page.getByRole('button', { name: 'Use' }).click();
+  await page.getByText('Your token for this relay may only read').waitFor({ state: 'detached' });
+  await says(syncMark(page), 'Saved on the relay');
+  await page.goBack();
+  await rows(page).nth(2).waitFor();
+  await table(page).focus();
+  await page.keyboard.press('s');
+  await page.getByRole('textbox', { name: 'Your name' }).fill('Ada');
+  await page.keyboard.press('Enter');
+  await saved(page);
+  expect((await relay.api<{ total: number }>(member, 'GET', '/projects/big/runs?q=starred')).body.total).toBe(1);
+});
+
+it('[WEB-92] a run that a link selects and that comes in later is selected then, and stays in the address until it is there', async () => {
+  const agent = await agentAt(emptyFolder('late'), await freePort());
+  await ask(agent, 'POST', '/demo', {});
+  const { json } = await ask(agent, 'GET', '/projects/digits/runs?limit=1');
+  const here = json.runs[0].id as string;
+  const coming = 'comes-later-0001';
+  const page = await visit(await profile(browser), `${agent.url}/p/digits?sel=${here.slice(-10)},${coming.slice(-10)}`);
+  await says(page.getByRole('toolbar'), '1 run selected');
+  expect(page.url()).toContain(coming.slice(-10));
+  await fillSeries(agent.url, agent.token, {
+    project: 'digits',
+    // In a month of its own, of which the directory has something new to acknowledge.
+    newest: Date.now() - 400 * DAY,
+    seed: 3,
+    runs: [{ run: coming, points: 3, metrics: { m0: (step) => step } }],
+  });
+  await says(page.getByRole('toolbar'), '2 runs selected');
 });
 
 it('[WEB-84] what was set about charts is taken back to nothing and done again, and a page that only opens is no step', async () => {

@@ -47,6 +47,7 @@ class Actions {
   /** Undo and redo one after the other, however fast the keys. */
   #turn: Promise<void> = Promise.resolve();
   #answer: ((given: boolean) => void) | null = null;
+  #asking: Promise<boolean> | null = null;
   #notice = 0;
 
   /**
@@ -248,9 +249,9 @@ class Actions {
     }
     if (client.session?.person != null) return true;
     this.asksName = true;
-    return new Promise((resolve) => {
-      this.#answer = resolve;
-    });
+    // Whoever edits twice before the answer is asked once.
+    this.#asking ??= new Promise<boolean>((resolve) => (this.#answer = resolve)).finally(() => (this.#asking = null));
+    return this.#asking;
   }
 }
 

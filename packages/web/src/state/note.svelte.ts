@@ -116,6 +116,11 @@ export class OpenNote {
   }
 
   #take(event: NoteEvent): void {
+    if (event.kind === 'published') {
+      // What was typed last is said when the note closes.
+      actions.wrote(`Wrote the notes of ${this.#name}`, event.receipt, event.session);
+      return;
+    }
     if (this.#isClosed) return;
     switch (event.kind) {
       case 'update':
@@ -130,9 +135,6 @@ export class OpenNote {
         return;
       case 'state':
         this.state = event.state;
-        return;
-      case 'published':
-        actions.wrote(`Wrote the notes of ${this.#name}`, event.receipt, event.session);
     }
   }
 }

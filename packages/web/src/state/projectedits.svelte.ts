@@ -131,12 +131,14 @@ export class ProjectEdits {
   /** The selected runs, or all that match when none are, with the columns that are shown. */
   async copyRows(format: TextFormat): Promise<void> {
     const { selection } = this.#page;
-    await this.copy(await this.#text(format, selection.size > 0 ? (selection.ids as RunId[]) : null));
+    const text = await this.#text(format, selection.size > 0 ? (selection.ids as RunId[]) : null);
+    if (text !== null) await this.copy(text);
   }
 
   async exportRows(): Promise<void> {
     const { id, selection } = this.#page;
     const text = await this.#text('csv', selection.size > 0 ? (selection.ids as RunId[]) : null);
+    if (text === null) return;
     const link = document.createElement('a');
     // The mark that tells spreadsheets that this is UTF-8.
     link.href = URL.createObjectURL(new Blob(['\uFEFF', text], { type: 'text/csv;charset=utf-8' }));
@@ -145,27 +147,29 @@ export class ProjectEdits {
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
 
-  async #text(format: TextFormat, runs: readonly RunId[] | null): Promise<string> {
+  /** Null when somebody stopped it: half of the rows look like all of them. */
+  async #text(format: TextFormat, runs: readonly RunId[] | null): Promise<string | null> {
     const { id, view, columns } = this.#page;
+    // Which runs is settled first: those that come in meanwhile move the places of the others.
+    const ids = runs ?? (await client.worker.idsOf(id, view, 0, Number.MAX_SAFE_INTEGER));
     const shown = columns.shown.filter(({ asked }) => asked !== null);
     const asked = ['name', 'id', ...shown.map((column) => column.asked!)];
     const titles = ['name', 'id', ...shown.map((column) => words(column.id))];
     const parts = [headOf(format, titles)];
     const atOnce = Math.max(100, Math.floor(CELLS_AT_ONCE / asked.length));
-    let total = Infinity;
     let stopped = false;
     try {
-      for (let first = 0; first < total && !stopped; first += atOnce) {
-        const answer = await client.worker.cells(id, runs ?? view, asked, first, atOnce);
-        total = answer.total;
+      for (let first = 0; first < ids.length && !stopped; first += atOnce) {
+        const part = ids.slice(first, first + atOnce);
+        const answer = await client.worker.cells(id, part, asked, 0, part.length);
         parts.push(rowsOf(format, answer.rows, asked));
-        if (total > atOnce)
-          actions.progress = { what: 'Reading rows', done: first, all: total, stop: () => (stopped = true) };
+        if (ids.length > atOnce)
+          actions.progress = { what: 'Reading rows', done: first, all: ids.length, stop: () => (stopped = true) };
       }
     } finally {
       actions.progress = null;
     }
-    return parts.join('');
+    return stopped ? null : parts.join('');
   }
 
   /** A single key on a row; false when it means nothing. */

@@ -1,7 +1,7 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
 import { LIMITS } from '@fieldbook/core';
 import { count } from '../app/format.ts';
-import { compareHref, projectHref, runHref } from '../app/routes.ts';
+import { compareHref, projectHref, runHref, shortId } from '../app/routes.ts';
 import type { Shape, ViewState } from '../app/viewstate.ts';
 import {
   ALL,
@@ -91,6 +91,8 @@ export class ProjectPage {
   );
   #lastTop: readonly RunId[] = [];
   #closed = false;
+  /** Short ids that an address selects and that are not here yet. */
+  #missing = $state.raw<readonly string[]>([]);
   /** The view of which all were selected while runs were still coming. */
   #partial: View | null = null;
   /** The address has been read: only now it may be written. */
@@ -109,7 +111,10 @@ export class ProjectPage {
     this.rows = new RowWindow(id, this.#shown());
     this.#stop = client.follow((change) => {
       if (change.project !== id) return;
-      if (!change.live) this.#readColumnsSoon();
+      if (!change.live) {
+        this.#readColumnsSoon();
+        if (this.#missing.length > 0) void this.#findMissing();
+      }
       if (this.#groups !== null) this.readGroupsSoon();
     });
     void this.#start(state.selected);
@@ -124,8 +129,10 @@ export class ProjectPage {
   }
 
   async #start(selected: ViewState['selected']): Promise<void> {
+    const before = this.views.search;
     await this.views.read();
-    if (router.search === '') this.views.openUsual();
+    // Somebody may have begun to ask meanwhile.
+    if (router.search === '' && this.views.search === before) this.views.openUsual();
     await this.#readColumns();
     await client.worker.openProject(this.id);
     await this.#readColumns();
@@ -155,7 +162,8 @@ export class ProjectPage {
       summary,
       open,
       charts,
-      selected: selection.everything && selection.size > SELECTED_IN_ADDRESS ? 'all' : selection.ids,
+      selected:
+        selection.everything && selection.size > SELECTED_IN_ADDRESS ? 'all' : [...selection.ids, ...this.#missing],
       columns: chosen,
       pinned,
       varying,
@@ -202,7 +210,11 @@ export class ProjectPage {
   async #select(selected: ViewState['selected']): Promise<void> {
     if (selected === 'all') return this.selectAll();
     if (selected !== 'elsewhere') {
-      this.selection = new Selection(await client.worker.resolveIds(this.id, selected));
+      const before = this.selection;
+      const ids = await client.worker.resolveIds(this.id, selected);
+      if (this.selection !== before) return;
+      this.selection = new Selection(ids);
+      this.#missing = without(selected, ids);
       return;
     }
     const kept = keptSelection(this.id);
@@ -211,6 +223,15 @@ export class ProjectPage {
       actions.say(
         'More runs were selected than an address holds. "Copy link" where they are selected makes a link that has them.',
       );
+  }
+
+  /** Runs that an address selects come in later than it, from a colleague's link or to a browser without a token yet. */
+  async #findMissing(): Promise<void> {
+    const wanted = this.#missing;
+    const ids = await client.worker.resolveIds(this.id, wanted);
+    if (ids.length === 0 || this.#missing !== wanted) return;
+    this.#missing = without(wanted, ids);
+    this.selection = this.selection.extend(ids);
   }
 
   #apply(state: Settings): void {
@@ -356,6 +377,7 @@ export class ProjectPage {
 
   async select(row: Pick<Row, 'id'> | null, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
     if (how === 'only' && row !== null) {
+      this.#missing = [];
       this.selection =
         this.selection.size === 1 && this.selection.has(row.id) ? Selection.none : this.selection.only(row.id);
       return;
@@ -373,13 +395,17 @@ export class ProjectPage {
   /** Selects all runs of a group, or none of them when all are. */
   async selectGroup(group: GroupLine): Promise<void> {
     if (this.layout === null) return;
+    const before = this.selection;
     const runs = await client.worker.groupRuns(this.id, this.layout, [group.id]);
-    this.selection = this.selection.toggleAll(runs, group.id);
+    if (this.selection === before) this.selection = this.selection.toggleAll(runs, group.id);
   }
 
   async selectAll(): Promise<void> {
     this.#partial = this.rows.loading ? this.view : null;
+    const before = this.selection;
     const ids = await client.worker.idsOf(this.id, this.view, 0, Number.MAX_SAFE_INTEGER);
+    if (this.selection !== before) return;
+    this.#missing = [];
     this.selection = new Selection(ids, ids.at(-1) ?? null, true);
   }
 
@@ -390,6 +416,7 @@ export class ProjectPage {
   }
 
   selectNone(): void {
+    this.#missing = [];
     this.selection = Selection.none;
   }
 
@@ -432,6 +459,12 @@ export class ProjectPage {
       void this.readGroups();
     }, GROUPS_REST_MS);
   }
+}
+
+/** Those short ids that none of some runs has. */
+function without(short: readonly string[], ids: readonly RunId[]): readonly string[] {
+  const found = new Set<string>([...ids, ...ids.map(shortId)]);
+  return short.filter((id) => !found.has(id));
 }
 
 /** A selection too large for the address bar stays with its tab. */

@@ -133,11 +133,13 @@ export class Notes implements NotesApi {
     const open = this.#noteOf(note);
     this.#notes.delete(note);
     if (open === undefined) return;
+    if (open.listeners.size === 1) {
+      open.shelved.provider.awareness.setLocalState(null);
+      // Who closes it still hears what was written, and can take it back.
+      if (this.#isUnsaid(open)) await this.#publish(open);
+    }
     open.listeners.delete(note);
-    if (open.listeners.size > 0) return;
-    open.shelved.provider.awareness.setLocalState(null);
-    if (this.#isUnsaid(open)) await this.#publish(open);
-    this.#drop(open);
+    if (open.listeners.size === 0) this.#drop(open);
   }
 
   /** A connection of a document begins anew, and with it the counting of frames. */

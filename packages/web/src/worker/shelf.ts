@@ -140,15 +140,19 @@ export class Shelf {
 
   /** Writes every open document whole, after writes that failed. Throws what the browser says. */
   async storeAll(): Promise<void> {
-    for (const entry of this.#open.values()) {
-      await entry.loaded;
-      if (entry.storing !== null) await entry.storing;
-      else if (entry.stored === null) await this.#storeAgain(entry);
-      else {
-        await entry.stored.caughtUp();
-        await entry.stored.rewrite();
-      }
-    }
+    const failed: unknown[] = [];
+    for (const entry of this.#open.values())
+      await this.#storeWhole(entry).catch((error: unknown) => failed.push(error));
+    if (failed.length > 0) throw failed[0];
+  }
+
+  async #storeWhole(entry: Open): Promise<void> {
+    await entry.loaded;
+    if (entry.storing !== null) return entry.storing;
+    if (entry.stored === null) return this.#storeAgain(entry);
+    if (entry.stored.isClosed) return;
+    await entry.stored.caughtUp();
+    await entry.stored.rewrite();
   }
 
   /**
@@ -180,12 +184,18 @@ export class Shelf {
 
   /** Knocks again now: the person gave a token, or the network came back. */
   retry(): void {
-    this.#tell({ state: 'connecting' });
+    // What is connected is so by the old token.
+    for (const watch of this.#watches.values()) watch.disconnect();
     for (const { provider } of this.#open.values()) {
       provider.protocols = this.#options.protocols();
       provider.wsUnsuccessfulReconnects = 0;
-      if (provider.roomname === WORKSPACE_DOCUMENT) provider.connect();
+      if (provider.ws === null) continue;
+      provider.disconnect();
+      // Tabs still share what they change.
+      provider.connectBc();
     }
+    this.#tell({ state: 'connecting' });
+    this.#open.get(WORKSPACE_DOCUMENT)?.provider.connect();
   }
 
   async #load(entry: Open): Promise<void> {
@@ -267,8 +277,10 @@ export class Shelf {
     provider.on('status', ({ status }: { status: string }) => {
       if (status !== 'connected') return;
       this.#tell({ state: 'online' });
-      for (const { provider: other, loaded } of this.#open.values()) {
-        if (other !== provider) void loaded.then(() => other.connect());
+      for (const { name, provider: other, loaded } of this.#open.values()) {
+        if (other === provider) continue;
+        // It may have been given back while it was loaded.
+        void loaded.then(() => this.#open.get(name)?.provider === other && other.connect());
       }
       for (const watch of this.#watches.values()) watch.connect();
     });

@@ -58,6 +58,8 @@ export class StoredDocument {
   ): Promise<StoredDocument> {
     const db = await openDatabase(databaseOf(name), undefined, upgrade);
     db.addEventListener('close', listeners.onLost);
+    // Another tab frees it. Agents write runs and have them; what this browser itself writes must not go unsaid.
+    if (name.startsWith('run/')) db.addEventListener('versionchange', () => stored.close());
     const stored = new StoredDocument(doc, db, listeners.onProblem, listeners.onWritten);
     await stored.#read(new Turns());
     if (stored.#loose > LOOSE_AT_OPEN) await stored.rewrite().catch(listeners.onProblem);
@@ -68,6 +70,11 @@ export class StoredDocument {
   async caughtUp(): Promise<number> {
     await this.#read(new Turns());
     return this.#known;
+  }
+
+  /** Closed here, or let go of because another tab removes it. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   close(): void {

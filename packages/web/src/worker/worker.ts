@@ -777,6 +777,8 @@ class Worker implements FieldbookWorker {
   }
 
   #introduce(): void {
+    // A server closes the workspace to a viewer who writes into it.
+    if (this.#session.server?.mayWrite === false) return;
     const workspace = this.#shelf.get(WORKSPACE_DOCUMENT)?.doc;
     if (workspace !== undefined)
       this.#editor.introduce(workspace, `${this.#editor.person ?? ''} · ${this.#session.device.name}`);
