@@ -136,7 +136,10 @@ export function testEnvironment(env, { long, home }) {
   };
 }
 
-/** @param {string} output */
+/**
+ * @param {string} output
+ * @returns {import('./stages.mjs').StageResult}
+ */
 function failure(output) {
   return { counts: { passed: 0, failed: 1, skipped: 0 }, output };
 }
