@@ -9,7 +9,7 @@ import type { DataDifference, DataFileLine, SourceDiff, SourceEnd, Surroundings 
 import type { Contents } from './contents.ts';
 import { contentOf, jsonObject } from './entry-fields.ts';
 import type { Manifests } from './manifests.ts';
-import { parsePatch } from './patch.ts';
+import { parsePatch } from '../app/patch.ts';
 import type { SourceSide } from './source-diff.ts';
 import { sourceChanges } from './source-diff.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parsePatch, pieces, undone } from './patch.ts';
+import { parsePatch, sidesOf, undone } from '../app/patch.ts';
 import type { SourceSide } from './source-diff.ts';
 import { sourceChanges } from './source-diff.ts';
 
@@ -52,13 +52,14 @@ describe('a git patch', () => {
       ['weights.bin', 'weights.bin', true, 0],
       ['old.py', 'moved.py', false, 0],
     ]);
-    expect(pieces(files[0]!).before).toEqual({
-      text: 'import numpy\nlr = 0.1\nfor step in range(10):\n    pass\n⋯\n    nine\n    ten\n',
-      numbers: [1, 2, 3, 4, null, 9, 10, null],
-    });
+    const { before, numbers } = sidesOf(files[0]!);
+    expect(before).toBe('import numpy\nlr = 0.1\nfor step in range(10):\n    pass\n⋯ def last():\n    nine\n    ten\n');
+    expect(numbers.before).toEqual([1, 2, 3, 4, null, 9, 10, null]);
     expect(parsePatch('nothing of the kind')).toEqual([]);
-    // Cut in the middle of the second hunk: the first still stands.
-    expect(parsePatch(PATCH.slice(0, PATCH.indexOf('+    eleven')))[0]!.hunks).toHaveLength(1);
+    // Cut in the middle of the second hunk: what there is can be looked at, and not be taken back.
+    const [cut] = parsePatch(PATCH.slice(0, PATCH.indexOf('+    eleven')));
+    expect(cut).toMatchObject({ cut: true, hunks: [{}, {}] });
+    expect(undone(cut!, AFTER)).toBeUndefined();
   });
 
   it('[CMP-1] taken back gives what was before, and nothing for a text that it is not of', () => {

@@ -1,6 +1,6 @@
 import type { SourceChange } from './compare-api.ts';
-import type { PatchFile } from './patch.ts';
-import { pieces, undone } from './patch.ts';
+import type { PatchFile } from '../app/patch.ts';
+import { sidesOf, undone } from '../app/patch.ts';
 
 /** What is known of a run's source. */
 export interface SourceSide {
@@ -55,7 +55,7 @@ function renamed(changes: readonly SourceChange[], a: SourceSide, b: SourceSide)
       if (before !== undefined && after !== undefined) list.push({ ...change, before, after, numbers: null });
       else if (file.binary) list.push({ ...change, before: null, after: null, numbers: null });
       else {
-        const { before: old, after: fresh } = pieces(file);
+        const { old, fresh } = shownOf(file);
         const [left, right] = side === b ? [old, fresh] : [fresh, old];
         const numbers = { before: left.numbers, after: right.numbers };
         list.push({ ...change, before: left.text, after: right.text, numbers });
@@ -85,7 +85,7 @@ function changeOf(path: string, a: SourceSide, b: SourceSide, same: boolean): So
     if (inA !== undefined && inB !== undefined && JSON.stringify(inA) === JSON.stringify(inB)) return null;
     const shown = inB ?? inA!;
     if (!shown.binary && (inA === undefined || inB === undefined)) {
-      const { before: old, after: fresh } = pieces(shown);
+      const { old, fresh } = shownOf(shown);
       const [left, right] = inB === undefined ? [fresh, old] : [old, fresh];
       const kind =
         shown.before === null || isRename(shown)
@@ -107,14 +107,14 @@ function changeOf(path: string, a: SourceSide, b: SourceSide, same: boolean): So
       };
     }
     if (!shown.binary) {
-      const [left, right] = [pieces(inA!).after, pieces(inB!).after];
+      const [left, right] = [sidesOf(inA!), sidesOf(inB!)];
       return {
         path,
         kind: 'changed',
         from: null,
-        before: left.text,
-        after: right.text,
-        numbers: { before: left.numbers, after: right.numbers },
+        before: left.after,
+        after: right.after,
+        numbers: { before: left.numbers.after, after: right.numbers.after },
       };
     }
     return { path, kind: 'changed', from: null, before: null, after: null, numbers: null };
@@ -161,4 +161,10 @@ function patchOf(path: string, side: SourceSide): PatchFile | undefined {
 
 function renameFrom(path: string, side: SourceSide): (PatchFile & { before: string; after: string }) | undefined {
   return side.patch?.filter(isRename).find(({ before }) => before === path);
+}
+
+/** Each side as far as a patch shows it. */
+function shownOf(file: PatchFile): Record<'old' | 'fresh', { text: string; numbers: (number | null)[] }> {
+  const { before, after, numbers } = sidesOf(file);
+  return { old: { text: before, numbers: numbers.before }, fresh: { text: after, numbers: numbers.after } };
 }

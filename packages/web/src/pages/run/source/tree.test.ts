@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { FileLine } from '../../../worker/files-api.ts';
-import { parsePatch } from './patch.ts';
+import { parsePatch } from '../../../app/patch.ts';
+import { changeOf } from './change.ts';
 import { cellsOf, sourceItems } from './tree.ts';
 
 const file = (path: string, current = true): FileLine => ({ path, current }) as FileLine;
 
 describe('what there is of source', () => {
   it('[SRC-3] changes come first, then untracked files, notebook, kept files with what was started, and configuration; nothing else and nothing old', () => {
-    const changes = parsePatch('diff --git a/model.py b/model.py\n@@ -1 +1 @@\n-a\n+b\n');
+    const changes = parsePatch('diff --git a/model.py b/model.py\n@@ -1 +1 @@\n-a\n+b\n').map(changeOf);
     const files = [
       file('config/base.yaml'),
       file('source/files/lib/model.py'),

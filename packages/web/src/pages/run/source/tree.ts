@@ -1,5 +1,5 @@
 import type { FileLine } from '../../../worker/files-api.ts';
-import type { PatchFile } from './patch.ts';
+import type { Change } from './change.ts';
 
 /** One thing that can be looked at on the Source tab. */
 export interface SourceItem {
@@ -9,7 +9,7 @@ export interface SourceItem {
   path: string;
   section: 'changes' | 'untracked' | 'snapshot' | 'notebook' | 'config';
   /** Of a change. */
-  change: PatchFile | null;
+  change: Change | null;
   /** Of a stored file. */
   file: FileLine | null;
   /** The file that was started. */
@@ -36,7 +36,7 @@ export const PATCH_PATH = 'source/diff.patch';
 /** What there is to look at: changes of the patch first, then files by what they are. */
 export function sourceItems(
   files: readonly FileLine[],
-  changes: readonly PatchFile[],
+  changes: readonly Change[],
   entry: string | null,
 ): SourceItem[] {
   const items: SourceItem[] = changes.map((change) => ({

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { changeOf } from '../pages/run/source/change.ts';
 import { parsePatch, sidesOf } from './patch.ts';
 
 const PATCH = `diff --git a/model.py b/model.py
@@ -53,7 +54,9 @@ describe('a patch', () => {
   it('[SRC-2] is read as files with what happened to each, whatever their names and lines look like', () => {
     const files = parsePatch(PATCH);
     expect(
-      files.map(({ path, from, status, binary, added, removed }) => [path, from, status, binary, added, removed]),
+      files
+        .map(changeOf)
+        .map(({ path, from, status, file, added, removed }) => [path, from, status, file.binary, added, removed]),
     ).toEqual([
       ['model.py', null, 'changed', false, 2, 1],
       ['new name.py', 'old name.py', 'renamed', false, 1, 1],
@@ -62,7 +65,10 @@ describe('a patch', () => {
       ['logo.png', null, 'changed', true, 0, 0],
       ['run.sh', null, 'mode', false, 0, 0],
     ]);
-    expect(files[2]!.hunks[0]!.lines).toEqual(['--- this line looks like a head', '-second']);
+    expect(files[2]!.hunks[0]!.lines.map(({ kind, text }) => kind + text)).toEqual([
+      '--- this line looks like a head',
+      '-second',
+    ]);
   });
 
   it('[SRC-2] shows both sides with the numbers that their lines have in the files', () => {
@@ -98,9 +104,10 @@ describe('a patch', () => {
   it('[SRC-2] that is none, or is cut, is no reason to fail', () => {
     expect(parsePatch('hello\n@@ -1 +1 @@\n-x')).toEqual([]);
     expect(parsePatch(PATCH.slice(0, PATCH.indexOf('ass Model')))[0]).toMatchObject({
-      path: 'model.py',
-      hunks: [{ lines: [' ', ' cl'] }],
+      after: 'model.py',
+      hunks: [{ lines: [{ text: '' }, { text: 'cl' }] }],
+      cut: true,
     });
-    expect(parsePatch('diff --git a/x b/x\n@@ broken @@\n+a')).toMatchObject([{ path: 'x', hunks: [] }]);
+    expect(parsePatch('diff --git a/x b/x\n@@ broken @@\n+a')).toMatchObject([{ after: 'x', hunks: [] }]);
   });
 });
