@@ -172,6 +172,19 @@ describe('comparing runs', () => {
     await says(page.locator('main'), 'Fewer than two of these runs are in this field book.');
   });
 
+  it('[WEB-86] reads what was captured when a run changes, after its code could not be loaded at first', async () => {
+    const agent = await pair();
+    const context = await profile(browser, { width: 1440, height: 900 }, { serviceWorkers: 'block' });
+    const code = '**/assets/readers-*.js';
+    await context.route(code, (route) => route.abort());
+    const page = await visit(context, compareUrl(agent, '&tab=packages'));
+    await says(page.locator('.notices'), 'Failed to fetch dynamically imported module');
+    await says(page.getByRole('tabpanel'), 'Reading what was captured…');
+    await context.unroute(code);
+    await ask(agent, 'POST', '/runs/clean/edits', [{ field: 'tags', op: 'add', value: 'seen' }]);
+    await says(page.getByRole('tabpanel'), 'All of these runs had the same packages.');
+  });
+
   it('[CMP-2] stays usable with fifty runs', async () => {
     const home = emptyFolder('compare');
     const agent = await agentAt(home, await freePort());
