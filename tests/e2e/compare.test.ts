@@ -183,6 +183,7 @@ describe('comparing runs', () => {
     await context.unroute(code);
     await ask(agent, 'POST', '/runs/clean/edits', [{ field: 'tags', op: 'add', value: 'seen' }]);
     await says(page.getByRole('tabpanel'), 'All of these runs had the same packages.');
+    expect(await page.getByText('Reading what was captured…').count()).toBe(0);
   });
 
   it('[CMP-2] stays usable with fifty runs', async () => {
