@@ -246,6 +246,52 @@ describe('saved views and links', () => {
     await says(third.getByTitle('Saved views'), 'the best ones');
   });
 
+  it('[VIEW-4] show what was saved, also what was as usual, to a colleague who has columns and charts of their own', async () => {
+    const { url } = await examples();
+    const page = await visit(await profile(browser), `${url}/p/digits?q=tags+has+"good"`);
+    await rows(page).nth(1).waitFor();
+    // Those that are in sight: more of them when another is hidden.
+    const shown = async (of: Page): Promise<(string | null)[]> =>
+      (await of.locator('[data-head]').evaluateAll((all) => all.map((each) => each.getAttribute('data-head')))).slice(
+        0,
+        4,
+      );
+    await column(page, 'val accuracy').waitFor();
+    await saveView(page, 'as it comes');
+    await saved(page);
+    const columns = await shown(page);
+    const other = await visit(await profile(browser), `${url}/p/digits`);
+    await rows(other).nth(5).waitFor();
+    const log = other.getByRole('toolbar', { name: 'Charts' }).getByRole('checkbox', { name: 'Log' });
+    await log.check();
+    await other.getByRole('button', { name: 'Columns' }).click();
+    await other.getByRole('button', { name: 'Hide Tags' }).click();
+    await other.keyboard.press('Escape');
+    expect(columns[0]).toBe('tags');
+    await expect.poll(() => shown(other)).not.toContain('tags');
+    const theirs = await shown(other);
+    const opened = async (): Promise<void> => {
+      await expect.poll(() => query(other).inputValue()).toBe('tags has "good"');
+      await expect.poll(() => shown(other)).toEqual(columns);
+      await expect.poll(() => log.isChecked()).toBe(false);
+      await expect.poll(() => other.getByTitle('Saved views').textContent()).toBe('as it comes');
+    };
+    await openView(other, 'as it comes');
+    await opened();
+    await table(other).focus();
+    await other.keyboard.press('Control+z');
+    await expect.poll(() => shown(other)).toEqual(theirs);
+    await expect.poll(() => log.isChecked()).toBe(true);
+    await other.keyboard.press('Control+Shift+z');
+    await opened();
+    await other.reload();
+    await rows(other).nth(1).waitFor();
+    await opened();
+    await openView(other, 'All runs');
+    await expect.poll(() => shown(other)).toEqual(theirs);
+    await expect.poll(() => log.isChecked()).toBe(true);
+  });
+
   it('[VIEW-5] a short link opens the page as it was, with every selected run, in a browser that has seen nothing', async () => {
     const { url } = await filled(400);
     const context = await reader();

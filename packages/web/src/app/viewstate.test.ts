@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clickSort, NEWEST_FIRST, readViewState, USUAL_VIEW, writeViewState } from './viewstate.ts';
+import { clickSort, NEWEST_FIRST, readViewState, spellOut, USUAL_VIEW, writeViewState } from './viewstate.ts';
 
 describe('the address of a project page', () => {
   it('[WEB-2] restores what it was written from', () => {
@@ -39,6 +39,14 @@ describe('the address of a project page', () => {
       '?cols=tags&show=both&c=-',
     );
     expect(readViewState('?c=-&show=both')).toMatchObject({ charts: '-', shape: 'both' });
+  });
+
+  it('[VIEW-4] of a view that was saved before views said it has what is as usual, and a newer one is as it was saved', () => {
+    const usual = { columns: ['tags', 'created'], shape: 'both' } as const;
+    expect(spellOut('?q=a&sort=name', usual)).toBe('?q=a&sort=name&cols=tags,created&show=both&c=-');
+    const saved = writeViewState({ ...USUAL_VIEW, query: 'a', columns: ['a:lr', 'tags'], shape: 'table' }, 0, true);
+    expect(spellOut(saved, usual)).toBe(saved);
+    expect(saved).toContain('c=-');
   });
 
   it('[WEB-2] is empty when everything is as usual', () => {

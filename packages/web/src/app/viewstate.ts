@@ -79,7 +79,7 @@ export function readViewState(search: string): ViewState {
 }
 
 /** Settings of charts that say that all is as usual, in a link: nothing at all would be the choices of whoever opens it. */
-const USUAL_CHARTS = '-';
+export const USUAL_CHARTS = '-';
 
 /**
  * The search part of an address, empty or with its `?`; nothing that is as usual is in it. `most` ids of selected runs fit. `whole`: for
@@ -109,6 +109,13 @@ export function writeViewState(state: ViewState, most = SELECTED_IN_ADDRESS, who
   put('c', state.charts === '' && whole ? USUAL_CHARTS : state.charts);
   put('sel', writeSelected(state.selected, most));
   return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+/** What a saved view comes to: one that was saved before views said what is as usual says it, too. */
+export function spellOut(search: string, usual: { columns: readonly string[]; shape: Shape }): string {
+  const state = readViewState(search);
+  const { columns, shape } = state;
+  return writeViewState({ ...state, columns: columns ?? usual.columns, shape: shape ?? usual.shape }, 0, true);
 }
 
 function writeOpen(open: ViewState['open']): string {

@@ -1,5 +1,6 @@
 import type { ProjectId } from '@fieldbook/core';
-import { Persisted } from '../state/persisted.svelte.ts';
+import { USUAL_CHARTS } from '../app/viewstate.ts';
+import { ownCharts } from '../state/persisted.svelte.ts';
 import { readCharts, writeCharts } from './address.ts';
 import type { ChartState } from './settings.ts';
 import { USUAL_STATE } from './settings.ts';
@@ -23,12 +24,15 @@ export class ChartChoices {
   /** How often somebody has set something here. */
   changes = $state(0);
   readonly #were = new Map<string, { kept: string; linked: string | null }>();
-  /** As the address says it. */
-  readonly text: string = $derived.by(() => writeCharts(this.state));
+  /** As the address says it. Nothing set at all is said where a link's settings hold: without it, one's own would after a reload. */
+  readonly text: string = $derived.by(() => {
+    const text = writeCharts(this.state);
+    return text === '' && this.#linked !== null && this.#kept.current !== '' ? USUAL_CHARTS : text;
+  });
 
   constructor(project: ProjectId | null, address: string) {
     const passing = $state({ current: address });
-    this.#kept = project === null ? passing : new Persisted<string>(`charts/${project}`, '');
+    this.#kept = project === null ? passing : ownCharts(project);
     if (address !== '') this.open(address);
   }
 

@@ -87,11 +87,13 @@ export class Columns {
     ...this.#kept.current,
     ...this.#linked,
   }));
+  /** Those that the page chooses. */
+  readonly usual: readonly string[] = $derived.by(() => usualColumns(this.infos));
   readonly #known = $derived(new Map(this.infos.map((info) => [info.id, info])));
   /** Those at the left first. */
   readonly ids: readonly string[] = $derived.by(() => {
     const { columns, pinned } = this.choice;
-    const ids = columns ?? usualColumns(this.infos);
+    const ids = columns ?? this.usual;
     const left = pinned.filter((id) => ids.includes(id));
     return [...left, ...ids.filter((id) => !left.includes(id))];
   });
@@ -112,6 +114,11 @@ export class Columns {
   /** Those of an address or a saved view that hold now, null while one's own do. */
   get linked(): Partial<ColumnChoice> | null {
     return this.#linked;
+  }
+
+  /** What an address has to say of them; null where it need not, for the page chooses. */
+  get said(): readonly string[] | null {
+    return this.choice.columns ?? (this.#kept.current.columns === null ? null : this.ids);
   }
 
   /** Takes columns of an address or a saved view; null for none, which leaves one's own. */

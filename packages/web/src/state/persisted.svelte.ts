@@ -1,3 +1,5 @@
+import type { ProjectId } from '@fieldbook/core';
+
 /** What this browser keeps under one key; undefined while nobody has chosen. */
 class Cell {
   value = $state.raw<unknown>(undefined);
@@ -40,6 +42,11 @@ export class Persisted<T> {
       // A browser that keeps nothing still lets one choose.
     }
   }
+}
+
+/** What somebody has set about the charts of a project, as an address says it. */
+export function ownCharts(project: ProjectId): Persisted<string> {
+  return new Persisted<string>(`charts/${project}`, '');
 }
 
 function read(key: string): unknown {

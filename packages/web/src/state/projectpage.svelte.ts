@@ -10,15 +10,18 @@ import {
   NEWEST_FIRST,
   readViewState,
   SELECTED_IN_ADDRESS,
+  USUAL_CHARTS,
+  USUAL_VIEW,
   writeViewState,
 } from '../app/viewstate.ts';
 import { assignColours } from '../charts/colours.ts';
 import type { Drawer, Row, SortKey, View } from '../worker/api.ts';
 import type { GroupCharted, GroupLine, Layout, SummaryKind } from '../worker/groups-api.ts';
+import type { SavedView } from '../worker/views-api.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
 import { Columns, words } from './columns.svelte.ts';
-import { Persisted } from './persisted.svelte.ts';
+import { ownCharts, Persisted } from './persisted.svelte.ts';
 import { ProjectEdits } from './projectedits.svelte.ts';
 import { ProjectViews } from './projectviews.svelte.ts';
 import { router } from './router.svelte.ts';
@@ -40,6 +43,7 @@ interface Snapshot {
   set: Settings;
   linked: Columns['linked'];
   view: string | null;
+  shape: Shape | null;
 }
 
 /** Everything that a project's page knows and does; the components show it. What is done to runs is in `edits`, saved views are in `views`. */
@@ -129,10 +133,12 @@ export class ProjectPage {
   }
 
   async #start(selected: ViewState['selected']): Promise<void> {
-    const before = this.views.search;
+    // Charts say one's own settings by themselves, sooner or later than the views are there.
+    const asked = (): string => writeViewState({ ...this.state, charts: '', selected: [] });
+    const before = asked();
     await this.views.read();
     // Somebody may have begun to ask meanwhile.
-    if (router.search === '' && this.views.search === before) this.views.openUsual();
+    if (router.search === '' && asked() === before) this.views.openUsual();
     await this.#readColumns();
     await client.worker.openProject(this.id);
     await this.#readColumns();
@@ -153,7 +159,7 @@ export class ProjectPage {
 
   get state(): ViewState {
     const { query, sort, drawer, by, summary, open, charts, selection, columns } = this;
-    const { columns: chosen, pinned, varying } = columns.choice;
+    const { pinned, varying } = columns.choice;
     return {
       query,
       sort,
@@ -164,7 +170,7 @@ export class ProjectPage {
       charts,
       selected:
         selection.everything && selection.size > SELECTED_IN_ADDRESS ? 'all' : [...selection.ids, ...this.#missing],
-      columns: chosen,
+      columns: columns.said,
       pinned,
       varying,
       shape: this.#linkedShape,
@@ -188,9 +194,14 @@ export class ProjectPage {
     void this.#select(state.selected);
   }
 
+  /** All that is shown, also what is as usual: for others, who have choices of their own. */
+  get whole(): ViewState {
+    return { ...this.state, columns: this.columns.ids, shape: this.shape };
+  }
+
   /** The page as a link for others: with the whole selection as far as a link has room. */
   linkTarget(): { target: string; lacks: string | null } {
-    const state = { ...this.state, columns: this.columns.ids, shape: this.shape };
+    const state = this.whole;
     const whole = projectHref(this.id) + writeViewState(state, Infinity, true);
     if (whole.length <= LIMITS.addressLength) return { target: whole, lacks: null };
     const without = projectHref(this.id) + writeViewState({ ...state, selected: [] }, 0, true);
@@ -200,10 +211,11 @@ export class ProjectPage {
     };
   }
 
-  #take(state: ViewState): void {
+  /** `whole`: what is not said is as usual, not as whoever looks has it. */
+  #take(state: ViewState, whole = false): void {
     this.#apply(state);
     const { columns, pinned, varying } = state;
-    this.columns.link(columns === null && !varying ? null : { columns, pinned, varying });
+    this.columns.link(columns === null && !varying && !whole ? null : { columns, pinned, varying });
     if (state.shape !== null) this.#linkedShape = state.shape;
   }
 
@@ -255,8 +267,8 @@ export class ProjectPage {
     actions.did({
       what,
       ...(kind === undefined ? {} : { kind }),
-      undo: () => this.#restore(before),
-      redo: () => this.#restore(after),
+      undo: () => this.#restore(after, before),
+      redo: () => this.#restore(before, after),
     });
   }
 
@@ -266,31 +278,40 @@ export class ProjectPage {
       set: { query, sort, drawer, by, summary, open, charts },
       linked: this.columns.linked,
       view: this.views.opened,
+      shape: this.#linkedShape,
     };
   }
 
-  #restore({ set, linked, view }: Snapshot): void {
-    if (this.#closed) {
-      router.go(projectHref(this.id) + writeViewState({ ...this.state, ...set, selected: [] }));
-      return;
-    }
-    this.#apply(set);
-    this.columns.link(linked);
-    this.views.opened = view;
+  /** Goes from one of two snapshots to the other: what a step left alone stays as it is by now. */
+  #restore(from: Snapshot, to: Snapshot): void {
+    this.#apply(to.set);
+    this.columns.link(to.linked);
+    this.views.opened = to.view;
+    if (to.shape !== from.shape) this.#linkedShape = to.shape;
+    // The page that it opens has no memory of what one's own charts were: they are said, also as usual.
+    if (this.#closed) router.go(projectHref(this.id) + writeViewState({ ...this.state, selected: [] }, 0, true));
   }
 
-  /** Shows what an address or a saved view says, the selection aside. */
-  openSearch(what: string, search: string, view: string | null): void {
-    this.step(what, () => {
-      this.#take({ ...readViewState(search) });
-      this.views.opened = view;
-    });
+  /** Shows what a saved view says, the selection aside. */
+  openView(what: string, { search, id }: SavedView): void {
+    this.step(what, () => this.openQuietly(search, id));
   }
 
   /** As an address does it: nothing to undo, for nobody did it. */
   openQuietly(search: string, view: string): void {
-    this.#take(readViewState(search));
+    const state = readViewState(search);
+    this.#take(state.charts === '' ? { ...state, charts: USUAL_CHARTS } : state, true);
     this.views.opened = view;
+  }
+
+  /** Back to all runs and to one's own choices. */
+  leaveView(): void {
+    this.step('Left the saved view', () => {
+      // By their name: with nothing said, charts that were shown before would come back, whoever set them.
+      this.#take({ ...USUAL_VIEW, charts: ownCharts(this.id).current });
+      this.#linkedShape = null;
+      this.views.opened = null;
+    });
   }
 
   setQuery(query: string, what = query.trim() === '' ? 'Cleared the query' : `Asked for ${query}`): void {

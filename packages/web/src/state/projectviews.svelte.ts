@@ -1,4 +1,4 @@
-import { writeViewState } from '../app/viewstate.ts';
+import { spellOut, writeViewState } from '../app/viewstate.ts';
 import type { SavedView, ViewSaid } from '../worker/views-api.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
@@ -11,10 +11,10 @@ export class ProjectViews {
   /** The view that was last opened or saved here. */
   opened = $state<string | null>(null);
   readonly current: SavedView | null = $derived(this.list.find(({ id }) => id === this.opened) ?? null);
-  /** What the page shows, as a view keeps it: all of the address but the selection. */
-  readonly search: string = $derived.by(() => writeViewState({ ...this.#page.state, selected: [] }));
+  /** What the page shows, as a view keeps it: all but the selection, also what is as usual. */
+  readonly search: string = $derived.by(() => writeViewState({ ...this.#page.whole, selected: [] }, 0, true));
   /** The opened view shows something else by now. */
-  readonly changed: boolean = $derived(this.current !== null && this.current.search !== this.search);
+  readonly changed: boolean = $derived(this.current !== null && this.#opens(this.current.search) !== this.search);
 
   constructor(page: ProjectPage) {
     this.#page = page;
@@ -22,7 +22,11 @@ export class ProjectViews {
 
   async read(): Promise<void> {
     this.list = await client.worker.views(this.#page.id);
-    this.opened ??= this.list.find(({ search }) => search !== '' && search === this.search)?.id ?? null;
+    this.opened ??= this.list.find(({ search }) => search !== '' && this.#opens(search) === this.search)?.id ?? null;
+  }
+
+  #opens(search: string): string {
+    return spellOut(search, { columns: this.#page.columns.usual, shape: this.#page.shape });
   }
 
   /** The project opens with this one, when its address says nothing else. */
@@ -32,12 +36,12 @@ export class ProjectViews {
   }
 
   open(view: SavedView): void {
-    this.#page.openSearch(`Opened the view ${view.name}`, view.search, view.id);
+    this.#page.openView(`Opened the view ${view.name}`, view);
   }
 
   /** Back to all runs, as if no view had been opened. */
   leave(): void {
-    this.#page.openSearch('Left the saved view', '', null);
+    this.#page.leaveView();
   }
 
   /** Keeps what the page shows under a name. */
