@@ -169,6 +169,55 @@ it('[WEB-84] what was set about charts is taken back to nothing and done again, 
   await expect.poll(() => log.isChecked()).toBe(false);
 });
 
+it('[WEB-80] [WEB-84] charts of Compare and of a run: Ctrl+Z takes back what was set, and their link shows them as usual to one who has others', async () => {
+  const agent = await agentAt(emptyFolder('others'), await freePort());
+  await ask(agent, 'POST', '/demo', {});
+  const { json } = await ask(agent, 'GET', '/projects/digits/runs?limit=2');
+  const [one, two] = json.runs.map(({ id }: { id: string }) => id);
+  const page = await visit(await withClipboard(), `${agent.url}/p/digits/compare?runs=${one},${two}&tab=charts`);
+  const logOf = (of: Page) => of.getByRole('toolbar', { name: 'Charts' }).getByRole('checkbox', { name: 'Log' });
+  const log = logOf(page);
+  const link = async (): Promise<string> => {
+    await page.getByRole('button', { name: 'Copy link' }).click();
+    await expect.poll(() => clipboard(page)).toContain('c=-');
+    return clipboard(page);
+  };
+  await log.check();
+  await expect.poll(() => page.url()).toContain('c=ly');
+  await log.blur();
+  await page.keyboard.press('Control+z');
+  await said(page, 'Undone: Changed the charts');
+  await expect.poll(() => log.isChecked()).toBe(false);
+  expect(page.url()).not.toContain('c=');
+  const links = [await link()];
+  await page.goto(`${agent.url}/r/${one}?tab=charts`);
+  await log.check();
+  await expect.poll(() => page.url()).toContain('c=ly');
+  // From another page it goes back to the charts.
+  await page.locator('header').getByRole('link', { name: 'digits' }).click();
+  await rows(page).nth(3).waitFor();
+  await table(page).focus();
+  await page.keyboard.press('Control+z');
+  await expect.poll(() => new URL(page.url()).pathname).toBe(`/r/${one}`);
+  await expect.poll(() => log.isChecked()).toBe(false);
+  links.push(await link());
+
+  const theirs = await profile(browser);
+  const other = await visit(theirs, `${agent.url}/p/digits`);
+  await logOf(other).check();
+  for (const each of links) {
+    await other.goto(each);
+    await other.locator('[data-drawn=true]').first().waitFor();
+    expect(await logOf(other).isChecked()).toBe(false);
+    // Still so after a reload.
+    await other.reload();
+    await other.locator('[data-drawn=true]').first().waitFor();
+    expect(await logOf(other).isChecked()).toBe(false);
+  }
+  await other.goto(`${agent.url}/r/${two}?tab=charts`);
+  await expect.poll(() => logOf(other).isChecked()).toBe(true);
+});
+
 it('[WEB-85] the back button and a reload come back to the line of the table that was left', async () => {
   const agent = await agentAt(emptyFolder('back'), await freePort());
   await fill(agent.url, agent.token, { project: 'big', runs: 2_000, newest: Date.now() - 60_000, attributes: 8 });

@@ -1,6 +1,7 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
 import type { RunState } from '@fieldbook/core/fold';
 import { shortId } from '../app/routes.ts';
+import { withParameters } from '../app/search.ts';
 import { assignColours } from '../charts/colours.ts';
 import type { MetricGoal } from '../worker/plots-api.ts';
 import { actions } from './actions.svelte.ts';
@@ -20,12 +21,11 @@ export class ComparePage {
   goals = $state.raw<readonly MetricGoal[]>([]);
   readonly #parameters = $derived(new URLSearchParams(router.search));
   /** As the address has them, unknown ones included. */
-  readonly asked: readonly string[] = $derived(
-    (this.#parameters.get('runs') ?? '')
-      .split(',')
-      .filter((id) => id !== '')
-      .slice(0, COMPARED),
+  readonly named: readonly string[] = $derived(
+    (this.#parameters.get('runs') ?? '').split(',').filter((id) => id !== ''),
   );
+  /** As many of them as are compared. */
+  readonly asked: readonly string[] = $derived(this.named.slice(0, COMPARED));
   readonly #key = $derived((this.states ?? []).map(({ id }) => id).join(','));
   /** The same array until the runs are others: states are new at every read, and what reads of these runs asks again for another array. */
   readonly ids: readonly RunId[] = $derived(this.#key === '' ? [] : (this.#key.split(',') as RunId[]));
@@ -85,18 +85,7 @@ export class ComparePage {
 
   /** Empty ones leave the address. */
   set(choices: Readonly<Record<string, string>>): void {
-    const parameters = new URLSearchParams(router.search);
-    for (const [name, value] of Object.entries(choices)) {
-      if (value === '') parameters.delete(name);
-      else parameters.set(name, value);
-    }
-    const search = parameters
-      .toString()
-      .replaceAll('%2F', '/')
-      .replaceAll('%3A', ':')
-      .replaceAll('%2C', ',')
-      .replaceAll('%3B', ';');
-    router.replaceSearch(search === '' ? '' : `?${search}`);
+    router.replaceSearch(withParameters(router.search, choices));
   }
 
   setRuns(ids: readonly RunId[]): void {

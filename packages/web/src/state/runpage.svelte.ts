@@ -6,6 +6,7 @@ import type { AttributeValue, RegisterName } from '@fieldbook/core/record';
 import { untrack } from 'svelte';
 import type { RunDetail } from '../worker/api.ts';
 import type { Capture } from '../worker/run-api.ts';
+import { withParameters } from '../app/search.ts';
 import { historyAt, timeOf, timeText } from '../app/past.ts';
 import { registerWords, SETTLED_WORDS } from '../app/words.ts';
 import { actions } from './actions.svelte.ts';
@@ -129,13 +130,12 @@ export class RunPage {
   /** Puts choices into the address, so that a link restores them; null and '' take them out. */
   setParams(choices: Readonly<Record<string, string | null>>): void {
     // Written from effects: they must not run again because the address is another.
-    const parameters = new URLSearchParams(untrack(() => router.search));
-    for (const [name, value] of Object.entries(choices)) {
-      if (value === null || value === '') parameters.delete(name);
-      else parameters.set(name, value);
-    }
-    const search = parameters.toString().replaceAll('%2F', '/').replaceAll('%3A', ':').replaceAll('%2C', ',');
-    router.replaceSearch(search === '' ? '' : `?${search}`);
+    router.replaceSearch(
+      withParameters(
+        untrack(() => router.search),
+        choices,
+      ),
+    );
   }
 
   /** Shows a tab. What only another tab keeps in the address goes with it. */
