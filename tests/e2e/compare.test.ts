@@ -194,7 +194,7 @@ describe('comparing runs', () => {
     const ids = json.runs.map(({ id }: { id: string }) => id.slice(-10));
     const page = await visit(await profile(browser), `${agent.url}/p/many/compare?runs=${ids.join(',')}`);
     await page.getByRole('heading', { name: '50 runs side by side' }).waitFor();
-    await says(page.locator('.note'), 'The first 50 runs.');
+    await says(page.locator('.note'), 'The first 50 of 60 runs.');
     const panel = page.getByRole('region', { name: 'Values side by side' });
     await panel.evaluate((element) => element.scrollTo(element.scrollWidth, 300));
     // Heads stay where they are: the line's name at the left edge, the runs at the top.
@@ -203,5 +203,8 @@ describe('comparing runs', () => {
     const head = (await panel.locator('thead th').last().boundingBox())!;
     expect(Math.round(corner.x)).toBe(Math.round(box.x));
     expect(Math.round(head.y)).toBe(Math.round(box.y));
+    await page.goto(`${agent.url}/p/many/compare?runs=${ids.slice(0, 50).join(',')}`);
+    await page.getByRole('heading', { name: '50 runs side by side' }).waitFor();
+    expect(await page.locator('.note').count()).toBe(0);
   });
 });
