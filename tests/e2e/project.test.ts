@@ -328,6 +328,53 @@ describe('saved views and links', () => {
   });
 });
 
+describe('the selection', () => {
+  it('[WEB-49] says what of it is out of sight, lets go of what is gone, and comes back when another takes its place', async () => {
+    const { agent, url } = await examples();
+    const page = await visit(await profile(browser), `${url}/p/digits`);
+    await rows(page).nth(5).waitFor();
+    const bar = async (text: string): Promise<void> => {
+      await expect
+        .poll(() => page.getByRole('toolbar', { name: 'selected' }).getByRole('status').textContent(), {
+          timeout: 20_000,
+        })
+        .toBe(text);
+    };
+    for (const place of [0, 1, 2, 3, 4]) await rows(page).nth(place).getByRole('checkbox').check();
+    await bar('5 runs selected');
+    const names = (await rows(page).getByRole('link').allTextContents()).slice(0, 5);
+    await query(page).fill(`name = "${names[0]}" or name = "${names[1]}"`);
+    await bar('5 runs selected, 3 not in this list');
+    await query(page).fill('');
+    await bar('5 runs selected');
+    await table(page).focus();
+    const gone = await ask(agent, 'POST', `/runs/${encodeURIComponent(names[4]!)}/edits`, [
+      { field: 'purge', op: 'set', value: true },
+    ]);
+    expect(gone.status).toBe(200);
+    await bar('4 runs selected');
+    await rowOf(page, names[2]!).click();
+    await bar('1 run selected');
+    await page.keyboard.press('Control+z');
+    await said(page, 'Undone: Selected one run instead of 4');
+    await bar('4 runs selected');
+    await page.keyboard.press('Escape');
+    await page.getByRole('toolbar', { name: 'selected' }).waitFor({ state: 'detached' });
+    await page.keyboard.press('Control+z');
+    await bar('4 runs selected');
+    // A range gives back what a shorter one from the same place leaves.
+    await rows(page).nth(0).click();
+    await rows(page)
+      .nth(4)
+      .click({ modifiers: ['Shift'] });
+    await bar('5 runs selected');
+    await rows(page)
+      .nth(1)
+      .click({ modifiers: ['Shift'] });
+    await bar('2 runs selected');
+  });
+});
+
 describe('many runs at once', () => {
   it('[WEB-44] are tagged, grouped and given an attribute; a tag is renamed and merged everywhere; each is one step', async () => {
     const { agent, url } = await examples();

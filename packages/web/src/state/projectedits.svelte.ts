@@ -70,11 +70,11 @@ export class ProjectEdits {
     const done = await this.#change((runs) => `${verbs[field][on ? 0 : 1]} ${whom(targets, runs)}`, targets, [
       { field, op: 'set', value: on },
     ]);
-    if (done && field !== 'star') this.#page.selectNone();
+    if (done && field !== 'star') this.#page.selected.clear();
   }
 
   async purge(rows: readonly Row[]): Promise<void> {
-    this.#page.selectNone();
+    this.#page.selected.clear();
     await this.#change((runs) => `Purged ${whom(rows, runs)}`, rows, [{ field: 'purge', op: 'set', value: true }]);
   }
 

@@ -1,7 +1,7 @@
 import type { ProjectId, RunId } from '@fieldbook/core';
 import { LIMITS } from '@fieldbook/core';
 import { count } from '../app/format.ts';
-import { compareHref, projectHref, runHref, shortId } from '../app/routes.ts';
+import { compareHref, projectHref, runHref } from '../app/routes.ts';
 import type { Shape, ViewState } from '../app/viewstate.ts';
 import {
   ALL,
@@ -23,9 +23,10 @@ import { client } from './client.svelte.ts';
 import { Columns, words } from './columns.svelte.ts';
 import { ownCharts, Persisted } from './persisted.svelte.ts';
 import { ProjectEdits } from './projectedits.svelte.ts';
+import { ProjectSelection } from './projectselection.svelte.ts';
 import { ProjectViews } from './projectviews.svelte.ts';
 import { router } from './router.svelte.ts';
-import { Selection } from './selection.ts';
+import type { Selection } from './selection.ts';
 import { RowWindow } from './window.svelte.ts';
 
 /** Runs drawn when nothing is selected: the top of the table. */
@@ -44,6 +45,7 @@ interface Snapshot {
   linked: Columns['linked'];
   view: string | null;
   shape: Shape | null;
+  selection: Selection;
 }
 
 /** Everything that a project's page knows and does; the components show it. What is done to runs is in `edits`, saved views are in `views`. */
@@ -57,7 +59,6 @@ export class ProjectPage {
   open = $state.raw<readonly string[] | 'all'>([]);
   /** What is set about charts, as the address says it. */
   charts = $state('');
-  selection = $state.raw(Selection.none);
   /** Another shape than one's own, for as long as this page is open. */
   #linkedShape = $state<Shape | null>(null);
   readonly #ownShape = new Persisted<Shape>('shape', 'both');
@@ -65,6 +66,7 @@ export class ProjectPage {
   readonly rows: RowWindow;
   readonly edits: ProjectEdits;
   readonly views: ProjectViews;
+  readonly selected: ProjectSelection;
   readonly view: View = $derived.by(() => ({
     drawer: this.drawer,
     query: this.query,
@@ -95,10 +97,6 @@ export class ProjectPage {
   );
   #lastTop: readonly RunId[] = [];
   #closed = false;
-  /** Short ids that an address selects and that are not here yet. */
-  #missing = $state.raw<readonly string[]>([]);
-  /** The view of which all were selected while runs were still coming. */
-  #partial: View | null = null;
   /** The address has been read: only now it may be written. */
   #ready = $state(false);
   readonly #stop: () => void;
@@ -110,6 +108,7 @@ export class ProjectPage {
     this.columns = new Columns(id);
     this.edits = new ProjectEdits(this);
     this.views = new ProjectViews(this);
+    this.selected = new ProjectSelection(this);
     const state = readViewState(router.search);
     this.#take(state);
     this.rows = new RowWindow(id, this.#shown());
@@ -117,9 +116,10 @@ export class ProjectPage {
       if (change.project !== id) return;
       if (!change.live) {
         this.#readColumnsSoon();
-        if (this.#missing.length > 0) void this.#findMissing();
+        void this.selected.find();
       }
       if (this.#groups !== null) this.readGroupsSoon();
+      this.selected.lookSoon();
     });
     void this.#start(state.selected);
   }
@@ -129,6 +129,7 @@ export class ProjectPage {
     this.#stop();
     clearTimeout(this.#columnTimer);
     clearTimeout(this.#groupTimer);
+    this.selected.close();
     this.rows.close();
   }
 
@@ -142,7 +143,7 @@ export class ProjectPage {
     await this.#readColumns();
     await client.worker.openProject(this.id);
     await this.#readColumns();
-    if (selected.length > 0) await this.#select(selected);
+    if (selected.length > 0) await this.selected.take(selected);
     this.#ready = true;
   }
 
@@ -155,10 +156,14 @@ export class ProjectPage {
     return { view: this.view, layout: this.layout, columns: this.asked };
   }
 
+  get selection(): Selection {
+    return this.selected.current;
+  }
+
   // ---- the address
 
   get state(): ViewState {
-    const { query, sort, drawer, by, summary, open, charts, selection, columns } = this;
+    const { query, sort, drawer, by, summary, open, charts, columns } = this;
     const { pinned, varying } = columns.choice;
     return {
       query,
@@ -168,8 +173,7 @@ export class ProjectPage {
       summary,
       open,
       charts,
-      selected:
-        selection.everything && selection.size > SELECTED_IN_ADDRESS ? 'all' : [...selection.ids, ...this.#missing],
+      selected: this.selected.said,
       columns: columns.said,
       pinned,
       varying,
@@ -180,9 +184,8 @@ export class ProjectPage {
   /** Writes the address; called whenever what is in it changes. */
   writeAddress(): void {
     const search = writeViewState(this.state);
-    const { selection } = this;
     if (!this.#ready) return;
-    keepSelection(this.id, selection.size > SELECTED_IN_ADDRESS && !selection.everything ? selection.ids : []);
+    this.selected.keep();
     router.replaceSearch(search);
   }
 
@@ -191,7 +194,7 @@ export class ProjectPage {
     if (!this.#ready || search === writeViewState(this.state)) return;
     const state = readViewState(search);
     this.#take(state);
-    void this.#select(state.selected);
+    void this.selected.take(state.selected);
   }
 
   /** All that is shown, also what is as usual: for others, who have choices of their own. */
@@ -219,33 +222,6 @@ export class ProjectPage {
     if (state.shape !== null) this.#linkedShape = state.shape;
   }
 
-  async #select(selected: ViewState['selected']): Promise<void> {
-    if (selected === 'all') return this.selectAll();
-    if (selected !== 'elsewhere') {
-      const before = this.selection;
-      const ids = await client.worker.resolveIds(this.id, selected);
-      if (this.selection !== before) return;
-      this.selection = new Selection(ids);
-      this.#missing = without(selected, ids);
-      return;
-    }
-    const kept = keptSelection(this.id);
-    if (kept.length > 0) this.selection = new Selection(await client.worker.resolveIds(this.id, kept));
-    else
-      actions.say(
-        'More runs were selected than an address holds. "Copy link" where they are selected makes a link that has them.',
-      );
-  }
-
-  /** Runs that an address selects come in later than it, from a colleague's link or to a browser without a token yet. */
-  async #findMissing(): Promise<void> {
-    const wanted = this.#missing;
-    const ids = await client.worker.resolveIds(this.id, wanted);
-    if (ids.length === 0 || this.#missing !== wanted) return;
-    this.#missing = without(wanted, ids);
-    this.selection = this.selection.extend(ids);
-  }
-
   #apply(state: Settings): void {
     this.query = state.query;
     this.sort = state.sort;
@@ -263,7 +239,8 @@ export class ProjectPage {
     const before = this.#snapshot();
     change();
     const after = this.#snapshot();
-    if (JSON.stringify(before) === JSON.stringify(after)) return;
+    const same = ({ set, linked, view, shape }: Snapshot): string => JSON.stringify([set, linked, view, shape]);
+    if (before.selection === after.selection && same(before) === same(after)) return;
     actions.did({
       what,
       ...(kind === undefined ? {} : { kind }),
@@ -279,6 +256,7 @@ export class ProjectPage {
       linked: this.columns.linked,
       view: this.views.opened,
       shape: this.#linkedShape,
+      selection: this.selection,
     };
   }
 
@@ -288,8 +266,11 @@ export class ProjectPage {
     this.columns.link(to.linked);
     this.views.opened = to.view;
     if (to.shape !== from.shape) this.#linkedShape = to.shape;
+    if (to.selection !== from.selection) this.selected.current = to.selection;
+    if (!this.#closed) return;
+    this.selected.keep();
     // The page that it opens has no memory of what one's own charts were: they are said, also as usual.
-    if (this.#closed) router.go(projectHref(this.id) + writeViewState({ ...this.state, selected: [] }, 0, true));
+    router.go(projectHref(this.id) + writeViewState(this.state, SELECTED_IN_ADDRESS, true));
   }
 
   /** Shows what a saved view says, the selection aside. */
@@ -327,7 +308,7 @@ export class ProjectPage {
   setDrawer(drawer: Drawer): void {
     this.step(`Went to the ${drawer}`, () => {
       this.drawer = drawer;
-      this.selection = Selection.none;
+      this.selected.clear();
     });
   }
 
@@ -394,52 +375,7 @@ export class ProjectPage {
     if (this.rows.first === 0) this.#lastTop = this.rows.rows.slice(0, CHARTED_UNASKED).map(({ id }) => id);
   }
 
-  // ---- the selection
-
-  async select(row: Pick<Row, 'id'> | null, how: 'only' | 'toggle' | 'range', index: number): Promise<void> {
-    if (how === 'only' && row !== null) {
-      this.#missing = [];
-      this.selection =
-        this.selection.size === 1 && this.selection.has(row.id) ? Selection.none : this.selection.only(row.id);
-      return;
-    }
-    const anchor = this.selection.anchor;
-    const from = how === 'range' && anchor !== null ? await this.rows.placeOf(anchor) : null;
-    if (how === 'toggle' || from === null) {
-      if (row !== null) this.selection = this.selection.toggle(row.id);
-      return;
-    }
-    const first = Math.min(from, index);
-    this.selection = this.selection.extend(await this.rows.ids(first, Math.abs(index - from) + 1));
-  }
-
-  /** Selects all runs of a group, or none of them when all are. */
-  async selectGroup(group: GroupLine): Promise<void> {
-    if (this.layout === null) return;
-    const before = this.selection;
-    const runs = await client.worker.groupRuns(this.id, this.layout, [group.id]);
-    if (this.selection === before) this.selection = this.selection.toggleAll(runs, group.id);
-  }
-
-  async selectAll(): Promise<void> {
-    this.#partial = this.rows.loading ? this.view : null;
-    const before = this.selection;
-    const ids = await client.worker.idsOf(this.id, this.view, 0, Number.MAX_SAFE_INTEGER);
-    if (this.selection !== before) return;
-    this.#missing = [];
-    this.selection = new Selection(ids, ids.at(-1) ?? null, true);
-  }
-
-  /** Called when all runs are in the table: a selection of all of them that was made before has the rest, too. */
-  completeSelection(): void {
-    if (this.#partial === this.view && this.selection.everything) void this.selectAll();
-    this.#partial = null;
-  }
-
-  selectNone(): void {
-    this.#missing = [];
-    this.selection = Selection.none;
-  }
+  // ---- the selected runs
 
   compare(): void {
     if (this.selection.size > 50) actions.say('Fifty runs are compared at most: the first fifty of the selection.');
@@ -479,29 +415,5 @@ export class ProjectPage {
       this.#groupTimer = undefined;
       void this.readGroups();
     }, GROUPS_REST_MS);
-  }
-}
-
-/** Those short ids that none of some runs has. */
-function without(short: readonly string[], ids: readonly RunId[]): readonly string[] {
-  const found = new Set<string>([...ids, ...ids.map(shortId)]);
-  return short.filter((id) => !found.has(id));
-}
-
-/** A selection too large for the address bar stays with its tab. */
-function keepSelection(project: ProjectId, ids: readonly string[]): void {
-  try {
-    if (ids.length === 0) sessionStorage.removeItem(`fieldbook/selected/${project}`);
-    else sessionStorage.setItem(`fieldbook/selected/${project}`, ids.join(','));
-  } catch {
-    // Then a reload forgets it, and says so.
-  }
-}
-
-function keptSelection(project: ProjectId): readonly string[] {
-  try {
-    return (sessionStorage.getItem(`fieldbook/selected/${project}`) ?? '').split(',').filter((id) => id !== '');
-  } catch {
-    return [];
   }
 }

@@ -15,6 +15,14 @@ export interface BulkApi {
     first: number,
     count: number,
   ): Promise<CellsOf>;
+  /** Where chosen runs stand: which of them the project does not have any more, and how many others a view does not show. */
+  standing(project: ProjectId, view: View, runs: readonly RunId[]): Promise<Standing>;
+}
+
+export interface Standing {
+  /** Empty while runs are still coming. */
+  gone: RunId[];
+  outside: number;
 }
 
 export interface CellsOf {

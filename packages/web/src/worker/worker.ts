@@ -22,7 +22,7 @@ import type {
   View,
   WorkerEvent,
 } from './api.ts';
-import { cellsOf } from './bulk.ts';
+import { cellsOf, standingOf } from './bulk.ts';
 import type { Bundles } from './bundles.ts';
 import type { BytesCache } from './bytes.ts';
 import { IndexedBytes } from './bytes.ts';
@@ -279,6 +279,11 @@ class Worker implements FieldbookWorker {
 
   async runsTagged(id: ProjectId, tag: string) {
     return (await this.#prepared(id, {}))?.table.tagged(tag, Date.now()) ?? [];
+  }
+
+  async standing(id: ProjectId, view: View, runs: readonly RunId[]) {
+    const project = await this.#prepared(id, { view });
+    return project === undefined ? { gone: [], outside: 0 } : standingOf(project, view, runs, Date.now());
   }
 
   async cells(id: ProjectId, ...request: [View | readonly RunId[], readonly string[], number, number]) {

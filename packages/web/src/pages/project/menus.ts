@@ -82,7 +82,7 @@ function rowEntries(page: ProjectPage, row: Row, apart: boolean): MenuEntry[] {
 function groupEntries(page: ProjectPage, group: GroupLine): MenuEntry[] {
   return [
     { label: group.open ? 'Close' : 'Open', key: group.open ? '←' : '→', run: () => page.turnGroup(group) },
-    { label: `Select its ${count(group.runs, 'run')}`, key: 'x', run: () => void page.selectGroup(group) },
+    { label: `Select its ${count(group.runs, 'run')}`, key: 'x', run: () => void page.selected.group(group) },
     {
       label: 'Only these runs',
       run: () =>
@@ -176,6 +176,6 @@ export function tableEntries(page: ProjectPage): MenuEntry[] {
     { label: `Copy ${which} as Markdown`, run: () => void edits.copyRows('markdown') },
     { label: `Save ${which} as a CSV file`, run: () => void edits.exportRows() },
     { label: 'Manage tags…', apart: true, run: () => (edits.asked = { kind: 'manage tags' }) },
-    { label: 'Select all that match', key: 'Ctrl A', run: () => void page.selectAll() },
+    { label: 'Select all that match', key: 'Ctrl A', run: () => void page.selected.all() },
   ];
 }
