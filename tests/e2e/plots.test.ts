@@ -202,6 +202,8 @@ describe('charts of single values', () => {
     // samples and weights of two runs, at the newest step of all, 35.
     await expect.poll(at).toEqual(['30', '30', '35', '30']);
     await grid.locator('img').nth(1).waitFor();
+    await expect.poll(() => new URL(page.url()).searchParams.get('c') ?? '').toContain('am;');
+    const newest = page.url();
     await slider.focus();
     await page.keyboard.press('Home');
     // The second run has no picture yet at step 0.
@@ -238,6 +240,19 @@ describe('charts of single values', () => {
     ]);
     expect(shades.paper[0]).toBeGreaterThan(240);
     const address = page.url();
+    // What else says a step has the say after the slider: a link to the page, and the way back from it.
+    await page.evaluate((href) => {
+      history.pushState(null, '', href);
+      dispatchEvent(new PopStateEvent('popstate'));
+    }, newest);
+    await expect.poll(at).toEqual(['30', '30', '35', '30']);
+    await page.goBack();
+    await expect.poll(at).toEqual(['0', '0', '5', '0']);
+    // The runs that match follow the query.
+    await grid.getByRole('button', { name: 'Show more of the runs that match' }).click();
+    await expect.poll(() => grid.locator('tbody tr').count()).toBe(12);
+    await page.getByRole('combobox', { name: 'Query' }).fill('params/opt = "adam"');
+    await expect.poll(() => grid.locator('tbody tr').count()).toBe(7);
     await installed(page);
     await agent.program.stop('SIGKILL');
     await page.close();
