@@ -4,6 +4,7 @@ import type { ColumnInfo } from '../worker/api.ts';
 import { FIELDS, metricColumn, parseColumn } from '../worker/columns.ts';
 import type { MetricGoal } from '../worker/plots-api.ts';
 import { actions } from './actions.svelte.ts';
+import { beside, moved } from './columnorder.ts';
 import { Persisted } from './persisted.svelte.ts';
 
 export interface ShownColumn {
@@ -143,18 +144,14 @@ export class Columns {
   /** Puts a column where another is. */
   move(id: string, to: string): void {
     if (id === to) return;
-    const at = this.ids.indexOf(to);
-    const columns = this.ids.filter((each) => each !== id);
-    columns.splice(at, 0, id);
-    const pinned = this.choice.pinned.includes(to)
-      ? columns.filter((each) => each === id || this.choice.pinned.includes(each))
-      : this.choice.pinned.filter((each) => each !== id);
-    this.#change(`Moved the column ${words(id)}`, { columns, pinned }, `move/${id}`);
+    const order = moved({ columns: this.ids, pinned: this.choice.pinned }, id, to);
+    this.#change(`Moved the column ${words(id)}`, order, `move/${id}`);
   }
 
-  /** Moves a column by one place; false at the end. */
+  /** Moves a column by one place among those that are seen; false at the end. */
   shift(id: string, step: -1 | 1): boolean {
-    const to = this.ids[this.ids.indexOf(id) + step];
+    const shown = this.shown.map((column) => column.id);
+    const to = beside(shown, id, step);
     if (to === undefined) return false;
     this.move(id, to);
     return true;
