@@ -14,6 +14,14 @@ export function isOverlaid(): boolean {
 export const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 export const modKey = isMac ? '⌘' : 'Ctrl';
 
+/** What is on the keyboard for taking something away: Macs have no other. */
+export const trashKey = isMac ? '⌫' : 'Delete';
+
+/** Whether a key is the one that takes something away. */
+export function isTrashKey(key: string): boolean {
+  return key === 'Delete' || (isMac && key === 'Backspace');
+}
+
 /** Every key, for the page that lists them. */
 export const KEYS: readonly { group: string; keys: readonly (readonly [keys: string, does: string])[] }[] = [
   {
@@ -39,7 +47,7 @@ export const KEYS: readonly { group: string; keys: readonly (readonly [keys: str
       ['n', 'Write a note'],
       ['s', 'Star'],
       ['e', 'Archive'],
-      ['Delete', 'Move to the trash'],
+      [trashKey, 'Move to the trash'],
       ['Esc', 'Select nothing'],
       ['Shift ↑ ↓', 'Select what is passed'],
       ['→ ←', 'Open and close a group; into the cells and back'],

@@ -2,6 +2,7 @@ import type { AttributePath, RunId } from '@fieldbook/core';
 import type { Change } from '@fieldbook/core/fold';
 import type { AttributeValue } from '@fieldbook/core/record';
 import { count } from '../app/format.ts';
+import { isTrashKey } from '../app/keys.ts';
 import type { TextFormat } from '../app/tabletext.ts';
 import { headOf, rowsOf } from '../app/tabletext.ts';
 import { valueWords } from '../app/words.ts';
@@ -181,12 +182,13 @@ export class ProjectEdits {
       n: () => row !== null && this.note(row),
       s: () => void this.turn('star', row),
       e: () => void this.turn('archived', row),
-      Delete: () => void this.turn('trashed', row),
+      trash: () => void this.turn('trashed', row),
       F2: () => row !== null && (this.renaming = row.id),
       c: () => page.selection.size > 1 && page.compare(),
     };
-    does[key]?.();
-    return does[key] !== undefined;
+    const work = does[isTrashKey(key) ? 'trash' : key];
+    work?.();
+    return work !== undefined;
   }
 
   #change(

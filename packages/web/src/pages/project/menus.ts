@@ -1,6 +1,7 @@
 import type { MenuEntry } from '../../components/RowMenu.svelte';
 import { count, cell as cellWords } from '../../app/format.ts';
 import { cellText } from '../../app/tabletext.ts';
+import { trashKey } from '../../app/keys.ts';
 import type { ShownColumn } from '../../state/columns.svelte.ts';
 import { words } from '../../state/columns.svelte.ts';
 import type { ProjectPage } from '../../state/projectpage.svelte.ts';
@@ -74,7 +75,7 @@ function rowEntries(page: ProjectPage, row: Row, apart: boolean): MenuEntry[] {
             apart: true,
             run: () => void edits.turn('archived', row),
           },
-          { label: 'Move to the trash', key: 'Delete', grave: true, run: () => void edits.turn('trashed', row) },
+          { label: 'Move to the trash', key: trashKey, grave: true, run: () => void edits.turn('trashed', row) },
         ]),
   ];
 }
