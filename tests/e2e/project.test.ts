@@ -172,18 +172,23 @@ describe('cells and the query', () => {
 
   it('[WEB-41] cells, rows and the whole table are copied and saved', async () => {
     const { url } = await examples();
-    const page = await visit(await reader(), `${url}/p/digits?cols=a:params/lr,tags&sort=name`);
+    const page = await visit(await reader(), `${url}/p/digits?cols=a:params/lr,tags,duration&sort=name`);
     await rowOf(page, 'too fast').click({ position: { x: 36, y: 14 } });
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Control+c');
     await said(page, 'Copied');
     const lr = await clipboard(page);
     expect(Number(lr)).toBeGreaterThan(0);
+    // A duration is copied as it is shown.
+    for (let step = 0; step < 2; step++) await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Control+c');
+    const lasted = await (await cellOf(page, rowOf(page, 'too fast'), 'Duration')).textContent();
+    await expect.poll(() => clipboard(page)).toBe(lasted);
     await page.getByRole('button', { name: 'Copy', exact: true }).click();
     await menu(page, 'Copy 1 selected run as Markdown');
     await expect
       .poll(() => clipboard(page))
-      .toMatch(/^\| name \| id \| params\/lr \| Tags \|\n\|---\|---\|---\|---\|\n\| too fast \|/);
+      .toMatch(/^\| name \| id \| params\/lr \| Tags \| Duration \|\n\|---\|---\|---\|---\|---\|\n\| too fast \|/);
     await page.keyboard.press('Escape');
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Actions' }).click();
@@ -194,7 +199,7 @@ describe('cells and the query', () => {
     for await (const part of stream) parts.push(part as Buffer);
     const lines = Buffer.concat(parts).toString('utf8').trimEnd().split('\r\n');
     expect(lines).toHaveLength(15);
-    expect(lines[0]).toBe('\uFEFFname,id,params/lr,Tags');
+    expect(lines[0]).toBe('\uFEFFname,id,params/lr,Tags,Duration (s)');
     expect(lines.find((line) => line.startsWith('too fast,'))).toContain(`,${lr},`);
   });
 });

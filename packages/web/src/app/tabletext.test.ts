@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { csvCell, headOf, rowsOf } from './tabletext.ts';
+import { copiedText, csvCell, headOf, rowsOf, titleOf } from './tabletext.ts';
 
 const ROW = ['a "b", c', 0.1 + 0.2, { time: 0 }, ['x', 'y|z'], true, null, undefined, 'two\nlines', -0.5, Number.NaN];
 
@@ -9,6 +9,16 @@ describe('a table as text', () => {
     expect(rowsOf('csv', [ROW], [])).toBe(
       '"a ""b"", c",0.30000000000000004,1970-01-01T00:00:00.000Z,"x, y|z",true,null,,"two\nlines",-0.5,NaN\r\n',
     );
+  });
+
+  it('[WEB-41] says durations in a unit that stands beside them', () => {
+    const columns = ['name', 'duration', 'a:epochs'];
+    const titles = (format: 'csv' | 'markdown'): string[] => columns.map((column) => titleOf(format, column, column));
+    expect(headOf('csv', titles('csv'))).toBe('name,duration (s),a:epochs\r\n');
+    expect(rowsOf('csv', [['one', 90_061, 90_061]], columns)).toBe('one,90.061,90061\r\n');
+    expect(titles('markdown')).toEqual(columns);
+    expect(copiedText(90_061, 'duration')).toBe('1m 30s');
+    expect(copiedText(0.1 + 0.2, 'm:loss.last')).toBe('0.30000000000000004');
   });
 
   it('[WEB-41] lets no text of a run become a formula of a spreadsheet', () => {

@@ -1,3 +1,4 @@
+import { duration } from './format.ts';
 import type { Cell } from '../worker/api.ts';
 
 /** A table as text: for a spreadsheet or for a page of Markdown. */
@@ -10,10 +11,25 @@ export function headOf(format: TextFormat, titles: readonly string[]): string {
 
 export function rowsOf(format: TextFormat, rows: readonly (readonly Cell[])[], columns: readonly string[]): string {
   if (format === 'csv')
-    return rows.map((row) => `${row.map((cell) => csvCell(cellText(cell))).join(',')}\r\n`).join('');
+    return rows.map((row) => `${row.map((cell, at) => csvCell(figureText(cell, columns[at]))).join(',')}\r\n`).join('');
   return rows
     .map((row) => `| ${row.map((cell, at) => markdownCell(cellText(cell, columns[at]))).join(' | ')} |\n`)
     .join('');
+}
+
+/** A column's title. Where numbers stand without their unit, it has it. */
+export function titleOf(format: TextFormat, column: string, words: string): string {
+  return format === 'csv' && column === 'duration' ? `${words} (s)` : words;
+}
+
+/** As `cellText`, for a program that reads numbers: a duration is its seconds alone. */
+function figureText(cell: Cell, column: string | undefined): string {
+  return typeof cell === 'number' && column === 'duration' ? String(cell / 1_000) : cellText(cell);
+}
+
+/** One cell for the clipboard: all its digits; a duration as the table shows it, for its milliseconds would say nothing. */
+export function copiedText(value: Cell, column: string): string {
+  return typeof value === 'number' && column === 'duration' ? duration(value) : cellText(value);
 }
 
 /** All digits of a number, times in ISO 8601, lists joined by `, `; empty where there is nothing. */

@@ -4,7 +4,7 @@ import type { AttributeValue } from '@fieldbook/core/record';
 import { count } from '../app/format.ts';
 import { isTrashKey } from '../app/keys.ts';
 import type { TextFormat } from '../app/tabletext.ts';
-import { headOf, rowsOf } from '../app/tabletext.ts';
+import { headOf, rowsOf, titleOf } from '../app/tabletext.ts';
 import { valueWords } from '../app/words.ts';
 import type { Row } from '../worker/api.ts';
 import { actions } from './actions.svelte.ts';
@@ -155,7 +155,7 @@ export class ProjectEdits {
     const ids = runs ?? (await client.worker.idsOf(id, view, 0, Number.MAX_SAFE_INTEGER));
     const shown = columns.shown.filter(({ asked }) => asked !== null);
     const asked = ['name', 'id', ...shown.map((column) => column.asked!)];
-    const titles = ['name', 'id', ...shown.map((column) => words(column.id))];
+    const titles = ['name', 'id', ...shown.map(({ id: column }) => titleOf(format, column, words(column)))];
     const parts = [headOf(format, titles)];
     const atOnce = Math.max(100, Math.floor(CELLS_AT_ONCE / asked.length));
     let stopped = false;

@@ -1,6 +1,6 @@
 import type { MenuEntry } from '../../components/RowMenu.svelte';
 import { count, cell as cellWords } from '../../app/format.ts';
-import { cellText } from '../../app/tabletext.ts';
+import { copiedText } from '../../app/tabletext.ts';
 import { trashKey } from '../../app/keys.ts';
 import type { ShownColumn } from '../../state/columns.svelte.ts';
 import { words } from '../../state/columns.svelte.ts';
@@ -39,7 +39,7 @@ function cellEntries(page: ProjectPage, column: ShownColumn, value: Cell): MenuE
           { label: `Less than ${name}`, run: () => void ask('below')() },
         ]
       : []),
-    { label: 'Copy the cell', key: 'Ctrl C', run: () => void page.edits.copy(cellText(value)) },
+    { label: 'Copy the cell', key: 'Ctrl C', run: () => void page.edits.copy(copiedText(value, column.id)) },
   ];
 }
 
