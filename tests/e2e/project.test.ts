@@ -637,7 +637,10 @@ describe('columns', () => {
 describe('a phone', () => {
   it('[WEB-48] browses, searches, and tags many runs', async () => {
     const { url } = await examples();
-    const page = await visit(await profile(browser, { width: 390, height: 844 }), `${url}/p/digits`);
+    const page = await visit(
+      await profile(browser, { width: 390, height: 844 }, { hasTouch: true, isMobile: true }),
+      `${url}/p/digits`,
+    );
     await query(page).fill('lr 0.03');
     await says(page.getByRole('status'), /^4 runs of 14 match/);
     for (const place of [0, 1]) await rows(page).nth(place).getByRole('checkbox').check();
@@ -649,5 +652,24 @@ describe('a phone', () => {
     await says(rows(page).first(), 'on the train');
     await expect.poll(() => rows(page).count()).toBe(2);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    // It sorts from the menu, for there are no heads.
+    const sortBy = async (item: RegExp): Promise<void> => {
+      await page.getByRole('button', { name: 'Actions' }).tap();
+      await page.getByRole('menuitem', { name: 'Sort by…' }).tap();
+      await page.getByRole('menuitem', { name: item }).tap();
+    };
+    await page.goto(`${url}/p/digits`);
+    await rows(page).nth(5).waitFor();
+    await sortBy(/^Name$/);
+    await expect.poll(() => page.url()).toContain('sort=name');
+    await sortBy(/^✓?\s*Name, ascending/);
+    await expect.poll(() => page.url()).toContain('sort=-name');
+    // A group is selected without a pointer that hovers.
+    await page.goto(`${url}/p/digits?by=status`);
+    await page
+      .getByRole('button', { name: /^Select the runs of/ })
+      .first()
+      .tap();
+    await says(page.getByRole('toolbar'), 'selected');
   });
 });

@@ -9,6 +9,7 @@ import { client } from '../../state/client.svelte.ts';
 import type { Cell, Row, TermKind } from '../../worker/api.ts';
 import { metricColumn, parseColumn } from '../../worker/columns.ts';
 import type { GroupLine, Line } from '../../worker/groups-api.ts';
+import { GROUP_SIZE } from '../../worker/groups-api.ts';
 
 /** What a right click offers, on a run and, where it hit one, on a cell. */
 export function lineEntries(page: ProjectPage, line: Line, column: ShownColumn | null): MenuEntry[] {
@@ -165,6 +166,17 @@ export function viewEntries(page: ProjectPage): MenuEntry[] {
           { label: `Remove ${current.name}`, grave: true, run: () => void views.remove(current) },
         ]),
   ];
+}
+
+/** What the table can be sorted by; a second choice of the same turns it round. */
+export function sortEntries(page: ProjectPage): MenuEntry[] {
+  const ids = ['name', ...(page.layout === null ? [] : [GROUP_SIZE]), ...page.columns.shown.map(({ id }) => id)];
+  return ids.map((id) => {
+    const key = page.sort.find(({ column }) => column === id);
+    const order = key === undefined ? '' : key.descending ? ', descending' : ', ascending';
+    const label = id === GROUP_SIZE ? 'Number of runs' : words(id);
+    return { label: label + order, checked: key !== undefined, run: () => page.click(id, false) };
+  });
 }
 
 /** What is done with the whole table. */
