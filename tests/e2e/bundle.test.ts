@@ -153,7 +153,7 @@ describe('bundles in the UI', () => {
       told.exec((await syncMark(page).getAttribute('title')) ?? '')?.[1];
     const waiting = await title(first);
     expect(waiting).toBeDefined();
-    for (const page of others) await expect.poll(() => title(page)).toBe(waiting);
+    for (const page of others) await expect.poll(() => title(page), { timeout: 30_000 }).toBe(waiting);
     await others[1].getByRole('button', { name: 'Forget everything in this browser' }).click();
     const sum = waiting!.match(/\d+/g)!.reduce((all, each) => all + Number(each), 0);
     await says(dialog(others[1]), `${sum} edits, documents or files kept only here would be lost`);

@@ -4,13 +4,15 @@ import { ask, fieldbook } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
-import { agentAt, freePort, profile, saved, says, visit } from './visit.ts';
+import { agentAt, freePort, profile, rowOf, rows, saved, says, syncMark, visit } from './visit.ts';
 
 let browser: Browser;
 beforeAll(async () => {
   browser = await launchChromium();
 });
 afterAll(() => browser.close());
+
+const PATIENT = { timeout: 30_000 };
 
 describe('the sync page', () => {
   it('[SYN-3] joins a relay by a link, shows what is only here until it is not, pauses, and leaves', async () => {
@@ -55,6 +57,39 @@ describe('the sync page', () => {
     await says(relays, 'Everything is on this machine only');
     expect((await ask(agent, 'GET', '/sync')).json.peers).toEqual([]);
     expect(await page.content()).not.toContain(token);
+  });
+
+  it('[SYN-4] is not needed to see what is only on this machine: the header, the projects and the table say it', async () => {
+    const agent = await agentAt(emptyFolder('sync'), await freePort());
+    await ask(agent, 'POST', '/demo', {});
+    const relay = await new Relay().up();
+    const context = await profile(browser);
+    const page = await visit(context, agent.url);
+    await says(syncMark(page), 'Saved on the agent');
+    await ask(agent, 'POST', '/join', { url: relay.url, token: await relay.token('member', 'Ada') });
+    await expect.poll(async () => (await ask(agent, 'GET', '/sync')).json.settled, PATIENT).toBe(true);
+    await says(syncMark(page), 'Saved on the agent');
+    await relay.down();
+    const digits = page.getByRole('row').filter({ has: page.getByRole('link', { name: 'digits' }) });
+    await ask(agent, 'POST', '/runs/too%20fast/edits', [{ field: 'tags', op: 'add', value: 'later' }]);
+    await says(syncMark(page), 'Changes only on this machine');
+    await says(digits, 'changes not on the relay');
+    const ran = await fieldbook(agent.home, ['run', '-p', 'digits', '--name', 'on the train', '--', 'true']);
+    expect([ran.stderr, ran.code]).toEqual([expect.any(String), 0]);
+    // Both tabs are told, and only one of them asks.
+    const other = await visit(context, `${agent.url}/p/digits`);
+    for (const each of [page, other]) {
+      await says(syncMark(each), '1 run only on this machine');
+      expect(await syncMark(each).getAttribute('title')).toContain('1 run is not on the relay yet: Sync says why.');
+    }
+    await says(digits, '1 run not on the relay');
+    await says(rowOf(other, 'on the train'), 'only on this machine');
+    expect(await rows(other).filter({ hasText: 'only on this machine' }).count()).toBe(1);
+    await relay.up();
+    await ask(agent, 'POST', '/sync/retry', {});
+    for (const each of [page, other]) await says(syncMark(each), 'Saved on the agent');
+    await expect.poll(() => rows(other).filter({ hasText: 'only on this machine' }).count(), PATIENT).toBe(0);
+    await expect.poll(() => digits.filter({ hasText: 'not on the relay' }).count(), PATIENT).toBe(0);
   });
 
   it('[SYN-3] lists machines with when they last wrote, and makes a bundle that another machine takes in', async () => {

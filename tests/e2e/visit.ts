@@ -63,9 +63,9 @@ export async function says(locator: Locator, text: string | RegExp): Promise<voi
   await locator.filter({ hasText: text }).first().waitFor();
 }
 
-/** Waits until the page's worker has let everything go to the server. */
+/** Waits until the page's worker has let everything go to the server; whether its relay has it is another matter. */
 export async function saved(page: Page): Promise<void> {
-  await says(syncMark(page), /Saved on the/);
+  await says(syncMark(page), /Saved on the|only on this machine/);
 }
 
 /** Waits until every file of the page is kept, so that it starts without a server. */

@@ -238,7 +238,8 @@ describe('the OpenAPI document', () => {
       'post /blobs/check',
       'post /blobs/incomplete',
       'post /blobs/repair',
-      // An agent's own; tests/integration/agent.test.ts asks them of a real one.
+      // An agent's own; tests/integration/agent.test.ts and sync.test.ts ask them of a real one.
+      'get /sync/unshared',
       'post /join',
       'post /leave',
       'post /sync/pause',

@@ -47,15 +47,22 @@ describe('the exchange with a relay', () => {
     const alone = (await ask(agent, 'GET', '/sync/only-here')).json;
     expect(alone).toMatchObject({ runCount: 14, projects: [{ project: 'digits' }], complete: true, elsewhere: [] });
     expect(alone.runs).toHaveLength(14);
+    const unshared = async (through = ''): Promise<unknown> =>
+      (await ask(agent, 'GET', `/sync/unshared${through}`)).json;
+    const digits = { project: 'digits', runs: 14, changes: true };
+    expect(await unshared()).toMatchObject({ runCount: 14, projects: [digits], complete: true });
+    expect(await unshared('?through=0')).toEqual({ runs: [], runCount: 0, projects: [], complete: true });
     expect(alone.runs.map(({ name }: { name: string }) => name)).toContain('too fast');
     const relay = await new Relay().up();
     await ask(agent, 'POST', '/join', { url: relay.url, token: await relay.token('member', 'Ada') });
     const shared = await until(agent, '/sync/only-here', ({ documents }) => documents === 0);
     expect(shared).toMatchObject({ runCount: 0, runs: [], projects: [], fileCount: 0 });
+    expect(await unshared()).toEqual({ runs: [], runCount: 0, projects: [], complete: true });
     await relay.down();
     await ask(agent, 'POST', '/runs/too%20fast/edits', [{ field: 'tags', op: 'add', value: 'later' }]);
     const later = (await ask(agent, 'GET', '/sync/only-here')).json;
     expect(later).toMatchObject({ documents: 1, runCount: 0, projects: [{ project: 'digits', title: 'digits' }] });
+    expect(await unshared()).toEqual({ runs: [], runCount: 0, projects: [{ ...digits, runs: 0 }], complete: true });
   });
 
   it('[SYN-2] says which files lie on another machine only', async () => {

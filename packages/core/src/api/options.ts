@@ -87,6 +87,8 @@ export interface SyncSource {
   state(): Promise<SyncState>;
   /** Peers that have acknowledged a document's last commit, by url. */
   holders(document: DocumentName): Promise<readonly string[]>;
+  /** Documents whose last commit, of seq `through` or before, no peer is known to have; at most `limit`. Absent where nobody is pushed to. */
+  lacking?(through: number, limit: number): Promise<ReadonlySet<DocumentName>>;
   /** Peers that are known to have a file, by url; nobody is asked. `sent`: it is one that travels. Named by its list, or the file itself. */
   fileHolders?(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]>;
   /** Which of these (at most 1,000) no peer has, by their own word; undefined when none of them answers. */

@@ -179,6 +179,14 @@ export class Library {
     return false;
   }
 
+  /** The projects of those of these runs that any project here knows; nothing is folded for it. */
+  async projectsOf(runs: Iterable<RunId>): Promise<Map<RunId, ProjectId>> {
+    await this.#refresh();
+    const found = new Map<RunId, ProjectId>();
+    for (const run of runs) for (const [id, { fold }] of this.#projects) if (fold.has(run)) found.set(run, id);
+    return found;
+  }
+
   async history(project: ProjectId, id: RunId): Promise<Edit[]> {
     await this.#refresh();
     return this.#projects.get(project)?.fold.history(id) ?? [];

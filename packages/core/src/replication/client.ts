@@ -133,6 +133,18 @@ export class ReplicationClient {
     return info !== undefined && (this.#memory?.holds(name, info.seq) ?? false);
   }
 
+  /** Documents whose last commit, of seq `through` or before, the peer has not acknowledged; at most `limit`. Also said while it is away. */
+  async lacking(through: number, limit: number): Promise<Set<DocumentName>> {
+    await (this.#remembered ??= this.#recall());
+    const memory = this.#memory;
+    const lacking = new Set<DocumentName>();
+    for (const { name, seq } of await this.#options.replica.changedSince(memory?.pushed ?? 0, limit))
+      if (seq <= through && memory?.holds(name, seq) !== true) lacking.add(name);
+    for (const [name, { seq }] of memory?.refusedThere ?? [])
+      if (seq <= through && lacking.size < limit) lacking.add(name);
+    return lacking;
+  }
+
   async #toPush(): Promise<number> {
     const memory = this.#memory;
     const changed = await this.#options.replica.changedSince(memory?.pushed ?? 0, COUNT_MAX);

@@ -76,6 +76,17 @@ export class Relays implements SyncSource {
     return urls;
   }
 
+  async lacking(through: number, limit: number): Promise<ReadonlySet<DocumentName>> {
+    let lacking: Set<DocumentName> | undefined;
+    for (const { client } of this.#relays.values()) {
+      const there = await client.lacking(through, limit);
+      lacking = lacking === undefined ? there : new Set([...lacking].filter((name) => there.has(name)));
+    }
+    if (lacking !== undefined) return lacking;
+    const all = await this.#machine.replica.changedSince(0, limit);
+    return new Set(all.flatMap(({ name, seq }) => (seq <= through ? name : [])));
+  }
+
   async fileHolders(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]> {
     const info = await this.#machine.replica.info(document);
     const seq = info?.seq ?? Number.POSITIVE_INFINITY;

@@ -1,4 +1,5 @@
 import type { Session } from '../worker/api.ts';
+import type { AloneSummary } from '../worker/sync-api.ts';
 import { count } from './format.ts';
 
 export interface SyncWords {
@@ -63,6 +64,7 @@ export function syncWords(session: Session | null): SyncWords {
           text: `A bundle is not yet on the ${server}`,
           more: `${brought} not yet on the ${server}. ${session.carried.problem ?? 'They are on the way.'}`,
         };
+      if (unsaved === 0 && session.alone !== null && isAlone(session.alone)) return aloneWords(session.alone);
       return unsaved === 0
         ? {
             tone: 'good',
@@ -98,6 +100,29 @@ export function syncWords(session: Session | null): SyncWords {
             more: `The ${server} does not answer. ${edits} only in this browser until it does.`,
           };
   }
+}
+
+function isAlone({ runs, changes, files }: AloneSummary): boolean {
+  return runs > 0 || changes || files > 0;
+}
+
+/** What the agent has and no relay. */
+function aloneWords({ runs, changes, files, reached, complete }: AloneSummary): SyncWords {
+  const parts = [];
+  if (runs > 0) parts.push(`${complete ? '' : 'at least '}${count(runs, 'run')}`);
+  if (changes && runs === 0) parts.push('changes');
+  if (files > 0) parts.push(count(files, 'file'));
+  const what = parts.join(' and ').replace(/^./, (letter) => letter.toUpperCase());
+  return {
+    tone: reached ? 'busy' : 'away',
+    brief: runs + files === 0 ? 'Here' : `${(runs || files).toLocaleString('en')} here`,
+    text: `${what} only on this machine`,
+    more: `Everything you changed is on the agent. ${what} ${parts.length === 1 && runs + files === 1 ? 'is' : 'are'} not on the relay yet${
+      reached
+        ? ', but on the way.'
+        : ': Sync says why. Until the relay has everything, losing this machine would lose it.'
+    }`,
+  };
 }
 
 /** "3 documents and 2 files": what a bundle brought into this browser and no server has. */

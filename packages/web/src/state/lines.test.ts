@@ -45,7 +45,7 @@ describe('lines of a new answer', () => {
     ['another column', line('a', [...cells, 1])],
     ['a tag', line('a', cells, { tags: ['paper', 'best'] })],
     ['a name', line('a', cells, { name: 'b' })],
-    ['an edit that is not saved', line('a', cells, { unsaved: true })],
+    ['an edit that is not saved', line('a', cells, { unsaved: 'browser' })],
     ['a level', { ...line('a', cells), depth: 1 } as Line],
   ])('[WEB-61] are new where they differ in %s', (_what, changed) => {
     const before = [line('a', cells)];

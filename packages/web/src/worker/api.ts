@@ -13,7 +13,7 @@ import type { ChartsApi, OddMarks } from './charts/api.ts';
 import type { RunApi } from './run-api.ts';
 import type { Connection } from './shelf.ts';
 import type { StorageApi } from './storage-api.ts';
-import type { SyncApi } from './sync-api.ts';
+import type { AloneCount, AloneSummary, SyncApi } from './sync-api.ts';
 import type { ViewsApi } from './views-api.ts';
 
 /** What the page and its worker say to each other. The worker has the documents; the page asks for what is visible. */
@@ -114,6 +114,8 @@ export interface Session {
   };
   /** What a bundle brought into this browser and no server has yet. */
   carried: { documents: number; blobs: number; problem: string | null };
+  /** What is on the agent's machine and on no relay; null where there is no relay to have it, or nobody can say. */
+  alone: AloneSummary | null;
 }
 
 export interface ServerInfo {
@@ -141,6 +143,8 @@ export interface ProjectLine {
   updated: number;
   /** Edits in it that no server has acknowledged. */
   unsaved: number;
+  /** What of it is on the agent's machine and on no relay. */
+  alone: AloneCount;
   loading: boolean;
 }
 
@@ -195,8 +199,8 @@ export interface Row {
   notes: string;
   tags: readonly string[];
   conflicts: readonly RegisterName[];
-  /** An edit of it is not acknowledged yet. */
-  unsaved: boolean;
+  /** The only place that has it, or the newest of it: an edit in this browser, anything on the agent's machine. */
+  unsaved: 'browser' | 'machine' | false;
   cells: Cell[];
 }
 

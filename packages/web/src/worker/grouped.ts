@@ -1,5 +1,6 @@
 import type { RunId } from '@fieldbook/core';
 import { cell } from '../app/format.ts';
+import type { Row } from './api.ts';
 import type { GroupCharted, Layout, Line, Lines, LinesRequest } from './groups-api.ts';
 import { GROUP_SIZE } from './groups-api.ts';
 import { GroupTree } from './groups.ts';
@@ -29,19 +30,19 @@ interface Kept {
 export class Grouped {
   readonly #kept = new WeakMap<Project, Kept>();
 
-  lines(project: Project, request: LinesRequest, now: number, isUnsaved: (run: RunId) => boolean): Lines {
+  lines(project: Project, request: LinesRequest, now: number, unsavedOf: (run: RunId) => Row['unsaved']): Lines {
     const view = ungrouped(request);
     const {
       total: runs,
       all,
       error,
       loading,
-    } = project.window({ ...view, columns: [], first: 0, count: 0 }, now, isUnsaved);
+    } = project.window({ ...view, columns: [], first: 0, count: 0 }, now, unsavedOf);
     const tree = this.#tree(project, request, now);
     const first = Math.max(0, Math.min(request.first, tree.total));
     const places = Array.from({ length: Math.min(request.count, tree.total - first) }, (_, at) => tree.at(first + at));
     const ids = places.flatMap(({ run }) => run ?? []);
-    const rows = new Map(project.rows(ids, request.columns, now, isUnsaved).map((row) => [row.id, row]));
+    const rows = new Map(project.rows(ids, request.columns, now, unsavedOf).map((row) => [row.id, row]));
     const lines: Line[] = [];
     for (const { node, run } of places) {
       if (run === null) {

@@ -2,6 +2,7 @@ import type { DocumentName, ProjectId, RunId } from '@fieldbook/core';
 import { WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { Book, Workspace } from '@fieldbook/core/documents';
 import type { ProjectLine } from './api.ts';
+import type { Alone } from './alone.ts';
 import type { Ledger } from './ledger.ts';
 import { Project } from './project.ts';
 import type { Shelf } from './shelf.ts';
@@ -108,7 +109,7 @@ export class WebLibrary {
     for (const [book, { loaded }] of project.books) if (!loaded) await this.#loads.get(book);
   }
 
-  lines(ledger: Ledger): ProjectLine[] {
+  lines(ledger: Ledger, alone: Alone): ProjectLine[] {
     const lines: ProjectLine[] = [];
     for (const project of this.#projects.values()) {
       lines.push({
@@ -116,6 +117,7 @@ export class WebLibrary {
         title: project.title,
         ...project.line(),
         unsaved: ledger.countOf(project.id),
+        alone: alone.of(project.id),
         loading: project.loading,
       });
     }

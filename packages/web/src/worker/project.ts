@@ -251,11 +251,11 @@ export class Project {
     return this.#selected;
   }
 
-  window(request: WindowRequest, now: number, isUnsaved: (run: RunId) => boolean): Window {
+  window(request: WindowRequest, now: number, unsavedOf: (run: RunId) => Row['unsaved']): Window {
     const found = this.select(request, now);
     const total = found.rows.length;
     const first = Math.max(0, Math.min(request.first, total));
-    const rows = this.#rows(found.rows.subarray(first, first + request.count), request.columns, now, isUnsaved);
+    const rows = this.#rows(found.rows.subarray(first, first + request.count), request.columns, now, unsavedOf);
     const all = this.table.inDrawer(request.drawer);
     const places = request.places?.map((id) => this.table.placeOf(found.rows, id as RunId));
     return {
@@ -274,8 +274,13 @@ export class Project {
     return this.table.idsOf(this.select(view, now).rows.subarray(first, first + count));
   }
 
-  rows(ids: readonly RunId[], columns: readonly string[], now: number, isUnsaved: (run: RunId) => boolean): Row[] {
-    return this.#rows(this.table.rowsOf(ids), columns, now, isUnsaved);
+  rows(
+    ids: readonly RunId[],
+    columns: readonly string[],
+    now: number,
+    unsavedOf: (run: RunId) => Row['unsaved'],
+  ): Row[] {
+    return this.#rows(this.table.rowsOf(ids), columns, now, unsavedOf);
   }
 
   line(): Tally {
@@ -298,8 +303,8 @@ export class Project {
     return found.sort((a, b) => b.updated - a.updated).map(({ id, name, conflicts }) => ({ run: id, name, conflicts }));
   }
 
-  #rows(rows: Uint32Array, columns: readonly string[], now: number, isUnsaved: (run: RunId) => boolean): Row[] {
-    return this.table.rows(rows, columns, now, isUnsaved, (run, updated) => this.live.of(run, updated, now));
+  #rows(rows: Uint32Array, columns: readonly string[], now: number, unsavedOf: (run: RunId) => Row['unsaved']): Row[] {
+    return this.table.rows(rows, columns, now, unsavedOf, (run, updated) => this.live.of(run, updated, now));
   }
 
   #setCard(name: DocumentName, key: string, bytes: Uint8Array | undefined): RunId | undefined {

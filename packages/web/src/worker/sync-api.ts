@@ -30,6 +30,30 @@ export interface OnlyHere {
   complete: boolean;
 }
 
+/** `GET /sync/unshared`. */
+export interface Unshared {
+  runs: readonly string[];
+  runCount: number;
+  projects: readonly ({ project: string } & AloneCount)[];
+  complete: boolean;
+}
+
+/** What of a project is on this machine and on no relay. */
+export interface AloneCount {
+  runs: number;
+  /** Cards or edits. */
+  changes: boolean;
+}
+
+/** What is on this machine and on no relay. */
+export interface AloneSummary extends AloneCount {
+  files: number;
+  /** A relay takes what is sent to it: it is on its way. */
+  reached: boolean;
+  /** False when there are more. */
+  complete: boolean;
+}
+
 export interface LastWritten {
   device: DeviceId;
   /** ms since the epoch. */

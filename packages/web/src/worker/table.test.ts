@@ -59,11 +59,11 @@ describe('the table of a project', () => {
       table.rowsOf(['b' as RunId, 'd' as RunId]),
       ['a:params/lr', 'm:val/acc.last', 'nonsense', 'tags'],
       NOW,
-      (run) => run === 'b',
+      (run) => run === 'b' && 'browser',
       () => undefined,
     );
     expect(rows.map(({ id, unsaved, trashed, tags, cells }) => ({ id, unsaved, trashed, tags, cells }))).toEqual([
-      { id: 'b', unsaved: true, trashed: false, tags: ['small'], cells: [0.01, undefined, undefined, ['small']] },
+      { id: 'b', unsaved: 'browser', trashed: false, tags: ['small'], cells: [0.01, undefined, undefined, ['small']] },
       { id: 'd', unsaved: false, trashed: true, tags: [], cells: [0.3, undefined, undefined, undefined] },
     ]);
     expect(table.tally()).toMatchObject({ runs: 2, archived: 1, trashed: 2, running: 3, conflicts: 0 });

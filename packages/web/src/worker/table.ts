@@ -259,7 +259,7 @@ export class ProjectTable {
     rows: Uint32Array,
     columns: readonly string[],
     now: number,
-    isUnsaved: (run: RunId) => boolean,
+    unsavedOf: (run: RunId) => Row['unsaved'],
     live: (run: RunId, updated: number) => LiveRun | undefined,
   ): Row[] {
     const parsed = columns.map(parseColumn);
@@ -285,7 +285,7 @@ export class ProjectTable {
         notes: text.length > NOTES_SHOWN ? `${text.slice(0, NOTES_SHOWN)}…` : text,
         tags: (tags ?? []) as readonly string[],
         conflicts: this.#table.conflicts(row) as readonly RegisterName[],
-        unsaved: isUnsaved(id),
+        unsaved: unsavedOf(id),
         cells: parsed.map((column) => {
           if (column === undefined) return undefined;
           const cell = cells[next++];

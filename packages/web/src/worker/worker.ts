@@ -14,6 +14,7 @@ import type * as Y from 'yjs';
 import type {
   Cell,
   FieldbookWorker,
+  Row,
   RunDetail,
   ServerInfo,
   Session,
@@ -22,6 +23,7 @@ import type {
   View,
   WorkerEvent,
 } from './api.ts';
+import { Alone } from './alone.ts';
 import { cellsOf, standingOf } from './bulk.ts';
 import type { Bundles } from './bundles.ts';
 import type { BytesCache } from './bytes.ts';
@@ -72,6 +74,7 @@ class Worker implements FieldbookWorker {
   #bytes!: BytesCache;
   #storage!: BrowserStorage;
   #sync!: SyncReader;
+  #alone!: Alone;
   #unsent!: Unsent;
   #bundles: Promise<Bundles> | undefined;
   #readers: Promise<Readers> | undefined;
@@ -123,6 +126,7 @@ class Worker implements FieldbookWorker {
       books: { listed: 0, loaded: 0 },
       storage: { problem, notice: null, persisted: null, usage: null, quota: null },
       carried: { documents: 0, blobs: 0, problem: null },
+      alone: null,
     };
     this.#unsent = await Unsent.open({
       keep,
@@ -139,6 +143,11 @@ class Worker implements FieldbookWorker {
       isNeeded: (name) => this.#shelf.get(name) !== undefined || this.#unsent.has(name),
     });
     this.#sync = new SyncReader(this.#http, () => this.#allBooks());
+    this.#alone = new Alone(this.#http, new SyncReader(this.#http, () => this.#allBooks()), (projects) => {
+      for (const id of projects) this.#listener({ kind: 'live', id, runs: [] });
+      this.#listener({ kind: 'projects' });
+      this.#tell();
+    });
     watchStorage((words) => this.#storageProblem(words));
     keep.onCleared = () => void this.#keepAgain();
     setInterval(() => void this.#mendStorage(), MEND_MS);
@@ -155,6 +164,8 @@ class Worker implements FieldbookWorker {
         if (connection.state === 'online') {
           void this.#askServer();
           this.#unsent.send();
+        } else {
+          this.#alone.stop();
         }
         this.#tell();
       },
@@ -204,7 +215,7 @@ class Worker implements FieldbookWorker {
   }
 
   async projects() {
-    return this.#library.lines(this.#editor.ledger);
+    return this.#library.lines(this.#editor.ledger, this.#alone);
   }
 
   async openProject(id: ProjectId): Promise<void> {
@@ -222,7 +233,7 @@ class Worker implements FieldbookWorker {
     if (project === undefined)
       return { total: 0, all: 0, first: 0, rows: [], error: null, loading: this.#stillListing() };
     await project.prepare({ view: request, columns: request.columns });
-    return project.window(request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
+    return project.window(request, Date.now(), (run) => this.#unsavedOf(run));
   }
 
   async idsOf(id: ProjectId, view: Parameters<FieldbookWorker['idsOf']>[1], first: number, count: number) {
@@ -250,7 +261,7 @@ class Worker implements FieldbookWorker {
 
   async rows(id: ProjectId, runs: readonly RunId[], columns: readonly string[]) {
     const project = await this.#prepared(id, { columns });
-    return project?.rows(runs, columns, Date.now(), (run) => this.#editor.ledger.hasRun(run)) ?? [];
+    return project?.rows(runs, columns, Date.now(), (run) => this.#unsavedOf(run)) ?? [];
   }
 
   async readQuery(id: ProjectId, text: string) {
@@ -295,7 +306,7 @@ class Worker implements FieldbookWorker {
   async lines(id: ProjectId, request: LinesRequest) {
     const project = await this.#prepared(id, { view: request, columns: [...request.columns, ...request.by] });
     if (project === undefined) return { ...NO_LINES, loading: this.#stillListing() };
-    return this.#grouped.lines(project, request, Date.now(), (run) => this.#editor.ledger.hasRun(run));
+    return this.#grouped.lines(project, request, Date.now(), (run) => this.#unsavedOf(run));
   }
 
   async lineRuns(id: ProjectId, layout: Layout, first: number, count: number) {
@@ -756,6 +767,11 @@ class Worker implements FieldbookWorker {
     else if (project.forked.size > 0) void this.#openNotes().then((notes) => notes.changed(project, runs));
   }
 
+  #unsavedOf(run: RunId): Row['unsaved'] {
+    if (this.#editor.ledger.hasRun(run)) return 'browser';
+    return this.#alone.has(run) && 'machine';
+  }
+
   /** A project whose table has what a request needs. */
   async #prepared(id: ProjectId, wanted: Wanted): Promise<Project | undefined> {
     const project = this.#library.project(id);
@@ -836,6 +852,8 @@ class Worker implements FieldbookWorker {
         device: device.device,
         mayWrite: device.access !== 'viewer',
       };
+      if (device.role === 'agent') this.#alone.follow();
+      else this.#alone.stop();
       await this.#keep.put('server', this.#session.server);
     } catch {
       // Rooms work without; the next connection asks again.
@@ -894,6 +912,7 @@ class Worker implements FieldbookWorker {
       unsaved: this.#editor.ledger.size + (this.#openedNotes?.unsaved ?? 0),
       books: this.#library.counts,
       carried: { documents: this.#unsent.documents, blobs: this.#unsent.blobs, problem: this.#unsent.problem },
+      alone: this.#alone.summary,
     };
   }
 

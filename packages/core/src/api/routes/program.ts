@@ -6,6 +6,7 @@ import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
 import type { ApiActions, DeviceInfo } from '../options.ts';
 import { onlyHereRoute } from './only-here.ts';
+import { unsharedRoute } from './unshared.ts';
 import type { Route } from '../route.ts';
 import { object, orNull, ref } from '../schema.ts';
 
@@ -91,6 +92,7 @@ export function programRoutes(context: ApiContext): Route[] {
     },
     ...actionRoutes(context),
     onlyHereRoute(context),
+    unsharedRoute(context),
   ];
 }
 
