@@ -96,6 +96,19 @@ describe('charts of single values', () => {
     await page.mouse.move(box.x + box.width - 16, box.y + 160, { steps: 4 });
     await page.mouse.up();
     await says(chart.getByRole('status'), '6 runs inside');
+    // A rectangle is a query; what a hand draws around is not.
+    const filter = chart.getByRole('button', { name: 'Filter the table' });
+    expect(await filter.count()).toBe(1);
+    await chart.getByRole('button', { name: 'Lasso' }).click();
+    const now = (await plot.boundingBox())!;
+    await page.mouse.move(now.x + 68, now.y + 12);
+    await page.mouse.down();
+    await page.mouse.move(now.x + now.width - 16, now.y + 12, { steps: 4 });
+    await page.mouse.move(now.x + now.width - 16, now.y + 160, { steps: 4 });
+    await page.mouse.move(now.x + 68, now.y + 160, { steps: 4 });
+    await page.mouse.up();
+    await expect.poll(() => filter.count()).toBe(0);
+    await says(chart.getByRole('status'), '6 runs inside');
     await chart.getByRole('button', { name: 'Select them' }).click();
     await says(page.getByRole('status'), '6 runs selected');
     // Without a pointer: along the front, and Enter takes a run out of the selection again.
@@ -138,6 +151,20 @@ describe('charts of single values', () => {
     await expect
       .poll(() => query.inputValue())
       .toMatch(/^status:finished and params\/lr >= .* and params\/opt = "adam"$/);
+    // Who asks for more behind it keeps that, and the brush takes the place of what it said; both are one step.
+    const opt = chart.getByRole('slider', { name: /^params\/opt/ });
+    const asked = `${await query.inputValue()} and name ~ /run/`;
+    await query.fill(asked);
+    await opt.focus();
+    await page.keyboard.press('ArrowUp');
+    await expect
+      .poll(() => query.inputValue())
+      .toMatch(/^status:finished and name ~ \/run\/ and params\/lr >= .* and params\/opt = "sgd"$/);
+    await page.keyboard.press('Control+z');
+    await expect.poll(() => query.inputValue()).toBe(asked);
+    await expect.poll(() => opt.getAttribute('aria-valuetext')).toBe('"adam"');
+    await query.fill(asked.replace(' and name ~ /run/', ''));
+    await opt.focus();
     await page.keyboard.press('Escape');
     await chart.getByRole('button', { name: 'Clear' }).click();
     await expect.poll(() => query.inputValue()).toBe('status:finished');

@@ -63,6 +63,7 @@ describe('terms from cells', () => {
     expect(refined('b = 2 or c = 3', 'a = 1')).toBe('(b = 2 or c = 3) and a = 1');
     expect(refined('(b = 2 or c = 3)', 'a = 1')).toBe('(b = 2 or c = 3) and a = 1');
     expect(refined('(b = 2) or (c = 3)', 'a = 1')).toBe('((b = 2) or (c = 3)) and a = 1');
+    expect(refined('(b = 2 or c = 3) or d = 4', 'a = 1')).toBe('((b = 2 or c = 3) or d = 4) and a = 1');
     expect(refined('b = 2 and a = 1', 'a = 1')).toBe('b = 2 and a = 1');
   });
 });

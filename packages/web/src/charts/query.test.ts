@@ -47,7 +47,22 @@ describe('the query of a brush', () => {
     expect(either).toBe(`(a = 1 or b = 2) and ${first}`);
     expect(withTerms(either, first, '')).toBe('a = 1 or b = 2');
     expect(withoutTerms('(a = 1) or (b = 2)', first)).toBe('(a = 1) or (b = 2)');
-    // Somebody has written in it since: it is theirs now.
-    expect(withTerms(`${first} and z = 1`, first, second)).toBe(`${first} and z = 1 and ${second}`);
+    // Somebody asked for more since, before and behind it.
+    expect(withTerms(`${first} and tags has "z"`, first, second)).toBe(`tags has "z" and ${second}`);
+    expect(withTerms(`a = 1 and ${first} and tags has "and x >= 1"`, first, '')).toBe(
+      'a = 1 and tags has "and x >= 1"',
+    );
+    // One end of it was changed by hand: that is theirs, the other is the chart's.
+    expect(withTerms('x >= 1.5 and x <= 2', first, second)).toBe(`x >= 1.5 and ${second}`);
+    // What they wrote themselves and the chart said too, they keep.
+    expect(withTerms(`x >= 1 and y = 2 and ${first}`, first, '')).toBe('x >= 1 and y = 2');
+    // Not at the top: it is part of something else.
+    expect(withoutTerms(`not (${first})`, first)).toBe(`not (${first})`);
+    for (const alternatives of ['(a = 1 or b = 2) or c = 3', '(a = 1 or b = 2) or (c = 3 or d = 4)']) {
+      expect(withTerms(alternatives, '', first)).toBe(`(${alternatives}) and ${first}`);
+      expect(withTerms(`(${alternatives}) and ${first}`, first, '')).toBe(alternatives);
+    }
+    expect(withTerms('"this or that"', '', first)).toBe(`"this or that" and ${first}`);
+    expect(withoutTerms('x >= 1 and (', first)).toBe('x >= 1 and (');
   });
 });

@@ -1,5 +1,7 @@
-import { fieldNamed, printPath } from '@fieldbook/core/query';
+import { isFieldbookError } from '@fieldbook/core';
+import { fieldNamed, parseQuery, printPath, topTerms } from '@fieldbook/core/query';
 import { parseColumn } from '../worker/columns.ts';
+import { alternativesOf } from '../worker/terms.ts';
 import type { PlotKind } from '../worker/plots-api.ts';
 import type { Brush } from './definition.ts';
 
@@ -58,16 +60,47 @@ function literal(kind: PlotKind, value: number): string {
 export function withTerms(query: string, before: string, after: string): string {
   const rest = withoutTerms(query, before);
   if (after === '') return rest;
+  if (rest.trim() === '') return after;
   // `or` binds looser than what is added.
-  return rest.trim() === '' ? after : `${/\bor\b/i.test(rest) ? `(${rest})` : rest} and ${after}`;
+  return `${partsOf(rest)?.[0]?.or === 'open' ? `(${rest})` : rest} and ${after}`;
 }
 
+/** A query without a chart's terms, wherever among those joined by `and` they stand; one that somebody has changed since is theirs. */
 export function withoutTerms(query: string, terms: string): string {
   if (terms === '') return query;
-  const text = query.trim();
-  if (text === terms) return '';
-  const tail = ` and ${terms}`;
-  if (!text.endsWith(tail)) return query;
-  const rest = text.slice(0, -tail.length);
-  return /^\((?:[^()"]|"[^"]*")*\)$/.test(rest) ? rest.slice(1, -1) : rest;
+  const parts = partsOf(query);
+  const own = partsOf(terms)?.map(({ text }) => text);
+  if (parts === null || own === undefined) return query;
+  const gone = new Set<Part>();
+  for (const text of own) {
+    // What the chart said stands behind what somebody wrote who said the same.
+    const found = parts.findLast((part) => part.text === text && !gone.has(part));
+    if (found !== undefined) gone.add(found);
+  }
+  const rest = parts.filter((part) => !gone.has(part));
+  const [first] = rest;
+  if (gone.size === 0) return query;
+  if (first === undefined) return '';
+  // The brackets that `withTerms` put around it.
+  if (rest.length === 1 && first.or === 'bracketed') return first.text.slice(1, -1);
+  return rest.map(({ text }) => text).join(' and ');
+}
+
+interface Part {
+  text: string;
+  or: ReturnType<typeof alternativesOf>;
+}
+
+/** What a query joins by `and`; null where it cannot be read. */
+function partsOf(query: string): Part[] | null {
+  try {
+    return topTerms(parseQuery(query)).map((node) => ({
+      text: query.slice(node.start, node.end),
+      or: alternativesOf(node, query),
+    }));
+  } catch (error) {
+    // It is being typed.
+    if (isFieldbookError(error)) return null;
+    throw error;
+  }
 }

@@ -299,6 +299,18 @@ export class ProjectPage {
     this.step(what, () => (this.query = query), 'query');
   }
 
+  /** A brush on a chart: the query that it makes, and the charts with it. */
+  brush(query: string, charts: string): void {
+    this.step(
+      query.trim() === '' ? 'Cleared the query' : `Asked for ${query}`,
+      () => {
+        this.query = query;
+        this.charts = charts;
+      },
+      'brush',
+    );
+  }
+
   /** Asks for what is asked and for this, too. */
   async refine(term: string): Promise<void> {
     const query = await client.worker.refine(this.id, this.query, term);

@@ -34,14 +34,31 @@ function testOf(node: Node, text: string): ChipTest | null {
   }
 }
 
+/** Whether a term is several joined by `or`, and then whether brackets hold all of them together. */
+export function alternativesOf({ kind, start, end }: Node, query: string): 'open' | 'bracketed' | null {
+  if (kind !== 'or') return null;
+  const text = query.slice(start, end);
+  // `(a or b) or (c or d)` has brackets at both ends too.
+  return text.startsWith('(') && text.endsWith(')') && isQuery(text.slice(1, -1)) ? 'bracketed' : 'open';
+}
+
+function isQuery(text: string): boolean {
+  try {
+    parseQuery(text);
+    return true;
+  } catch (error) {
+    if (!isFieldbookError(error)) throw error;
+    return false;
+  }
+}
+
 /** A query that also asks for `term`: nothing is lost of it, and nothing said twice. */
 export function refined(text: string, term: string): string {
   const query = text.trim();
   if (query === '') return term;
   try {
     const { root } = parseQuery(query);
-    // In brackets, the whole begins before its first part.
-    if (root?.kind === 'or' && root.terms[0]!.start === root.start) return `(${query}) and ${term}`;
+    if (root !== null && alternativesOf(root, query) === 'open') return `(${query}) and ${term}`;
     if (chipsOf(query).some((chip) => chip.text === term)) return query;
   } catch (error) {
     // What cannot be read yet is somebody's to finish.
