@@ -5,7 +5,7 @@ import { startAgent } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { fillSeries } from './fill-series.ts';
-import { profile, rowOf, visit } from './visit.ts';
+import { profile, rowOf, says, visit } from './visit.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -35,7 +35,70 @@ async function filled(): Promise<Agent> {
   return agent;
 }
 
+/** Forty-eight runs in twelve groups; of each group three of four diverge, and one logs a metric that no other has. */
+async function grouped(): Promise<Agent> {
+  const agent = await startAgent(emptyFolder('grouped'));
+  await fillSeries(agent.url, agent.token, {
+    project: 'grouped',
+    newest: 1_768_478_400_000,
+    runs: Array.from({ length: 48 }, (_, run) => ({
+      run: `run-${String(run).padStart(2, '0')}`,
+      points: 100,
+      attributes: { host: `node-${String(run % 12).padStart(2, '0')}` },
+      metrics: {
+        loss: (step: number) => (run >= 12 && step >= 60 ? NaN : 100 + run - step),
+        ...(run === 47 ? { 'late/only': () => 1 } : {}),
+      },
+    })),
+  });
+  return agent;
+}
+
+async function savedSvg(page: Page, frame: Locator): Promise<string> {
+  const [saved] = await Promise.all([
+    page.waitForEvent('download'),
+    frame.getByRole('button', { name: 'as SVG' }).click(),
+  ]);
+  const parts: Buffer[] = [];
+  for await (const part of await saved.createReadStream()) parts.push(Buffer.from(part as Uint8Array));
+  return Buffer.concat(parts).toString();
+}
+
 describe('charts under hands', () => {
+  it('[CHT-8] [CHT-26] [PLT-6] of groups say what they do not show, name their colours, and are pictured whole', async () => {
+    const agent = await grouped();
+    const bars = encodeURIComponent('ab;xm:loss.last');
+    const page = await visit(await profile(browser), `${agent.url}/p/grouped?by=a:host&show=charts&c=${bars}`);
+    const panel = panelOf(page, 'loss');
+    await panel.waitFor({ timeout: 30_000 });
+    await page.getByText('The first 10 of 12 groups', { exact: true }).waitFor();
+    // Ten groups of four.
+    await panel.getByText('All 40 runs with it · 30 of 40 runs have NaN (×), first at step 60').waitFor();
+    const names = page.locator('.names .entry');
+    await expect.poll(() => names.count()).toBe(10);
+    const frame = page.locator('section.frame').first();
+    // One run of each group has a number: a bar for all twelve.
+    await says(frame.locator('footer'), '12 groups');
+    await panel.getByRole('button', { name: 'What to do with loss' }).click();
+    await page.getByRole('menuitem', { name: 'Data as a table' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Data of loss' });
+    await dialog.getByText('A row stands for several places').waitFor();
+    await dialog.getByRole('rowheader', { name: 'step 99', exact: true }).first().waitFor();
+    await page.keyboard.press('Escape');
+    // A selected run of a group that is on no chart has its line.
+    await page.goto(`${agent.url}/p/grouped?by=a:host&show=charts&sel=run-11,run-23`);
+    await page.getByText('2 selected runs in 1 group', { exact: true }).waitFor();
+    await expect.poll(() => names.allTextContents()).toEqual(['node-11']);
+    await page.getByRole('region', { name: 'Chart of loss' }).waitFor();
+
+    await page.goto(`${agent.url}/p/grouped?show=charts&c=${bars.replace('loss.last', 'loss.max')}`);
+    await says(frame.locator('footer'), '48 runs');
+    expect(await frame.locator('svg .bar').count()).toBe(30);
+    const svg = await savedSvg(page, frame);
+    for (const run of ['run-00', 'run-30', 'run-47']) expect(svg).toContain(`>${run}<`);
+    expect(await frame.locator('svg .bar').count()).toBe(30);
+  });
+
   it('[CHT-24] zoom by drag and wheel, move by a drag with shift, reset by a double click, and a click chooses the run', async () => {
     const agent = await filled();
     const page = await visit(await profile(browser), `${agent.url}/p/hands`);
@@ -145,11 +208,10 @@ describe('charts under hands', () => {
     expect(await page.getByRole('checkbox', { name: 'Log', exact: true }).isChecked()).toBe(true);
     await panel.getByRole('button', { name: 'What to do with loss' }).click();
     await page.getByRole('menuitem', { name: 'Set the height…' }).click();
-    const values = await page
-      .getByRole('dialog', { name: 'Height of loss' })
-      .locator('input')
-      .evaluateAll((inputs) => inputs.map((input) => (input as HTMLInputElement).value));
-    expect(values).toEqual(['0.5', '50']);
+    const inputs = page.getByRole('dialog', { name: 'Height of loss' }).locator('input');
+    await expect
+      .poll(() => inputs.evaluateAll((found) => found.map((input) => (input as HTMLInputElement).value)))
+      .toEqual(['0.5', '50']);
     await page.keyboard.press('Escape');
     // Back to what is usual, and the address says so.
     await panel.getByRole('button', { name: 'Whole range' }).click();

@@ -3,7 +3,7 @@ import type { ChartedMetric } from '../worker/charts/api.ts';
 import { layout, sectionsOf, visibleBlocks } from './panels.ts';
 
 const metrics = (...paths: string[]): ChartedMetric[] =>
-  paths.map((path) => ({ path, runs: 1, min: 0, max: 1, unit: null, goal: null, x: null }));
+  paths.map((path) => ({ path, min: 0, max: 1, unit: null, goal: null, x: null }));
 const shown = (...given: Parameters<typeof sectionsOf>): [string, string[]][] =>
   sectionsOf(...given).map(({ label, panels }) => [label, panels.map(({ id }) => id)]);
 

@@ -15,8 +15,9 @@ import {
   writeViewState,
 } from '../app/viewstate.ts';
 import { assignColours } from '../charts/colours.ts';
+import { whyOf } from '../charts/why.ts';
 import type { Drawer, Row, SortKey, View } from '../worker/api.ts';
-import type { GroupCharted, GroupLine, Layout, SummaryKind } from '../worker/groups-api.ts';
+import type { GroupCharted, GroupLine, GroupsCharted, Layout, SummaryKind } from '../worker/groups-api.ts';
 import type { SavedView } from '../worker/views-api.ts';
 import { actions } from './actions.svelte.ts';
 import { client } from './client.svelte.ts';
@@ -33,8 +34,10 @@ import { RowWindow } from './window.svelte.ts';
 const CHARTED_UNASKED = 8;
 /** More lines than this tell nothing. */
 const CHARTED_MOST = 50;
-/** Groups on the charts: as many as there are colours. */
+/** Groups that lines are drawn of: as many as there are colours. */
 const GROUPS_CHARTED = 10;
+/** Groups that charts of single values show: a bar each, which nobody reads more of. */
+const GROUPS_MOST = 500;
 const GROUPS_REST_MS = 1_500;
 
 /** What of a page a person sets and can take back. */
@@ -82,14 +85,23 @@ export class ProjectPage {
     if (this.groups !== null) return this.groups.flatMap(({ runs }) => runs.slice(0, 5)).slice(0, CHARTED_MOST);
     return this.rows.first === 0 ? this.rows.rows.slice(0, CHARTED_UNASKED).map(({ id }) => id) : this.#lastTop;
   });
-  #groups = $state.raw<readonly GroupCharted[] | null>(null);
-  /** Groups on the charts; of a selection, its runs in them. Null while the table is not grouped. */
-  readonly groups: readonly GroupCharted[] | null = $derived.by(() => {
-    if (this.by.length === 0 || this.#groups === null || this.selection.size === 0)
-      return this.by.length === 0 ? null : this.#groups;
-    return this.#groups
+  #groups = $state.raw<GroupsCharted | null>(null);
+  /** Groups of the table, at most `GROUPS_MOST`; of a selection, its runs in them. Null without any. */
+  readonly allGroups: GroupsCharted | null = $derived.by(() => {
+    if (this.by.length === 0 || this.#groups === null) return null;
+    if (this.selection.size === 0) return this.#groups.groups.length === 0 ? null : this.#groups;
+    const groups = this.#groups.groups
       .map((group) => ({ ...group, runs: group.runs.filter((run) => this.selection.has(run)) }))
       .filter(({ runs }) => runs.length > 0);
+    // What is selected elsewhere has lines of its own.
+    return groups.length === 0 ? null : { groups, total: groups.length };
+  });
+  /** Groups that lines are drawn of. */
+  readonly groups: readonly GroupCharted[] | null = $derived(this.allGroups?.groups.slice(0, GROUPS_CHARTED) ?? null);
+  /** Which runs the charts are of, in words. */
+  readonly why: string = $derived.by(() => {
+    const { groups, allGroups, selection, charted } = this;
+    return whyOf({ groups, total: allGroups?.total ?? 0, selected: selection.size, runs: charted.length });
   });
   /** By run, or by group where there are groups. */
   readonly colours: ReadonlyMap<string, number> = $derived(
@@ -418,7 +430,7 @@ export class ProjectPage {
       this.#groups = null;
       return;
     }
-    const groups = await client.worker.groupsCharted(this.id, { ...layout, open: [] }, GROUPS_CHARTED);
+    const groups = await client.worker.groupsCharted(this.id, { ...layout, open: [] }, GROUPS_MOST);
     if (layout === this.layout) this.#groups = groups;
   }
 

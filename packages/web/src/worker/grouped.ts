@@ -1,7 +1,7 @@
 import type { RunId } from '@fieldbook/core';
 import { cell } from '../app/format.ts';
 import type { Row } from './api.ts';
-import type { GroupCharted, Layout, Line, Lines, LinesRequest } from './groups-api.ts';
+import type { GroupsCharted, Layout, Line, Lines, LinesRequest } from './groups-api.ts';
 import { GROUP_SIZE } from './groups-api.ts';
 import { GroupTree } from './groups.ts';
 import type { Project } from './project.ts';
@@ -86,7 +86,7 @@ export class Grouped {
     return [...new Set(tree.find(groups).flatMap((node) => tree.runsOf(node)))];
   }
 
-  charted(project: Project, layout: Layout, most: number, now: number): GroupCharted[] {
+  charted(project: Project, layout: Layout, most: number, now: number): GroupsCharted {
     const words = (column: string, key: Parameters<typeof cell>[0]): string =>
       key === undefined ? 'without' : cell(key, column, now);
     return this.#tree(project, layout, now).charted(most, words);

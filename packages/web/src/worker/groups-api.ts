@@ -9,8 +9,8 @@ export interface GroupsApi {
   lineRuns(project: ProjectId, layout: Layout, first: number, count: number): Promise<RunId[]>;
   /** Runs of groups, in the order of the table. */
   groupRuns(project: ProjectId, layout: Layout, groups: readonly string[]): Promise<RunId[]>;
-  /** The first groups of the outermost level with all their runs, for charts. */
-  groupsCharted(project: ProjectId, layout: Layout, most: number): Promise<GroupCharted[]>;
+  /** The first groups of the outermost level with all their runs, for charts, and how many there are. */
+  groupsCharted(project: ProjectId, layout: Layout, most: number): Promise<GroupsCharted>;
 }
 
 /** What a group says of a column of numbers: mean ± deviation, least and greatest, or the best by the column's goal. */
@@ -93,6 +93,11 @@ export type GroupCell =
   | { kind: 'same'; value: Cell }
   | { kind: 'several'; distinct: number; more: boolean }
   | null;
+
+export interface GroupsCharted {
+  groups: GroupCharted[];
+  total: number;
+}
 
 export interface GroupCharted {
   id: string;

@@ -167,6 +167,15 @@ describe('a grouped table', () => {
     expect(best).toMatchObject({ kind: 'numbers', time: true, count: 2, min: NOW - 2_000, max: NOW });
   });
 
+  it('[CHT-26] gives charts the first groups and says how many there are', () => {
+    const { table } = make(3, 200);
+    const tree = treeOf(table, {});
+    const { groups, total } = tree.charted(2, (_column, key) => JSON.stringify(key));
+    expect([groups.length, total]).toEqual([2, tree.top.length]);
+    expect(total).toBe(5);
+    expect(groups.map(({ runs }) => runs.length)).toEqual(tree.top.slice(0, 2).map(({ rows }) => rows.length));
+  });
+
   it('[GRP-2] orders groups by value in natural order, by size, and by the summary that is shown', () => {
     const { table, made } = make(7, 120);
     const keys = (change: Partial<Layout>): unknown[] => treeOf(table, change).top.map(({ key }) => key);

@@ -2,7 +2,7 @@ import type { RunId } from '@fieldbook/core';
 import type { Cell, RunTable } from '@fieldbook/core/query';
 import { goalOfColumn } from '../charts/goals.ts';
 import type { Direction } from '../charts/definition.ts';
-import type { GroupCell, GroupCharted, Layout } from './groups-api.ts';
+import type { GroupCell, GroupsCharted, Layout } from './groups-api.ts';
 import { GROUP_SIZE } from './groups-api.ts';
 import { goalsOf } from './plots.ts';
 
@@ -138,10 +138,11 @@ export class GroupTree {
     return found;
   }
 
-  charted(most: number, words: (column: string, key: Cell) => string): GroupCharted[] {
-    return this.top
+  charted(most: number, words: (column: string, key: Cell) => string): GroupsCharted {
+    const groups = this.top
       .slice(0, most)
       .map((node) => ({ id: node.id, label: words(node.column, node.key), runs: this.runsOf(node) }));
+    return { groups, total: this.top.length };
   }
 
   cells(node: GroupNode, columns: readonly string[]): GroupCell[] {

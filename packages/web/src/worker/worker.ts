@@ -321,7 +321,7 @@ class Worker implements FieldbookWorker {
 
   async groupsCharted(id: ProjectId, layout: Layout, most: number) {
     const project = await this.#prepared(id, { view: layout, columns: layout.by });
-    return project === undefined ? [] : this.#grouped.charted(project, layout, most, Date.now());
+    return project === undefined ? { groups: [], total: 0 } : this.#grouped.charted(project, layout, most, Date.now());
   }
 
   async views(id: ProjectId) {

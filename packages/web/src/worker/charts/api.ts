@@ -5,8 +5,13 @@ import type { Axis, Smoothing } from '../../charts/settings.ts';
 
 /** What charts ask of the worker. It reads, joins, smooths and thins out; the page paints what it gets. */
 export interface ChartsApi {
-  /** Runs to draw and all of their metrics; with `system`, those of their machines instead. */
-  chartRuns(project: ProjectId, runs: readonly RunId[], system?: boolean): Promise<ChartedRuns>;
+  /** Runs to draw and all of their metrics; with `system`, those of their machines instead. `members` adds the metrics of groups' runs. */
+  chartRuns(
+    project: ProjectId,
+    runs: readonly RunId[],
+    system?: boolean,
+    members?: MembersAsked | null,
+  ): Promise<ChartedRuns>;
   /** The lines of one panel, in the order asked for; a run without the metric is left out. */
   chartLines(request: LinesRequest): Promise<DrawnLine[]>;
   /** The line and band of each group, over all its runs. Answers with what is read so far; ask again while `pending` is not 0. */
@@ -15,6 +20,13 @@ export interface ChartsApi {
   chartCensus(request: CensusRequest): Promise<Census>;
   /** Points as recorded, for a table or a file. */
   chartPoints(request: PointsRequest): Promise<PointsPage>;
+}
+
+/** All runs of groups, of which only the table is looked at. */
+export interface MembersAsked {
+  runs: readonly RunId[];
+  /** Extremes of a hundred thousand runs take a moment: for whom they matter. Else they are those of the runs that are drawn. */
+  extremes: boolean;
 }
 
 export interface ChartedRuns {
@@ -34,8 +46,6 @@ export interface ChartedRun {
 /** A metric of the charted runs and what `define_metric` says of it. */
 export interface ChartedMetric {
   path: string;
-  /** How many of the runs have it. */
-  runs: number;
   /** Extremes over all runs, of finite values; NaN without any. */
   min: number;
   max: number;

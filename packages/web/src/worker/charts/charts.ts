@@ -14,6 +14,7 @@ import type {
   DrawnBand,
   DrawnLine,
   LinesRequest,
+  MembersAsked,
   PointsPage,
   PointsRequest,
 } from './api.ts';
@@ -21,6 +22,7 @@ import { BandSource } from './bands.ts';
 import { ColumnStore } from './columns.ts';
 import { readMeanings } from './definitions.ts';
 import { LineSource } from './lines.ts';
+import { addMembers } from './members.ts';
 
 /** Metrics of the machine, which are on no card and have a page of their own. */
 const SYSTEM = 'sys/';
@@ -50,7 +52,12 @@ export class Charts implements ChartsApi {
     this.#bands = new BandSource(series, this.#lines, stateOf, now);
   }
 
-  async chartRuns(id: ProjectId, runs: readonly RunId[], system = false): Promise<ChartedRuns> {
+  async chartRuns(
+    id: ProjectId,
+    runs: readonly RunId[],
+    system = false,
+    members: MembersAsked | null = null,
+  ): Promise<ChartedRuns> {
     const project = this.#project(id);
     if (project === undefined) return { runs: [], metrics: [] };
     project.live.onValues ??= (run, live) => this.#columns.take(run, live);
@@ -64,11 +71,10 @@ export class Charts implements ChartsApi {
         const [min, max] = [summary?.min ?? NaN, summary?.max ?? NaN];
         const known = metrics.get(path);
         const meaning = meaningOf(path);
-        if (known === undefined) metrics.set(path, { path, runs: 1, min, max, ...meaning });
+        if (known === undefined) metrics.set(path, { path, min, max, ...meaning });
         else
           metrics.set(path, {
             path,
-            runs: known.runs + 1,
             min: lesser(known.min, min),
             max: -lesser(-known.max, -max),
             unit: known.unit ?? meaning.unit,
@@ -77,6 +83,8 @@ export class Charts implements ChartsApi {
           });
       }
     }
+    // Of the machine there is nothing on cards, and so nothing in the table.
+    if (members !== null && !system) addMembers(metrics, project.table, members);
     return {
       runs: states.map(({ id: run, name, status, created, updated }) => ({ id: run, name, status, created, updated })),
       metrics: [...metrics.values()].sort((a, b) => (a.path < b.path ? -1 : 1)),
