@@ -4,6 +4,7 @@ import { ask, fieldbook } from '../fixtures/agent.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
+import { startProgram } from '../scaffold/program.ts';
 import { fillSeries } from './fill-series.ts';
 import { fill } from './fill.ts';
 import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, table, visit } from './visit.ts';
@@ -109,6 +110,27 @@ it('[WEB-91] a viewer who is given a token that may write writes at once, and re
   await page.keyboard.press('Enter');
   await saved(page);
   expect((await relay.api<{ total: number }>(member, 'GET', '/projects/big/runs?q=starred')).body.total).toBe(1);
+});
+
+it('[ACC-4] Settings say what to type at the relay to let somebody in, to see the tokens and to end one, which ends its page', async () => {
+  const relay = await new Relay().up();
+  const page = await visit(await profile(browser), `${relay.url}/settings#token=${await relay.token('member', 'Ada')}`);
+  await says(syncMark(page), 'Saved on the relay');
+  const commands = await page.getByRole('region', { name: 'Access' }).locator('dd code').allTextContents();
+  const type = async (command: string): Promise<string> => {
+    const [name, ...args] = command.split(' ');
+    const env = { FIELDBOOK_HOME: relay.data, FIELDBOOK_RELAY_DATA: relay.data };
+    const program = startProgram(name as 'fieldbook-relay', args, env);
+    expect([command, (await program.ended).code, program.output()]).toEqual([command, 0, program.output()]);
+    return program.output();
+  };
+  expect(await type(commands[0]!)).toMatch(/fbt_/);
+  const list = await type(commands[1]!);
+  expect(list).toMatch(/member .* laptop/);
+  const [id] = /^\w+(?= .*Ada$)/m.exec(list)!;
+  await type(commands[2]!.replace('ID', id));
+  await says(syncMark(page), 'Token not accepted');
+  expect(await type(commands[1]!)).not.toContain('Ada');
 });
 
 it('[WEB-92] a run that a link selects and that comes in later is selected then, and stays in the address until it is there', async () => {
