@@ -73,7 +73,7 @@ describe('charts under hands', () => {
     await panel.waitFor({ timeout: 30_000 });
     await page.getByText('The first 10 of 12 groups', { exact: true }).waitFor();
     // Ten groups of four.
-    await panel.getByText('All 40 runs with it · 30 of 40 runs have NaN (×), first at step 60').waitFor();
+    await panel.getByText('30 of 40 runs have NaN (×), first at step 60 · All 40 runs with it').waitFor();
     const names = page.locator('.names .entry');
     await expect.poll(() => names.count()).toBe(10);
     const frame = page.locator('section.frame').first();

@@ -31,11 +31,11 @@ const options = { logY: false, clip: 100, axis: 'step', zoom: null } as const;
 describe('what a chart of groups says of itself', () => {
   it('[CHT-8] has how many runs are NaN or infinite, by the marks that show where, and from where', () => {
     const says = (bands: DrawnBand[]) => saysOf([], bands, groups, null, options).plain;
-    expect(says([band(3)])).toEqual(['All 10 runs with it', '3 of 10 runs have NaN (×), first at step 2']);
+    expect(says([band(3)])).toEqual(['3 of 10 runs have NaN (×), first at step 2', 'All 10 runs with it']);
     expect(says([band(0)])).toEqual(['All 10 runs with it']);
     const diverged = band(1, { odd: { x: floats(3), kind: Uint8Array.of(1) } });
-    expect(says([diverged])[1]).toBe('1 of 10 runs has +∞ (⌃), first at step 3');
-    expect(says([diverged, band(2)])[1]).toBe('3 of 20 runs have NaN or ∞ (× ⌃), first at step 2');
+    expect(says([diverged])[0]).toBe('1 of 10 runs has +∞ (⌃), first at step 3');
+    expect(says([diverged, band(2)])[0]).toBe('3 of 20 runs have NaN or ∞ (× ⌃), first at step 2');
     const looks = { metrics: ['loss'], nameOf: (id: string) => id, colourOf: () => '--run-0' };
     const [line] = shownBands([band(3)], looks);
     expect([...line!.odd.x]).toEqual([2, 3]);

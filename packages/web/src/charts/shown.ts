@@ -90,7 +90,8 @@ export function saysOf(
     );
     if (absent > 0) plain.push(`${some(absent)} left out: their points are neither here nor to be had now`);
     const odd = oddOfBands(bands, total, options.axis);
-    if (odd !== null) plain.push(odd);
+    // First, for a narrow panel has room for one thing.
+    if (odd !== null) plain.unshift(odd);
   }
   const heights = groups === null ? 'points' : 'values of lines and bands';
   if (census !== null && options.clip < 100 && census.within !== null) {
