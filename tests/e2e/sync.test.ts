@@ -44,6 +44,9 @@ describe('the sync page', () => {
     await ask(agent, 'POST', '/runs/too%20fast/edits', [{ field: 'tags', op: 'add', value: 'later' }]);
     await says(page.getByRole('region', { name: 'Only on this machine' }), 'changes in 1 project');
     await says(relays, '1 document waiting');
+    await says(syncMark(page), 'Changes only on this machine');
+    const here = page.getByRole('region', { name: 'This browser' });
+    expect(await here.innerText()).toMatch(/Everything you changed is on the agent\.$/);
     await relays.getByRole('button', { name: 'Resume' }).click();
     await says(
       page.getByRole('region', { name: 'Only on this machine' }),
