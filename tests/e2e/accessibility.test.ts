@@ -96,12 +96,15 @@ describe('accessibility', () => {
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     await says(rowOf(page, 'hidden 24'), 'by-hand');
     await saved(page);
+    const palette = page.getByRole('dialog', { name: 'Go to' }).getByRole('combobox');
     await page.keyboard.press('Control+k');
+    await palette.and(page.locator(':focus')).waitFor();
     await page.keyboard.type('compare');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: /2 runs side by side/ }).waitFor();
     await drawn(page);
     await page.keyboard.press('Control+k');
+    await palette.and(page.locator(':focus')).waitFor();
     await page.keyboard.type('hidden 64');
     await says(page.getByRole('option'), 'hidden 64');
     await page.keyboard.press('Enter');
