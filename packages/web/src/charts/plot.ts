@@ -2,7 +2,7 @@ import uPlot from 'uplot';
 import type { Line, Range } from './line.ts';
 import { padded, rangeX, rangeY } from './line.ts';
 import type { Place } from './painter.ts';
-import { drawLine, projection } from './painter.ts';
+import { drawLine, isCrowded, projection } from './painter.ts';
 import type { Axis } from './settings.ts';
 import { followFingers } from './fingers.ts';
 import { ticksOf, tickWords } from './quantity.ts';
@@ -328,7 +328,8 @@ export class Plot {
     const place = this.#place(this.#all);
     context.clearRect(0, 0, this.#all.width, this.#all.height);
     // The first run is on top: it is the one chosen first.
-    for (let index = lines.length - 1; index >= 0; index--) drawLine(context, place, lines[index]!, { envelope });
+    const thin = isCrowded(lines, place.from, place.to);
+    for (let index = lines.length - 1; index >= 0; index--) drawLine(context, place, lines[index]!, { envelope, thin });
     this.#paintFront();
   }
 
