@@ -370,10 +370,12 @@ function widened({ min, max }: Range): Range {
   return min === max ? { min: min - 0.5, max: max + 0.5 } : { min, max };
 }
 
+const CPU_KEY = 'fieldbook/paints-on-cpu';
+const WEEK_MS = 7 * 24 * 3_600_000;
 let cpu: boolean | null = null;
 
 function brushOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
-  cpu ??= hasSoftwareGpu();
+  cpu ??= paintsOnCpu();
   return canvas.getContext('2d', { willReadFrequently: cpu });
 }
 
@@ -382,7 +384,7 @@ function brushOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
  * stays on the CPU, and then the same frame takes milliseconds. uPlot makes its own canvas, so the hint is given here.
  */
 function onCpuCanvas<T>(make: () => T): T {
-  cpu ??= hasSoftwareGpu();
+  cpu ??= paintsOnCpu();
   if (!cpu) return make();
   const prototype = HTMLCanvasElement.prototype;
   const original = prototype.getContext;
@@ -394,6 +396,23 @@ function onCpuCanvas<T>(make: () => T): T {
   } finally {
     prototype.getContext = original;
   }
+}
+
+/** Asked of the browser once a week: the question itself takes longer than a chart. */
+function paintsOnCpu(): boolean {
+  try {
+    const kept = JSON.parse(localStorage.getItem(CPU_KEY) ?? 'null') as { cpu: boolean; at: number } | null;
+    if (kept !== null && Date.now() - kept.at < WEEK_MS) return kept.cpu;
+  } catch {
+    // Then it is asked each time.
+  }
+  const found = hasSoftwareGpu();
+  try {
+    localStorage.setItem(CPU_KEY, JSON.stringify({ cpu: found, at: Date.now() }));
+  } catch {
+    // As above.
+  }
+  return found;
 }
 
 function hasSoftwareGpu(): boolean {

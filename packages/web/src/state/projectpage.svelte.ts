@@ -108,6 +108,8 @@ export class ProjectPage {
     assignColours((this.groups?.map(({ id }) => id) ?? this.charted) as RunId[]),
   );
   #lastTop: readonly RunId[] = [];
+  /** The address selects runs, and which those are is not known yet: no others are drawn meanwhile. */
+  selecting = $state(false);
   #closed = false;
   /** The address has been read: only now it may be written. */
   #ready = $state(false);
@@ -122,6 +124,7 @@ export class ProjectPage {
     this.views = new ProjectViews(this);
     this.selected = new ProjectSelection(this);
     const state = readViewState(router.search);
+    this.selecting = state.selected.length > 0;
     this.#take(state);
     this.rows = new RowWindow(id, this.#shown());
     this.#stop = client.follow((change) => {
@@ -152,11 +155,15 @@ export class ProjectPage {
     await this.views.read();
     // Somebody may have begun to ask meanwhile.
     if (router.search === '' && asked() === before) this.views.openUsual();
-    await this.#readColumns();
-    await client.worker.openProject(this.id);
-    await this.#readColumns();
-    if (selected.length > 0) await this.selected.take(selected);
-    this.#ready = true;
+    try {
+      await this.#readColumns();
+      await client.worker.openProject(this.id);
+      await this.#readColumns();
+      if (selected.length > 0) await this.selected.take(selected);
+      this.#ready = true;
+    } finally {
+      this.selecting = false;
+    }
   }
 
   /** Tells the table what to show; called whenever any of it changes. */

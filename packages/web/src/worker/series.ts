@@ -92,7 +92,7 @@ export class SeriesSource {
     // A finished run's series does not change; nobody need say it twice.
     const holds = ({ updated }: Kept): boolean => updated >= query.updated && query.updated > 0;
     if (recent !== undefined && holds(recent)) return { ...recent.answer, origin: 'kept' };
-    const kept = await this.#kept(key);
+    const kept = await this.#kept(key, query);
     if (kept !== undefined && holds(kept)) {
       this.#isWhole(query, kept.answer);
       this.#remember(key, kept);
@@ -193,8 +193,10 @@ export class SeriesSource {
     return this.#http.json<SeriesJson>(path);
   }
 
-  async #kept(key: string): Promise<Kept | undefined> {
-    const pieces = [key, bandOf(key)].map((each) => this.#keep.getSeries(each).catch(() => undefined));
+  async #kept(key: string, { count = 0, points = POINTS }: SeriesQuery): Promise<Kept | undefined> {
+    // What is drawn point by point has no band.
+    const keys = count > 0 && count <= points ? [key] : [key, bandOf(key)];
+    const pieces = keys.map((each) => this.#keep.getSeries(each).catch(() => undefined));
     const [line, band] = await Promise.all(pieces);
     return unpackAnswer(line?.value, band?.value);
   }
