@@ -123,12 +123,10 @@ export async function typed(page: Page, query: string): Promise<number[]> {
       const look = (): void => {
         if (document.querySelector('[data-query]')?.getAttribute('data-query') !== wanted) requestAnimationFrame(look);
         else {
-          // The frame after this one has been painted when a task behind it runs.
-          requestAnimationFrame(() => {
-            const { port1, port2 } = new MessageChannel();
-            port1.onmessage = () => times.push(performance.now() - began);
-            port2.postMessage(null);
-          });
+          // This frame shows it, and has been painted when a task behind it runs.
+          const { port1, port2 } = new MessageChannel();
+          port1.onmessage = () => times.push(performance.now() - began);
+          port2.postMessage(null);
         }
       };
       requestAnimationFrame(look);
