@@ -25,7 +25,7 @@ const MODEL = `class Model:
         return 1 / (1 + step)
 `;
 
-const TRAIN = `import argparse, sys
+const TRAIN = `import argparse, sys, time
 import fieldbook
 from model import Model
 
@@ -39,6 +39,7 @@ for step in range(50):
     run.log({"loss": Model().forward(step)}, step=step)
 print("\\x1b[31mred\\x1b[0m <img src=x onerror=document.title=1>")
 print("to the other stream", file=sys.stderr)
+time.sleep(1.5)  # so long that the machine is looked at twice
 raise RuntimeError("diverged at step 50")
 `;
 
@@ -142,7 +143,7 @@ describe('the run page', () => {
 
     // The traceback leads to the line in the file that ran.
     await tab(page, 'What went wrong').click();
-    await page.getByRole('button', { name: /^train\.py:15$/ }).click();
+    await page.getByRole('button', { name: /^train\.py:16$/ }).click();
     await says(page.locator('.cm-shown-line'), 'raise RuntimeError');
 
     await page.getByRole('button', { name: /^model\.py \+1 −1$/ }).click();
