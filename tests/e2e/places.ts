@@ -13,11 +13,14 @@ export interface Place {
 /** Waits until everything that is on the screen has been drawn. */
 export async function drawn(page: Page): Promise<void> {
   await saved(page);
-  await page.waitForFunction(() =>
-    [...document.querySelectorAll('section.panel')].every((panel) => {
-      const { top, bottom, width } = panel.getBoundingClientRect();
-      return width === 0 || bottom < 0 || top > innerHeight || !panel.textContent.includes('Reading…');
-    }),
+  await page.waitForFunction(
+    () =>
+      document.querySelector('[data-charts][aria-busy=true]') === null &&
+      [...document.querySelectorAll('section.panel')].every((panel) => {
+        const { top, bottom, width } = panel.getBoundingClientRect();
+        const idle = panel.ariaBusy !== 'true' && !panel.textContent.includes('Reading…');
+        return width === 0 || bottom < 0 || top > innerHeight || idle;
+      }),
   );
   await page.evaluate(() =>
     document.fonts.ready.then(

@@ -51,6 +51,8 @@ export const PICTURES: readonly Picture[] = [
     take: async (page, { url }) => {
       await page.goto(`${url}/p/digits`);
       await rowOf(page, 'lr 0.03, 64×32, α 0.0001').getByRole('link').click();
+      await page.getByRole('heading', { name: 'lr 0.03, 64×32, α 0.0001' }).waitFor();
+      await page.getByRole('tabpanel').waitFor();
     },
   },
   { ...wide, name: 'compare', take: place('compare') },
