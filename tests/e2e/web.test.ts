@@ -242,7 +242,7 @@ describe('the web UI without a server', () => {
     await rowOf(one, 'bare').waitFor();
     await says(syncMark(one), '1 edit not yet on the agent');
     await says(syncMark(two), '1 edit not yet on the agent');
-    await rowOf(two, 'bare').waitFor();
+    await expect.poll(() => rowOf(two, 'bare').count()).toBe(1);
   });
 
   it('[WEB-8] shows both sides of a conflict with their authors until somebody settles it', async () => {

@@ -6,10 +6,10 @@ import type { PeerState, SyncState, Unshared } from './sync-api.ts';
 import type { SyncReader } from './sync.ts';
 
 const RELAY = { url: 'https://relay', connected: true, paused: false, problem: null } as PeerState;
-const state = (lastSeq: number, peer: Partial<PeerState> | null): SyncState => ({
+const state = (lastSeq: number, ...peers: Partial<PeerState>[]): SyncState => ({
   lastSeq,
   settled: false,
-  peers: peer === null ? [] : [{ ...RELAY, pushedThrough: 0, pendingDocuments: 0, pendingBlobs: 0, ...peer }],
+  peers: peers.map((peer) => ({ ...RELAY, pushedThrough: 0, pendingDocuments: 0, pendingBlobs: 0, ...peer })),
 });
 const one: Unshared = {
   runs: ['a'],
@@ -20,7 +20,7 @@ const one: Unshared = {
 
 /** A tab of a browser whose agent says `say`, and answers with `answer`. */
 function tab(asked: string[], answer: () => Unshared) {
-  let listener: (state: SyncState | null) => void = () => undefined;
+  let listener: Parameters<SyncReader['follow']>[0] = () => undefined;
   let follows = false;
   const reader = {
     follow: (to: typeof listener) => {
@@ -86,7 +86,7 @@ describe('what is only on the machine of the agent', () => {
     say(state(26, { pendingDocuments: 0 }));
     expect(alone.summary).toMatchObject({ runs: 0, changes: false, reached: true });
     expect(alone.has('a' as RunId)).toBe(false);
-    say(state(26, null));
+    say(state(26));
     expect(alone.summary).toBeNull();
   });
 
