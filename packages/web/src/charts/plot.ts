@@ -7,6 +7,7 @@ import type { Axis } from './settings.ts';
 import { followFingers } from './fingers.ts';
 import { ticksOf, tickWords } from './quantity.ts';
 import { tickX, ticksX } from './ticks.ts';
+import { Persisted } from '../state/persisted.svelte.ts';
 
 export interface Pointer {
   x: number;
@@ -370,7 +371,6 @@ function widened({ min, max }: Range): Range {
   return min === max ? { min: min - 0.5, max: max + 0.5 } : { min, max };
 }
 
-const CPU_KEY = 'fieldbook/paints-on-cpu';
 const WEEK_MS = 7 * 24 * 3_600_000;
 let cpu: boolean | null = null;
 
@@ -400,19 +400,10 @@ function onCpuCanvas<T>(make: () => T): T {
 
 /** Asked of the browser once a week: the question itself takes longer than a chart. */
 function paintsOnCpu(): boolean {
-  try {
-    const kept = JSON.parse(localStorage.getItem(CPU_KEY) ?? 'null') as { cpu: boolean; at: number } | null;
-    if (kept !== null && Date.now() - kept.at < WEEK_MS) return kept.cpu;
-  } catch {
-    // Then it is asked each time.
-  }
-  const found = hasSoftwareGpu();
-  try {
-    localStorage.setItem(CPU_KEY, JSON.stringify({ cpu: found, at: Date.now() }));
-  } catch {
-    // As above.
-  }
-  return found;
+  const kept = new Persisted<{ cpu: boolean; at: number } | null>('paints-on-cpu', null);
+  if (kept.current === null || Date.now() - kept.current.at >= WEEK_MS)
+    kept.current = { cpu: hasSoftwareGpu(), at: Date.now() };
+  return kept.current.cpu;
 }
 
 function hasSoftwareGpu(): boolean {

@@ -4,6 +4,7 @@ import { Alone } from './alone.ts';
 import type { Http } from './http.ts';
 import type { PeerState, SyncState, Unshared } from './sync-api.ts';
 import type { SyncReader } from './sync.ts';
+import { shareTabs } from './testing/tabs.ts';
 
 const RELAY = { url: 'https://relay', connected: true, paused: false, problem: null } as PeerState;
 const state = (lastSeq: number, ...peers: Partial<PeerState>[]): SyncState => ({
@@ -38,26 +39,7 @@ function tab(asked: string[], answer: () => Unshared) {
 describe('what is only on the machine of the agent', () => {
   beforeEach(() => {
     vi.useFakeTimers();
-    let last: Promise<unknown> = Promise.resolve();
-    const request = (_name: string, _options: object, work: () => Promise<void>): Promise<void> => {
-      const turn = last.then(work);
-      last = turn.catch(() => undefined);
-      return turn;
-    };
-    vi.stubGlobal('navigator', { locks: { request } });
-    const channels = new Set<{ onmessage: ((event: { data: unknown }) => void) | null }>();
-    vi.stubGlobal(
-      'BroadcastChannel',
-      class {
-        onmessage: ((event: { data: unknown }) => void) | null = null;
-        constructor() {
-          channels.add(this);
-        }
-        postMessage(data: unknown): void {
-          for (const each of channels) if (each !== this) queueMicrotask(() => each.onmessage?.({ data }));
-        }
-      },
-    );
+    shareTabs();
   });
   afterEach(() => {
     vi.useRealTimers();

@@ -5,6 +5,7 @@ import type { BytesCache } from './bytes.ts';
 import type { Keep } from './keep.ts';
 import type { Shelf } from './shelf.ts';
 import { Unsent } from './unsent.ts';
+import { shareTabs } from './testing/tabs.ts';
 
 const book = 'book/digits/2026-11' as DocumentName;
 
@@ -59,28 +60,7 @@ async function tabs() {
 }
 
 describe('what a bundle brought and no server has', () => {
-  beforeEach(() => {
-    let last: Promise<unknown> = Promise.resolve();
-    const request = (_name: string, work: () => Promise<void>): Promise<void> => {
-      const turn = last.then(work);
-      last = turn.catch(() => undefined);
-      return turn;
-    };
-    vi.stubGlobal('navigator', { locks: { request } });
-    const channels = new Set<{ onmessage: ((event: { data: unknown }) => void) | null }>();
-    vi.stubGlobal(
-      'BroadcastChannel',
-      class {
-        onmessage: ((event: { data: unknown }) => void) | null = null;
-        constructor() {
-          channels.add(this);
-        }
-        postMessage(data: unknown): void {
-          for (const each of channels) if (each !== this) queueMicrotask(() => each.onmessage?.({ data }));
-        }
-      },
-    );
-  });
+  beforeEach(shareTabs);
   afterEach(() => vi.unstubAllGlobals());
 
   it('[PWA-4] is counted as sent in another tab only once a connection has begun that carries all of it', async () => {
