@@ -13,6 +13,8 @@ import type { TestProjectInlineConfiguration } from 'vitest/config';
  */
 const long = process.env['FIELDBOOK_LONG'] === '1';
 const MINUTE = 60_000;
+/** Vitest's own choice on two cores is one file at a time. */
+const WORKERS = 2;
 
 // Tests and Vite read packages from their sources: nothing has to be built first.
 const conditions = ['source', 'module', 'node', 'development|production'];
@@ -22,7 +24,7 @@ const ssr = { resolve: { conditions, externalConditions: ['source', 'node', 'mod
 const suite = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   resolve,
   ssr,
-  test: { name, environment: 'node', exclude: ['**/node_modules/**', '**/dist/**'], ...test },
+  test: { name, environment: 'node', exclude: ['**/node_modules/**', '**/dist/**'], maxWorkers: WORKERS, ...test },
 });
 
 export default defineConfig({
@@ -46,7 +48,6 @@ export default defineConfig({
       suite('e2e', {
         include: ['tests/e2e/**/*.test.ts'],
         globalSetup: ['tests/scaffold/build-all.ts'],
-        maxWorkers: 2,
         // A browser beside another one on two cores is late now and then. What passes only the second time is named at the end.
         retry: long ? 0 : 1,
         testTimeout: long ? 60 * MINUTE : 2 * MINUTE,

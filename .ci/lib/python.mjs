@@ -40,14 +40,17 @@ export function findPython() {
   return null;
 }
 
+/** @type {ReturnType<typeof provide> | undefined} */
+let providing;
+
 /**
- * A virtual environment with what the Python checks need, made or completed if need be.
+ * A virtual environment with what the Python checks need, made or completed if need be: once, whoever asks first.
  *
  * @param {(line: string) => void} say
  * @param {string} log
  */
 export function providePython(say, log) {
-  return provide('.venv', REQUIREMENTS, 10, say, log);
+  return (providing ??= provide('.venv', REQUIREMENTS, 10, say, log));
 }
 
 /**

@@ -27,6 +27,7 @@ import { listBenches } from '../../bench/list.mjs';
  * @property {string} group
  * @property {number} minutes the most it may take; twelve times that in long mode
  * @property {(context: Context) => Promise<StageResult>} run
+ * @property {boolean} [python] whether it needs the Python environment
  */
 
 const PASSED = Object.freeze({ passed: 1, failed: 0, skipped: 0 });
@@ -72,6 +73,7 @@ function vitest(name, minutes) {
     name,
     group: 'vitest',
     minutes,
+    python: name === 'integration' || name === 'e2e',
     run: async (context) => {
       let env = context.env;
       if (name === 'e2e') {
@@ -115,6 +117,7 @@ function python(name, minutes, plan) {
     name,
     group: 'python',
     minutes,
+    python: true,
     run: async (context) => {
       const provided = await providePython(context.say, join(context.output, 'python.log'));
       if ('advice' in provided) return { counts: FAILED, output: provided.advice };

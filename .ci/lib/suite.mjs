@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { stopAll } from './command.mjs';
 import { install } from './install.mjs';
 import { ROOT } from './paths.mjs';
+import { providePython } from './python.mjs';
 import { logOf, seconds, stageLine, tail } from './report.mjs';
 import { stages } from './stages.mjs';
 
@@ -65,6 +66,9 @@ export async function main(argv) {
   } else {
     const env = testEnvironment(process.env, { long, home });
     const until = Date.now() + WHOLE_RUN;
+    // Made beside the first checks; whoever needs it waits for it and tells what went wrong.
+    if (chosen.some(({ python }) => python === true))
+      providePython(say, join(output, 'python.log')).catch(() => undefined);
     for (const stage of chosen) {
       rmSync(logOf(output, stage.name), { force: true });
       const started = Date.now();
