@@ -61,6 +61,9 @@ const SETTLE_MS = 500;
 /** What could not be stored is tried again so often: the disk may have room. */
 const MEND_MS = 20_000;
 
+/** What the browser stores, opened while the page that will ask is still being read. */
+const opening = Promise.all([Keep.open(), IndexedBytes.open(), TableStore.open()]);
+
 /** Composition root of the worker: one browser, one person, one server. */
 class Worker implements FieldbookWorker {
   #listener: (event: WorkerEvent) => void = () => undefined;
@@ -99,11 +102,17 @@ class Worker implements FieldbookWorker {
 
   async start(options: StartOptions, listener: (event: WorkerEvent) => void): Promise<Session> {
     this.#listener = listener;
-    const { keep, problem } = await Keep.open();
+    const [{ keep, problem }, bytes, tables] = await opening;
     this.#keep = keep;
     if (options.token !== null) await keep.put('token', options.token).catch(() => undefined);
-    this.#token = options.token ?? (await keep.get<string>('token')) ?? null;
-    this.#device = await browserDevice(keep);
+    const [token, device, server, name] = await Promise.all([
+      keep.get<string>('token'),
+      browserDevice(keep),
+      keep.get<ServerInfo>('server'),
+      keep.get<string>('browser'),
+    ]);
+    this.#token = options.token ?? token ?? null;
+    this.#device = device;
     this.#editor = await Editor.open(this.#device, keep, {
       onChange: () => this.#tell(),
       onProblem: (error) => this.#storageProblem(storageWords(error)),
@@ -113,11 +122,10 @@ class Worker implements FieldbookWorker {
       },
     });
     this.#http = new Http(options.origin, this.#token);
-    const bytes = await IndexedBytes.open();
     this.#session = {
       connection: { state: 'connecting' },
-      server: (await keep.get<ServerInfo>('server')) ?? null,
-      device: { id: this.#device.id, name: (await keep.get<string>('browser')) ?? options.browser },
+      server: server ?? null,
+      device: { id: device.id, name: name ?? options.browser },
       person: this.#editor.person,
       suggestedPerson: null,
       hasToken: this.#token !== null,
@@ -190,7 +198,7 @@ class Worker implements FieldbookWorker {
         this.#openedNotes?.acked(name, frames);
       },
     });
-    this.#library = new WebLibrary(this.#shelf, await TableStore.open(), {
+    this.#library = new WebLibrary(this.#shelf, tables, {
       hasUnsaved: (book) => this.#editor.ledger.hasDocument(book),
       onProjects: () => {
         this.#listener({ kind: 'projects' });
