@@ -1,7 +1,8 @@
 """Fills a peer's own store with what its UI is to show: many runs with a few parameters, and one long series with spikes.
 
 ``python web-peers.py SYSTEM FOLDER RUNS POINTS``; prints one JSON object when all of it is stored. The spikes are 40 single points of
-``5000.125 + k * 1.25`` (exact in float32, and like no step or time) over a wave between -1 and 1.
+``5000.125 + k * 1.25`` (exact in float32, and like no step or time) over a wave between -1 and 1,
+somewhat unevenly spaced: a peer that takes each n-th point meets a spike as often as any other point.
 """
 
 from __future__ import annotations
@@ -19,16 +20,23 @@ SPIKES = 40
 def series(points: int) -> list[float]:
     values = [math.sin(step / 5000) for step in range(points)]
     for k in range(SPIKES):
-        values[points * (2 * k + 1) // (2 * SPIKES)] = 5000.125 + k * 1.25
+        values[
+            points * (2 * k + 1) // (2 * SPIKES)
+            + points * (k * 7919 % 997) // 1_000_000
+        ] = 5000.125 + k * 1.25
     return values
 
 
 def fieldbook(folder: Path, runs: int, points: int) -> None:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages/python-client/src"))
+    sys.path.insert(
+        0, str(Path(__file__).resolve().parents[1] / "packages/python-client/src")
+    )
     import fieldbook as tracker
 
     for run in range(runs):
-        with tracker.init("many", name=f"run-{run:04d}", home=folder, capture=False) as made:
+        with tracker.init(
+            "many", name=f"run-{run:04d}", home=folder, capture=False
+        ) as made:
             made["params"] = {"lr": 10 ** -(run % 4 + 1), "seed": run % 10}
             for step in range(3):
                 made.log({"loss": 1 / (step + 1 + run)}, step=step)
@@ -46,7 +54,9 @@ def tensorboard(folder: Path, runs: int, points: int) -> None:
         for step in range(3):
             writer.add_scalar("loss", 1 / (step + 1 + run), step)
         writer.close()
-    writer = SummaryWriter(str(folder / "long" / "long"), flush_secs=600, max_queue=100_000)
+    writer = SummaryWriter(
+        str(folder / "long" / "long"), flush_secs=600, max_queue=100_000
+    )
     for step, value in enumerate(series(points)):
         writer.add_scalar("loss", value, step)
     writer.close()
@@ -63,8 +73,13 @@ def mlflow(folder: Path, runs: int, points: int) -> None:
         made = client.create_run(many, run_name=f"run-{run:04d}")
         client.log_batch(
             made.info.run_id,
-            metrics=[Metric("loss", 1 / (step + 1 + run), now, step) for step in range(3)],
-            params=[Param("lr", str(10 ** -(run % 4 + 1))), Param("seed", str(run % 10))],
+            metrics=[
+                Metric("loss", 1 / (step + 1 + run), now, step) for step in range(3)
+            ],
+            params=[
+                Param("lr", str(10 ** -(run % 4 + 1))),
+                Param("seed", str(run % 10)),
+            ],
         )
         client.set_terminated(made.info.run_id)
     long = client.create_experiment("long", artifact_location=str(folder / "artifacts"))
@@ -120,7 +135,10 @@ def trackio(folder: Path, runs: int, points: int) -> None:
 
     for run in range(runs):
         made = tracker.init(
-            project="many", name=f"run-{run:04d}", config={"lr": 10 ** -(run % 4 + 1), "seed": run % 10}, embed=False
+            project="many",
+            name=f"run-{run:04d}",
+            config={"lr": 10 ** -(run % 4 + 1), "seed": run % 10},
+            embed=False,
         )
         for step in range(3):
             tracker.log({"loss": 1 / (step + 1 + run)}, step=step)
@@ -134,6 +152,10 @@ def trackio(folder: Path, runs: int, points: int) -> None:
 if __name__ == "__main__":
     system, folder, runs, points = sys.argv[1:]
     Path(folder).mkdir(parents=True, exist_ok=True)
-    {"fieldbook": fieldbook, "tensorboard": tensorboard, "mlflow": mlflow, "aim": aim, "trackio": trackio}[system](
-        Path(folder), int(runs), int(points)
-    )
+    {
+        "fieldbook": fieldbook,
+        "tensorboard": tensorboard,
+        "mlflow": mlflow,
+        "aim": aim,
+        "trackio": trackio,
+    }[system](Path(folder), int(runs), int(points))
