@@ -15,8 +15,13 @@ const FIGURE = 'to_paint_ms';
 const WAIT_MS = 180_000;
 const FILL_MS = 30 * 60_000;
 
+/** A run's name where a page shows it, with the white space around it that a page may have. */
+const NAME = /^\s*run-\d{4}\s*$/;
+
 /** What the script that filled a store says of it. */
 type Said = Record<string, string>;
+
+type Part = 'many' | 'long';
 
 interface System {
   name: string;
@@ -24,11 +29,11 @@ interface System {
   program: string;
   /** The Python package whose version is named. */
   python: string | null;
-  args: (store: string, port: number, part: 'many' | 'long') => string[];
+  args: (store: string, port: number, part: Part) => string[];
   env: (store: string, port: number) => Record<string, string>;
   /** Asked until it answers with what `ready` accepts: the moment from which the page can be opened. */
-  health: string;
-  ready: (body: string, runs: number) => boolean;
+  health: (part: Part) => string;
+  ready: (body: string, part: Part, size: number) => boolean;
   many: (said: Said) => string;
   long: (said: Said) => string;
   /** Part of the address of the answer that has the points. */
@@ -44,8 +49,12 @@ const SYSTEMS: readonly System[] = [
     python: 'tensorboard',
     args: (store, port, part) => ['--logdir', join(store, part), '--port', String(port), '--host', '127.0.0.1'],
     env: () => ({}),
-    health: '/data/runs',
-    ready: (body, runs) => (JSON.parse(body) as unknown[]).length >= runs,
+    // It reads its files once it listens, and a page that comes before does not ask again.
+    health: (part) => (part === 'many' ? '/data/runs' : '/data/plugin/scalars/scalars?run=long&tag=loss'),
+    ready: (body, part, size) => {
+      const list = JSON.parse(body) as unknown[];
+      return part === 'many' ? list.length >= size : (list.at(-1) as number[])[1] === size - 1;
+    },
     many: address('/#timeseries'),
     long: address('/#timeseries'),
     points: '/timeSeries',
@@ -64,7 +73,7 @@ const SYSTEMS: readonly System[] = [
       '127.0.0.1',
     ],
     env: () => ({}),
-    health: '/health',
+    health: address('/health'),
     ready: () => true,
     many: ({ many }) => `/#/experiments/${many}/runs`,
     long: ({ long, run }) => `/#/experiments/${long}/runs/${run}/model-metrics`,
@@ -76,7 +85,7 @@ const SYSTEMS: readonly System[] = [
     python: 'aim',
     args: (store, port) => ['up', '--repo', store, '--port', String(port), '--host', '127.0.0.1'],
     env: () => ({}),
-    health: '/',
+    health: address('/'),
     ready: () => true,
     many: address('/runs'),
     long: ({ run }) => `/runs/${run}/metrics`,
@@ -88,7 +97,7 @@ const SYSTEMS: readonly System[] = [
     python: 'trackio',
     args: () => ['show', '--host', '127.0.0.1'],
     env: (store, port) => ({ TRACKIO_DIR: store, GRADIO_SERVER_PORT: String(port) }),
-    health: '/',
+    health: address('/'),
     ready: () => true,
     many: address('/?project=many'),
     long: address('/?project=long'),
@@ -125,7 +134,7 @@ export async function measurePeers(smoke: boolean): Promise<Row[]> {
   return rows;
 }
 
-type Cases = Readonly<Record<'many' | 'long', string>>;
+type Cases = Readonly<Record<Part, string>>;
 
 async function measurePeer(
   browser: Browser,
@@ -138,74 +147,96 @@ async function measurePeer(
   const label = `${system.name} ${versionOf(system.python!)}`;
   try {
     const said = fillStore(system.name, store, runs, points);
-    const many: number[] = [];
-    const long: number[] = [];
-    let shown = '';
-    let kept = 0;
-    for (let round = 0; round < repeatsFor(false).repeats; round++) {
-      const port = await freePort();
-      const began = performance.now();
-      const server = launch(system.program, system.args(store, port, 'many'), system.env(store, port));
-      try {
-        await answers(`http://127.0.0.1:${port}${system.health}`, (body) => system.ready(body, runs));
-        const seen = await withPage(browser, async (page) => {
-          await page.goto(`http://127.0.0.1:${port}${system.many(said)}`, { waitUntil: 'commit' });
-          await page
-            .getByText(/^run-\d{4}$/)
-            .first()
-            .waitFor({ timeout: WAIT_MS });
-          await painted(page);
-          many.push(performance.now() - began);
-          return page.getByText(/^run-\d{4}$/).count();
-        });
-        shown = `${seen} of ${runs} runs on the page`;
-      } finally {
-        await end(server);
-      }
-      const again = await freePort();
-      const other = launch(system.program, system.args(store, again, 'long'), system.env(store, again));
-      try {
-        await answers(`http://127.0.0.1:${again}${system.health}`, (body) => system.ready(body, 1));
-        const result = await withPage(browser, async (page) => {
-          const spikes = new Set<number>();
-          const read: Promise<void>[] = [];
-          const note = async (response: Response): Promise<void> => {
-            const body = await response.body().catch(() => Buffer.alloc(0));
-            for (const spike of spikesIn(body)) spikes.add(spike);
-          };
-          page.on('response', (response) => {
-            if (response.url().includes(system.points)) read.push(note(response));
-          });
-          const answered = page.waitForResponse((response) => response.url().includes(system.points), {
-            timeout: WAIT_MS,
-          });
-          const asked = performance.now();
-          await page.goto(`http://127.0.0.1:${again}${system.long(said)}`, { waitUntil: 'commit' });
-          await (await answered).finished();
-          await painted(page);
-          const took = performance.now() - asked;
-          await Promise.all(read);
-          return { took, kept: spikes.size };
-        });
-        long.push(result.took);
-        kept = result.kept;
-      } finally {
-        await end(other);
-      }
-    }
     return [
-      medianRow(many, { system: label, case: cases.many, figure: FIGURE, note: shown }),
-      medianRow(long, {
-        system: label,
-        case: cases.long,
-        figure: FIGURE,
-        note: `extremes kept: ${kept} of ${SPIKES}, in what the page received`,
-      }),
+      await attempt(label, cases.many, () =>
+        withServer(system, store, 'many', runs, async (url, began) =>
+          withPage(browser, async (page) => {
+            await page.goto(url + system.many(said), { waitUntil: 'commit' });
+            await page.getByText(NAME).first().waitFor({ timeout: WAIT_MS });
+            await painted(page);
+            const took = performance.now() - began;
+            const names = new Set((await page.getByText(NAME).allTextContents()).map((name) => name.trim()));
+            return { took, note: `${names.size} of ${runs} runs on the page` };
+          }),
+        ),
+      ),
+      await attempt(label, cases.long, () =>
+        withServer(system, store, 'long', points, async (url) =>
+          withPage(browser, async (page) => {
+            const spikes = new Set<number>();
+            const read: Promise<void>[] = [];
+            const note = async (response: Response): Promise<void> => {
+              const body = await response.body().catch(() => Buffer.alloc(0));
+              for (const spike of spikesIn(body)) spikes.add(spike);
+            };
+            page.on('response', (response) => {
+              if (response.url().includes(system.points)) read.push(note(response));
+            });
+            const answered = page.waitForResponse((response) => response.url().includes(system.points), {
+              timeout: WAIT_MS,
+            });
+            const asked = performance.now();
+            const [response] = await Promise.all([
+              answered,
+              page.goto(url + system.long(said), { waitUntil: 'commit' }),
+            ]);
+            await response.finished();
+            await painted(page);
+            const took = performance.now() - asked;
+            await Promise.all(read);
+            return { took, note: `extremes kept: ${spikes.size} of ${SPIKES}, in what the page received` };
+          }),
+        ),
+      ),
     ];
   } catch (error) {
-    return absentRows(label, Object.values(cases), [FIGURE], `did not work here: ${String(error).split('\n')[0]}`);
+    return absentRows(label, Object.values(cases), [FIGURE], failure(error));
   } finally {
     rmSync(store, { recursive: true, force: true });
+  }
+}
+
+/** One case of a peer; one that fails says why, and leaves the other as it is. */
+async function attempt(
+  system: string,
+  name: string,
+  once: () => Promise<{ took: number; note: string }>,
+): Promise<Row> {
+  const times: number[] = [];
+  let note = '';
+  try {
+    for (let round = 0; round < repeatsFor(false).repeats; round++) {
+      const result = await once();
+      times.push(result.took);
+      ({ note } = result);
+    }
+  } catch (error) {
+    return absentRows(system, [name], [FIGURE], failure(error))[0]!;
+  }
+  return medianRow(times, { system, case: name, figure: FIGURE, note });
+}
+
+function failure(error: unknown): string {
+  return `did not work here: ${String(error).split('\n')[0]}`;
+}
+
+/** Starts a peer's server, waits until it is ready, and ends it after use. */
+async function withServer<T>(
+  system: System,
+  store: string,
+  part: Part,
+  size: number,
+  then: (url: string, began: number) => Promise<T>,
+): Promise<T> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const began = performance.now();
+  const server = launch(system.program, system.args(store, port, part), system.env(store, port));
+  try {
+    await answers(url + system.health(part), (body) => system.ready(body, part, size));
+    return await then(url, began);
+  } finally {
+    await end(server);
   }
 }
 
@@ -254,10 +285,7 @@ async function measureFieldbook(
         await answers(`http://127.0.0.1:${port}/api/v1/projects`, () => true, token);
         await withPage(browser, async (page) => {
           await page.goto(`http://127.0.0.1:${port}/p/many`, { waitUntil: 'commit' });
-          await page
-            .getByText(/^run-\d{4}$/)
-            .first()
-            .waitFor({ timeout: WAIT_MS });
+          await page.getByText(NAME).first().waitFor({ timeout: WAIT_MS });
           await painted(page);
           many.push(performance.now() - began);
           const grid = page.locator('[role=grid], [role=treegrid]');
@@ -296,44 +324,31 @@ async function measureFieldbook(
   }
 }
 
-/** How many separate strokes cross the upper half of the first chart, where nothing but spikes reaches. */
+/**
+ * How many separate strokes cross the first chart at a third of its height, where nothing but spikes reaches: in the
+ * canvas that has the lines and nothing else, over that of axes and grid.
+ */
 function columnsOfSpikes(page: Page): Promise<number> {
   return page.evaluate(() => {
-    const plot = document.querySelector<HTMLElement>('section.panel .u-over')!;
-    const canvas = document.querySelector<HTMLCanvasElement>('section.panel canvas')!;
-    const scale = canvas.width / canvas.getBoundingClientRect().width;
-    const box = plot.getBoundingClientRect();
-    const origin = canvas.getBoundingClientRect();
-    const row = Math.round((box.top - origin.top + box.height * 0.35) * scale);
-    const left = Math.round((box.left - origin.left) * scale);
-    const width = Math.round(box.width * scale);
-    // Several rows, of which a grid line may take one.
-    const strokes = [0, 3, 7].map((offset) => {
-      const { data } = canvas.getContext('2d')!.getImageData(left, row + offset, width, 1);
-      let count = 0;
-      let inside = false;
-      for (let x = 2; x < width - 2; x++) {
-        const [red, green, blue, alpha] = [data[x * 4]!, data[x * 4 + 1]!, data[x * 4 + 2]!, data[x * 4 + 3]!];
-        const coloured = alpha > 60 && Math.max(red, green, blue) - Math.min(red, green, blue) > 24;
-        if (coloured && !inside) count += 1;
-        inside = coloured;
-      }
-      return count;
-    });
-    return strokes.toSorted((a, b) => a - b)[1]!;
+    const canvas = document.querySelector<HTMLCanvasElement>('section.panel canvas[data-lines=all]')!;
+    const row = Math.round(canvas.height * 0.35);
+    const { data } = canvas.getContext('2d')!.getImageData(0, row, canvas.width, 1);
+    const inked = Array.from({ length: canvas.width }, (_, x) => data[x * 4 + 3]! > 60);
+    return inked.filter((ink, x) => ink && !inked[x - 1]).length;
   });
 }
 
 /** Numbers of the spikes that an answer contains, as text or as little-endian floats of either width. */
 export function spikesIn(body: Buffer): number[] {
-  const text = body.toString('latin1');
+  // As whole numbers only: the end of a time in seconds may read like a spike.
+  const written = new Set(body.toString('latin1').match(/(?<![\d.])5\d{3}\.\d{3}(?!\d)/g));
   return Array.from({ length: SPIKES }, (_, k) => k).filter((k) => {
     const value = 5000.125 + k * 1.25;
     const double = Buffer.alloc(8);
     double.writeDoubleLE(value);
     const single = Buffer.alloc(4);
     single.writeFloatLE(value);
-    return text.includes(String(value)) || body.includes(double) || body.includes(single);
+    return written.has(String(value)) || body.includes(double) || body.includes(single);
   });
 }
 
