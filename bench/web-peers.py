@@ -20,23 +20,16 @@ SPIKES = 40
 def series(points: int) -> list[float]:
     values = [math.sin(step / 5000) for step in range(points)]
     for k in range(SPIKES):
-        values[
-            points * (2 * k + 1) // (2 * SPIKES)
-            + points * (k * 7919 % 997) // 1_000_000
-        ] = 5000.125 + k * 1.25
+        values[points * (2 * k + 1) // (2 * SPIKES) + points * (k * 7919 % 997) // 1_000_000] = 5000.125 + k * 1.25
     return values
 
 
 def fieldbook(folder: Path, runs: int, points: int) -> None:
-    sys.path.insert(
-        0, str(Path(__file__).resolve().parents[1] / "packages/python-client/src")
-    )
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages/python-client/src"))
     import fieldbook as tracker
 
     for run in range(runs):
-        with tracker.init(
-            "many", name=f"run-{run:04d}", home=folder, capture=False
-        ) as made:
+        with tracker.init("many", name=f"run-{run:04d}", home=folder, capture=False) as made:
             made["params"] = {"lr": 10 ** -(run % 4 + 1), "seed": run % 10}
             for step in range(3):
                 made.log({"loss": 1 / (step + 1 + run)}, step=step)
@@ -54,9 +47,7 @@ def tensorboard(folder: Path, runs: int, points: int) -> None:
         for step in range(3):
             writer.add_scalar("loss", 1 / (step + 1 + run), step)
         writer.close()
-    writer = SummaryWriter(
-        str(folder / "long" / "long"), flush_secs=600, max_queue=100_000
-    )
+    writer = SummaryWriter(str(folder / "long" / "long"), flush_secs=600, max_queue=100_000)
     for step, value in enumerate(series(points)):
         writer.add_scalar("loss", value, step)
     writer.close()
@@ -73,9 +64,7 @@ def mlflow(folder: Path, runs: int, points: int) -> None:
         made = client.create_run(many, run_name=f"run-{run:04d}")
         client.log_batch(
             made.info.run_id,
-            metrics=[
-                Metric("loss", 1 / (step + 1 + run), now, step) for step in range(3)
-            ],
+            metrics=[Metric("loss", 1 / (step + 1 + run), now, step) for step in range(3)],
             params=[
                 Param("lr", str(10 ** -(run % 4 + 1))),
                 Param("seed", str(run % 10)),
