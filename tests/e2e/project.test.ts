@@ -553,6 +553,30 @@ describe('what comes in meanwhile', () => {
   });
 });
 
+describe('a name', () => {
+  it('[WEB-93] goes to the run that it was typed for, also when the row has left the table since', async () => {
+    const { agent, url } = await filled(200);
+    const page = await visit(await profile(browser), `${url}/p/big`);
+    await rows(page).nth(3).waitFor();
+    const name = (await rows(page).nth(2).getByRole('link').textContent())!;
+    await rowOf(page, name).click();
+    await page.keyboard.press('F2');
+    const field = page.getByRole('textbox', { name: `Name of ${name}` });
+    await field.fill('typed name');
+    await table(page).evaluate((element) => (element.scrollTop = 28 * 40));
+    await field.waitFor({ state: 'detached' });
+    await said(page, `Renamed ${name} to typed name`);
+    await saved(page);
+    const named = async (text: string): Promise<unknown> =>
+      (await ask(agent, 'GET', `/projects/big/runs?q=${encodeURIComponent(`name = "${text}"`)}`)).json.total;
+    expect([await named(name), await named('typed name')]).toEqual([0, 1]);
+    await table(page).evaluate((element) => (element.scrollTop = 0));
+    await rowOf(page, 'typed name').waitFor();
+    expect(await rowOf(page, 'typed name').getAttribute('aria-selected')).toBe('true');
+    expect(await page.getByRole('textbox', { name: /^Name of/ }).count()).toBe(0);
+  });
+});
+
 const top2 = async (field: Locator): Promise<number> =>
   field.evaluate((element) => Math.round(element.closest('[role=row]')!.getBoundingClientRect().y));
 
