@@ -377,6 +377,22 @@ describe('the selection', () => {
       .nth(1)
       .click({ modifiers: ['Shift'] });
     await bar('2 runs selected');
+    // A range that ends at a box, on a run that it has already: the box says so, too.
+    const boxes = rows(page).getByRole('checkbox');
+    await boxes.nth(4).click({ modifiers: ['Shift'] });
+    await bar('5 runs selected');
+    await boxes.nth(2).click({ modifiers: ['Shift'] });
+    await bar('3 runs selected');
+    const ticked = (): Promise<boolean[]> =>
+      boxes.evaluateAll((all) => all.slice(0, 5).map((box) => (box as HTMLInputElement).checked));
+    expect(await ticked()).toEqual([true, true, true, false, false]);
+    // Beside the box, within its label, is as good as on it.
+    await rows(page)
+      .nth(4)
+      .locator('label')
+      .click({ position: { x: 4, y: 4 } });
+    await bar('4 runs selected');
+    expect(await ticked()).toEqual([true, true, true, false, true]);
   });
 });
 
@@ -667,7 +683,13 @@ describe('a phone', () => {
     );
     await query(page).fill('lr 0.03');
     await says(page.getByRole('status'), /^4 runs of 14 match/);
-    for (const place of [0, 1]) await rows(page).nth(place).getByRole('checkbox').check();
+    await rows(page).nth(0).getByRole('checkbox').check();
+    // A thumb hits the box's label; that opens no run.
+    await rows(page)
+      .nth(1)
+      .locator('label')
+      .tap({ position: { x: 6, y: 6 } });
+    await says(page.getByRole('toolbar'), '2 runs selected');
     await page.getByRole('toolbar').getByRole('button', { name: 'Tag' }).click();
     await page.getByRole('textbox', { name: 'Find or make a tag' }).fill('on the train');
     await page.getByRole('button', { name: 'Apply' }).click();
