@@ -393,6 +393,15 @@ describe('the selection', () => {
       .click({ position: { x: 4, y: 4 } });
     await bar('4 runs selected');
     expect(await ticked()).toEqual([true, true, true, false, true]);
+    // What is done to another run leaves it alone.
+    const at = (place: number): Promise<void> =>
+      rows(page)
+        .nth(place)
+        .click({ button: 'right', position: { x: 300, y: 14 } });
+    await at(6);
+    await menu(page, 'Archive');
+    await said(page, 'Archived');
+    await bar('4 runs selected');
   });
 });
 

@@ -71,12 +71,14 @@ export class ProjectEdits {
     const done = await this.#change((runs) => `${verbs[field][on ? 0 : 1]} ${whom(targets, runs)}`, targets, [
       { field, op: 'set', value: on },
     ]);
-    if (done && field !== 'star') this.#page.selected.clear();
+    if (done && field !== 'star') this.#page.selected.drop(targets);
   }
 
   async purge(rows: readonly Row[]): Promise<void> {
-    this.#page.selected.clear();
-    await this.#change((runs) => `Purged ${whom(rows, runs)}`, rows, [{ field: 'purge', op: 'set', value: true }]);
+    const done = await this.#change((runs) => `Purged ${whom(rows, runs)}`, rows, [
+      { field: 'purge', op: 'set', value: true },
+    ]);
+    if (done) this.#page.selected.drop(rows);
   }
 
   async setAttribute(rows: readonly Row[], path: AttributePath, value: AttributeValue): Promise<void> {

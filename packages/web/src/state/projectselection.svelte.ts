@@ -78,6 +78,15 @@ export class ProjectSelection {
     this.current = Selection.none;
   }
 
+  /** Takes runs out of it, as part of something else that is done to them. */
+  drop(runs: readonly Pick<Row, 'id'>[]): void {
+    const gone = new Set<string>(runs.map(({ id }) => id));
+    const left = this.current.keep((id) => !gone.has(id));
+    if (left === this.current) return;
+    if (left.size === 0) this.clear();
+    else this.current = left;
+  }
+
   /** Keeps with the tab what the address has no room for. */
   keep(): void {
     const { said } = this;
