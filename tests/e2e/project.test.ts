@@ -334,7 +334,7 @@ describe('saved views and links', () => {
 });
 
 describe('the selection', () => {
-  it('[WEB-49] says what of it is out of sight, lets go of what is gone, and comes back when another takes its place', async () => {
+  it('[WEB-45] [WEB-49] says what of it is out of sight, lets go of what is gone, and comes back when another takes its place', async () => {
     const { agent, url } = await examples();
     const page = await visit(await profile(browser), `${url}/p/digits`);
     await rows(page).nth(5).waitFor();
@@ -393,7 +393,7 @@ describe('the selection', () => {
       .click({ position: { x: 4, y: 4 } });
     await bar('4 runs selected');
     expect(await ticked()).toEqual([true, true, true, false, true]);
-    // What is done to another run leaves it alone.
+    // What is done to another run leaves it alone; what is purged is gone for good, and nothing offers to undo it.
     const at = (place: number): Promise<void> =>
       rows(page)
         .nth(place)
@@ -402,6 +402,17 @@ describe('the selection', () => {
     await menu(page, 'Archive');
     await said(page, 'Archived');
     await bar('4 runs selected');
+    await at(6);
+    await menu(page, 'Move to the trash');
+    await said(page, 'Moved to the trash');
+    await page.getByRole('button', { name: /^Trash 1/ }).click();
+    await expect.poll(() => rows(page).count()).toBe(1);
+    await at(0);
+    await menu(page, /^Purge/);
+    await page.getByRole('button', { name: 'Purge for ever' }).click();
+    const purged = page.locator('.notice', { hasText: /^Purged/ });
+    await purged.waitFor();
+    expect(await purged.getByRole('button', { name: 'Undo' }).count()).toBe(0);
   });
 });
 

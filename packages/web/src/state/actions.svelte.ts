@@ -79,8 +79,8 @@ class Actions {
       turn: (label, list) => this.#inParts(label, list, (part) => client.worker.undo({ project, edits: part })),
     });
     const said = `${step.what}${left(rest.length)}`;
-    // Whoever has the bytes may be sending them already; nothing takes that back.
-    if (changes.every(({ field }) => field === 'request')) this.say(`${said}.`);
+    // Whoever has the bytes may be sending them already, and a purge holds: nothing takes these back.
+    if (changes.every(({ field }) => field === 'request' || field === 'purge')) this.say(`${said}.`);
     else this.#done(step, said);
     return true;
   }
