@@ -76,7 +76,7 @@ async function saveView(page: Page, name: string): Promise<void> {
 describe('groups', () => {
   it('[GRP-3] group runs on two levels, sum them up, open by pointer and keyboard, and come back from the address', async () => {
     const { agent, url } = await examples();
-    const page = await visit(await profile(browser), `${url}/p/digits?q=tags+has+"sweep"`);
+    const page = await visit(await reader(), `${url}/p/digits?q=tags+has+"sweep"`);
     await rows(page).nth(3).waitFor();
     await page.getByRole('button', { name: 'Group', exact: true }).click();
     const find = page.getByRole('searchbox', { name: 'Find what to group by' });
@@ -108,6 +108,19 @@ describe('groups', () => {
     await table(page).focus();
     await page.keyboard.press('ArrowRight');
     await heads(page).and(page.locator('[aria-level="2"]')).first().waitFor();
+    expect(await heads(page).nth(0).getAttribute('aria-expanded')).toBe('true');
+    // On into its cells, of which one is copied, and back.
+    const at = Number(await column(page, 'val accuracy').getAttribute('aria-colindex'));
+    for (let index = 1; index < at; index++) await page.keyboard.press('ArrowRight');
+    const cellAtCursor = heads(page)
+      .nth(0)
+      .locator(`[id="${await table(page).getAttribute('aria-activedescendant')}"]`);
+    expect(await cellAtCursor.getAttribute('aria-colindex')).toBe(String(at));
+    await page.keyboard.press('Control+c');
+    await said(page, 'Copied.');
+    const [copied] = (await clipboard(page)).split(' ± ');
+    expect(Number(copied)).toBeCloseTo(mean(lrs.get(sorted[0]!)!), 12);
+    for (let index = 1; index < at; index++) await page.keyboard.press('ArrowLeft');
     expect(await heads(page).nth(0).getAttribute('aria-expanded')).toBe('true');
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowRight');

@@ -2,14 +2,17 @@ import type { AttributePath, RunId } from '@fieldbook/core';
 import type { Change } from '@fieldbook/core/fold';
 import type { AttributeValue } from '@fieldbook/core/record';
 import { count } from '../app/format.ts';
+import { copiedGroupText } from '../app/groupcell.ts';
 import { isTrashKey } from '../app/keys.ts';
 import type { TextFormat } from '../app/tabletext.ts';
-import { headOf, rowsOf, titleOf } from '../app/tabletext.ts';
+import { copiedText, headOf, rowsOf, titleOf } from '../app/tabletext.ts';
 import { valueWords } from '../app/words.ts';
 import type { Row } from '../worker/api.ts';
+import type { Line } from '../worker/groups-api.ts';
 import { actions } from './actions.svelte.ts';
 import { copyText } from './clipboard.ts';
 import { client } from './client.svelte.ts';
+import type { ShownColumn } from './columns.svelte.ts';
 import { words } from './columns.svelte.ts';
 import type { ProjectPage } from './projectpage.svelte.ts';
 
@@ -129,6 +132,17 @@ export class ProjectEdits {
         true,
       );
     }
+  }
+
+  /** A cell with all its digits: of a run, or what a group says of the column. */
+  copyCell(line: Line, column: ShownColumn): Promise<void> {
+    const { columns, summary } = this.#page;
+    const place = columns.shown.indexOf(column);
+    return this.copy(
+      line.kind === 'run'
+        ? copiedText(line.row.cells[place], column.id)
+        : copiedGroupText(line.cells[place], column.id, summary),
+    );
   }
 
   /** The selected runs, or all that match when none are, with the columns that are shown. */

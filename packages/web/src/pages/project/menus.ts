@@ -1,6 +1,5 @@
 import type { MenuEntry } from '../../components/RowMenu.svelte';
 import { count, cell as cellWords } from '../../app/format.ts';
-import { copiedText } from '../../app/tabletext.ts';
 import { trashKey } from '../../app/keys.ts';
 import type { ShownColumn } from '../../state/columns.svelte.ts';
 import { words } from '../../state/columns.svelte.ts';
@@ -13,13 +12,18 @@ import { GROUP_SIZE } from '../../worker/groups-api.ts';
 
 /** What a right click offers, on a run and, where it hit one, on a cell. */
 export function lineEntries(page: ProjectPage, line: Line, column: ShownColumn | null): MenuEntry[] {
-  if (line.kind === 'group') return groupEntries(page, line);
+  const copy =
+    column === null || column.asked === null
+      ? []
+      : [{ label: 'Copy the cell', key: 'Ctrl C', run: () => void page.edits.copyCell(line, column) }];
+  if (line.kind === 'group') return [...copy, ...groupEntries(page, line, copy.length > 0)];
   const { row } = line;
   const value = column === null ? undefined : row.cells[page.columns.shown.indexOf(column)];
-  return [...(column === null ? [] : cellEntries(page, column, value)), ...rowEntries(page, row, column !== null)];
+  const terms = column === null ? [] : termEntries(page, column, value);
+  return [...terms, ...copy, ...rowEntries(page, row, column !== null)];
 }
 
-function cellEntries(page: ProjectPage, column: ShownColumn, value: Cell): MenuEntry[] {
+function termEntries(page: ProjectPage, column: ShownColumn, value: Cell): MenuEntry[] {
   const { asked } = column;
   if (asked === null) return [];
   const ask = (kind: TermKind) => async (): Promise<void> => {
@@ -40,7 +44,6 @@ function cellEntries(page: ProjectPage, column: ShownColumn, value: Cell): MenuE
           { label: `Less than ${name}`, run: () => void ask('below')() },
         ]
       : []),
-    { label: 'Copy the cell', key: 'Ctrl C', run: () => void page.edits.copy(copiedText(value, column.id)) },
   ];
 }
 
@@ -81,9 +84,9 @@ function rowEntries(page: ProjectPage, row: Row, apart: boolean): MenuEntry[] {
   ];
 }
 
-function groupEntries(page: ProjectPage, group: GroupLine): MenuEntry[] {
+function groupEntries(page: ProjectPage, group: GroupLine, apart: boolean): MenuEntry[] {
   return [
-    { label: group.open ? 'Close' : 'Open', key: group.open ? '←' : '→', run: () => page.turnGroup(group) },
+    { label: group.open ? 'Close' : 'Open', key: group.open ? '←' : '→', apart, run: () => page.turnGroup(group) },
     { label: `Select its ${count(group.runs, 'run')}`, key: 'x', run: () => void page.selected.group(group) },
     {
       label: 'Only these runs',
