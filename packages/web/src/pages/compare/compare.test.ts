@@ -2,7 +2,15 @@ import type { RunState } from '@fieldbook/core/fold';
 import { describe, expect, it } from 'vitest';
 import type { Surroundings } from '../../worker/compare-api.ts';
 import { dataLines, dataVerdict } from './data.ts';
-import { compareLines, differenceWords, packageCounts, packageLines, surroundingLines } from './lines.ts';
+import {
+  compareLines,
+  differenceWords,
+  hasPackages,
+  packageCounts,
+  packageLines,
+  samePackagesWords,
+  surroundingLines,
+} from './lines.ts';
 
 const metric = (last: number, min = last, max = last) => ({
   count: 1,
@@ -94,6 +102,26 @@ describe('runs side by side', () => {
     ]);
     expect(packageCounts(lines, 0, 1)).toEqual({ added: 1, removed: 1, changed: 1 });
     expect(packageCounts(lines, 1, 0)).toEqual({ added: 1, removed: 1, changed: 1 });
+  });
+
+  it('[CMP-3] a run whose packages were not captured differs in none, and is not said to have the same', () => {
+    const without: Surroundings = { ...surroundings({}), sections: { machine: { cores: 2 } } };
+    const one = surroundings({ numpy: '2.0', torch: '2.5' });
+    const other = surroundings({ numpy: '2.0' });
+    const differing = (...runs: Surroundings[]) =>
+      packageLines(runs).flatMap(({ label, differs }) => (differs ? [label] : []));
+    expect(packageLines([one, without]).map(({ values }) => values)).toEqual([
+      ['2.0', undefined],
+      ['2.5', undefined],
+    ]);
+    expect(differing(one, without)).toEqual([]);
+    expect(differing(one, without, other)).toEqual(['torch']);
+    // Captured and empty is not the same as not captured.
+    expect(differing(one, surroundings({}))).toEqual(['numpy', 'torch']);
+    expect([one, without, surroundings({})].map(hasPackages)).toEqual([true, false, true]);
+    expect(samePackagesWords([one, one])).toBe('All of these runs had the same packages.');
+    expect(samePackagesWords([one, without])).toBe('The packages of only one of these runs are known.');
+    expect(samePackagesWords([one, without, one])).toBe('The 2 runs whose packages are known had the same.');
   });
 
   it('[CMP-3] what was captured is one line per value, without what differs by nature', () => {

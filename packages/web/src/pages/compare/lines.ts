@@ -66,29 +66,39 @@ export function surroundingLines(all: readonly Surroundings[], sections: readonl
   });
 }
 
-/** Installed packages by name, whatever their spelling: versions of each run. */
+/** Whether the packages of a run were captured; where they were not, nobody knows what was installed. */
+export function hasPackages({ sections }: Surroundings): boolean {
+  const packages = sections['packages']?.['packages'];
+  return typeof packages === 'object' && packages !== null;
+}
+
+/** Installed packages by name, whatever their spelling: versions of each run. Runs whose packages were not captured differ in none. */
 export function packageLines(all: readonly Surroundings[]): CompareLine[] {
-  const lists = all.map(({ sections }) => {
-    const packages = sections['packages']?.['packages'];
+  const lists = all.map((each) => {
     const found = new Map<string, { name: string; version: string }>();
-    if (typeof packages !== 'object' || packages === null) return found;
-    for (const [name, version] of Object.entries(packages))
+    if (!hasPackages(each)) return found;
+    const packages = each.sections['packages']!['packages'] as object;
+    for (const [name, version] of Object.entries(packages) as [string, unknown][])
       // PyPI's own rule for names that are one.
       if (typeof version === 'string') found.set(name.toLowerCase().replace(/[-_.]+/g, '-'), { name, version });
     return found;
   });
   const keys = [...new Set(lists.flatMap((list) => [...list.keys()]))].sort();
+  const captured = all.map(hasPackages);
   return keys.map((key) => {
     const name = lists.find((list) => list.has(key))!.get(key)!.name;
-    return lineOf(
-      `packages/${key}`,
-      '',
-      name,
-      'packages',
-      lists.map((list) => list.get(key)?.version),
-      null,
-    );
+    const versions = lists.map((list) => list.get(key)?.version);
+    const differs = new Set(versions.filter((_version, at) => captured[at])).size > 1;
+    return { ...lineOf(`packages/${key}`, '', name, 'packages', versions, null), differs };
   });
+}
+
+/** What is said of runs whose packages do not differ, as far as they are known. */
+export function samePackagesWords(all: readonly Surroundings[]): string {
+  const known = all.filter(hasPackages).length;
+  if (known === all.length) return 'All of these runs had the same packages.';
+  if (known === 1) return 'The packages of only one of these runs are known.';
+  return `The ${known} runs whose packages are known had the same.`;
 }
 
 /** How two lists of packages differ: what an upgrade, a new and a missing package are. */
