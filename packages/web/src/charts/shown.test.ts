@@ -30,12 +30,19 @@ const options = { logY: false, clip: 100, axis: 'step', zoom: null } as const;
 
 describe('what a chart of groups says of itself', () => {
   it('[CHT-8] has how many runs are NaN or infinite, by the marks that show where, and from where', () => {
-    const says = (bands: DrawnBand[]) => saysOf([], bands, groups, null, options).plain;
+    const says = (bands: ReturnType<typeof band>[]) => saysOf([], bands, groups, null, options).plain;
     expect(says([band(3)])).toEqual(['3 of 10 runs have NaN (×), first at step 2', 'All 10 runs with it']);
     expect(says([band(0)])).toEqual(['All 10 runs with it']);
     const diverged = band(1, { odd: { x: floats(3), kind: Uint8Array.of(1) } });
     expect(says([diverged])[0]).toBe('1 of 10 runs has +∞ (⌃), first at step 3');
     expect(says([diverged, band(2)])[0]).toBe('3 of 20 runs have NaN or ∞ (× ⌃), first at step 2');
+    // With two metrics a run has two series; nobody is counted twice as a run.
+    expect(says([band(3), { ...band(1), metric: 'val' }])).toEqual([
+      '4 of 20 series have NaN (×), first at step 2',
+      'All 20 series of 2 metrics',
+    ]);
+    const reading = [band(0, { pending: 4, read: 6 }), { ...band(0), metric: 'val' }];
+    expect(says(reading)).toEqual(['16 of 20 series read…']);
     const looks = { metrics: ['loss'], nameOf: (id: string) => id, colourOf: () => '--run-0' };
     const [line] = shownBands([band(3)], looks);
     expect([...line!.odd.x]).toEqual([2, 3]);

@@ -73,7 +73,7 @@ const some = (howMany: number): string => howMany.toLocaleString('en');
 /** What a chart does not show as it is, in words: nothing is left out in silence. */
 export function saysOf(
   lines: readonly DrawnLine[],
-  bands: readonly DrawnBand[],
+  bands: readonly (DrawnBand & { metric: string })[],
   groups: readonly ChartGroup[] | null,
   census: Census | null,
   options: { logY: boolean; clip: number; axis: Axis; zoom: Range | null },
@@ -83,13 +83,16 @@ export function saysOf(
     const total = bands.reduce((sum, band) => sum + band.total, 0);
     const pending = bands.reduce((sum, band) => sum + band.pending, 0);
     const absent = bands.reduce((sum, band) => sum + band.absent, 0);
+    // A run is counted with each metric that it has: then these are series.
+    const metrics = new Set(bands.map(({ metric }) => metric)).size;
+    const what = metrics > 1 ? 'series' : 'runs';
     plain.push(
       pending > 0
-        ? `${some(total - pending)} of ${some(total)} runs read…`
-        : `All ${some(total - absent)} runs with it`,
+        ? `${some(total - pending)} of ${some(total)} ${what} read…`
+        : `All ${some(total - absent)} ${what} ${metrics > 1 ? `of ${some(metrics)} metrics` : 'with it'}`,
     );
     if (absent > 0) plain.push(`${some(absent)} left out: their points are neither here nor to be had now`);
-    const odd = oddOfBands(bands, total, options.axis);
+    const odd = oddOfBands(bands, total, what, options.axis);
     // First, for a narrow panel has room for one thing.
     if (odd !== null) plain.unshift(odd);
   }
@@ -125,8 +128,8 @@ export function saysOf(
   return { plain, grave };
 }
 
-/** How many runs of groups have NaN or infinities, by which marks they are known, and where these begin. */
-function oddOfBands(bands: readonly DrawnBand[], total: number, axis: Axis): string | null {
+/** How many runs, or series, of groups have NaN or infinities, by which marks they are known, and where these begin. */
+function oddOfBands(bands: readonly DrawnBand[], total: number, of: string, axis: Axis): string | null {
   const runs = bands.reduce((sum, { withOdd }) => sum + withOdd, 0);
   if (runs === 0) return null;
   const kinds = new Set(bands.flatMap(({ odd }) => [...odd.kind]));
@@ -137,7 +140,7 @@ function oddOfBands(bands: readonly DrawnBand[], total: number, axis: Axis): str
   ];
   const first = Math.min(...bands.map(({ odd }) => odd.x[0] ?? Infinity));
   const what = kinds.size === 1 ? ['NaN', '+∞', '−∞', 'NaN or ∞'][[...kinds][0]!]! : 'NaN or ∞';
-  return `${some(runs)} of ${some(total)} runs ${runs === 1 ? 'has' : 'have'} ${what} (${marks.join(' ')}), first ${axis === 'relative' ? '' : 'at '}${wordsX(axis, first)}`;
+  return `${some(runs)} of ${some(total)} ${of} ${runs === 1 ? 'has' : 'have'} ${what} (${marks.join(' ')}), first ${axis === 'relative' ? '' : 'at '}${wordsX(axis, first)}`;
 }
 
 function oddOf(lines: readonly DrawnLine[], census: Census | null, zoom: Range | null): string | null {
