@@ -240,6 +240,17 @@ describe('line charts', () => {
     const all = (await saved('Save all points as CSV')).toString().trim().split('\r\n');
     expect([all.length, all.filter((line) => line.includes('NaN')).length]).toEqual([201, 2]);
     expect(all[0]).toBe('run,id,metric,step,time,value');
+
+    // Of a closer look both are of its stretch alone, though all points are here.
+    await page.goto(charts(agent, 'keys', 'z10*20'));
+    await panel.getByRole('button', { name: 'Whole range' }).waitFor();
+    await choose('Data as a table');
+    await expect
+      .poll(() => data.getByRole('row').filter({ hasText: 'run-1' }).locator('td').allTextContents())
+      .toEqual(['1.2', '1.1', '1.2', '11']);
+    await page.keyboard.press('Escape');
+    await data.waitFor({ state: 'detached' });
+    expect((await saved('Save what is drawn as CSV')).toString().trim().split('\r\n')).toHaveLength(23);
   });
 
   it('[CHT-8] [CHT-10] say what a logarithmic axis and a frame of the middle leave out', async () => {

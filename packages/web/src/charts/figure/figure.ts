@@ -1,3 +1,4 @@
+import { rowsWithin } from '../../worker/charts/places.ts';
 import type { Line, Range } from '../line.ts';
 import { drawLine, projection } from '../painter.ts';
 import type { Axis } from '../settings.ts';
@@ -104,8 +105,12 @@ export function figureSvg(figure: Figure): string {
   );
 }
 
-/** Rows of what is drawn: each line's points, or the corners of its buckets. */
-export function drawnRows({ axis, lines }: Pick<Figure, 'axis' | 'lines'>): (string | number | null)[][] {
+/** Rows of what is drawn: each line's points, or the corners of its buckets, within a stretch of x. */
+export function drawnRows({
+  axis,
+  x: stretch,
+  lines,
+}: Pick<Figure, 'axis' | 'x' | 'lines'>): (string | number | null)[][] {
   const group = lines.some(({ runs }) => runs !== null);
   const smoothed = lines.some(({ smooth }) => smooth !== null);
   const rows: (string | number | null)[][] = [
@@ -119,8 +124,9 @@ export function drawnRows({ axis, lines }: Pick<Figure, 'axis' | 'lines'>): (str
       ...(smoothed ? ['curve'] : []),
     ],
   ];
-  for (const { id, name, metric, x, y, band, runs, oddRuns, smooth } of lines) {
-    for (let row = 0; row < x.length; row++)
+  const { min, max } = stretch;
+  for (const { id, name, metric, ascending, x, y, band, runs, oddRuns, smooth } of lines) {
+    for (const row of rowsWithin(x, min, max, ascending))
       rows.push([
         name,
         id,
@@ -130,7 +136,8 @@ export function drawnRows({ axis, lines }: Pick<Figure, 'axis' | 'lines'>): (str
         ...(group ? [said(band?.low[row]), said(band?.high[row]), runs?.[row] ?? null, oddRuns?.[row] ?? null] : []),
         ...(smoothed ? ['recorded'] : []),
       ]);
-    for (let row = 0; smooth !== null && row < smooth.x.length; row++)
+    if (smooth === null) continue;
+    for (const row of rowsWithin(smooth.x, min, max, ascending))
       rows.push([name, id, metric, smooth.x[row]!, said(smooth.y[row]!), 'smoothed']);
   }
   return rows;

@@ -43,7 +43,7 @@ export function saveFigure(kind: 'png' | 'svg', figure: Figure): Promise<void> {
   return savePicture(kind, figure.title, figureSvg(figure));
 }
 
-export function saveDrawn(figure: Pick<Figure, 'title' | 'axis' | 'lines'>): void {
+export function saveDrawn(figure: Pick<Figure, 'title' | 'axis' | 'x' | 'lines'>): void {
   saveFile(fileName(figure.title, 'csv'), csvOf(drawnRows(figure)), 'text/csv');
 }
 

@@ -11,7 +11,7 @@ import type { Columns, ColumnStore, SeriesFacts } from './columns.ts';
 import { envelope, oddOf, pathEnvelope } from './envelope.ts';
 import type { Drawn } from './envelope.ts';
 import { joinBySteps } from './join.ts';
-import { lowerPlace, upperPlace } from './places.ts';
+import { lowerPlace, rowsWithin, upperPlace } from './places.ts';
 import { smooth } from './smoothing.ts';
 
 /** A growing series up to this length is held whole, so that a beat costs its new points only. */
@@ -254,12 +254,15 @@ export class LineSource {
     let unplaced = 0;
     if (logX && answer.buckets > 0) ({ answer, unplaced } = await this.#byDecades(query, answer, shift));
     else if (logX) unplaced = upperPlace(answer.x, shift);
-    const { y, total, buckets, nonFinite, origin, note } = answer;
+    const { y, buckets, nonFinite, origin, note } = answer;
     const moved = (x: Float64Array): Float64Array => (shift === 0 ? x : x.map((value) => value - shift));
+    const x = moved(answer.x);
+    // All of it is here, to be moved along at once; what is counted is the stretch that was asked for.
+    const total = few && buckets === 0 ? rowsWithin(x, from, to, true).length : answer.total;
     return {
       run,
       metric,
-      x: moved(answer.x),
+      x,
       y,
       ascending: true,
       smooth: null,
@@ -377,16 +380,6 @@ function widthOf(smoothing: NonNullable<LinesRequest['smoothing']>, x: Float64Ar
   const { width, unit } = smoothing;
   if (unit === 'x') return along === 'time' ? width * 1_000 : width;
   return x.length === 0 ? 0 : ((x[x.length - 1]! - x[0]!) * width) / 100;
-}
-
-function rowsWithin(x: Float64Array, from: number | null, to: number | null, ascending: boolean): Uint32Array {
-  if (ascending) {
-    const start = from === null ? 0 : lowerPlace(x, from);
-    const end = to === null ? x.length : upperPlace(x, to);
-    return Uint32Array.from({ length: Math.max(0, end - start) }, (_, row) => start + row);
-  }
-  const [least, most] = [from ?? -Infinity, to ?? Infinity];
-  return Uint32Array.from(x.keys()).filter((row) => x[row]! >= least && x[row]! <= most);
 }
 
 function picked(column: Float64Array, rows: Uint32Array): Float64Array {
