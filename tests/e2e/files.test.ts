@@ -142,7 +142,7 @@ async function train(home: string, folder: string, name: string, other = ''): Pr
 const grid = (page: Page) => page.getByRole('treegrid', { name: 'Files' });
 const shown = (page: Page, path: string) => page.getByRole('region', { name: `Preview of ${path}` });
 
-it('[PRE-11] each kind of file shows at an address of its own, by mouse and keyboard, and again with every server stopped', async () => {
+it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse and keyboard, and again with every server stopped', async () => {
   const home = emptyFolder('shelf');
   const folder = writeFiles();
   await train(home, folder, 'one');
@@ -191,6 +191,14 @@ it('[PRE-11] each kind of file shows at an address of its own, by mouse and keyb
   const table = shown(page, 'kept/rows.csv').getByRole('grid');
   await table.getByRole('button', { name: 'score' }).click();
   await table.locator('[aria-rowindex="2"]').getByText('49999', { exact: true }).waitFor();
+  // By key the other way round, then as in the file.
+  await table.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('s');
+  await table.locator('[aria-sort="ascending"]').getByRole('button', { name: 'score' }).waitFor();
+  await says(table.locator('[aria-rowindex="4"] [aria-colindex="3"]'), /^2$/);
+  await page.keyboard.press('Enter');
+  await says(table.locator('[aria-rowindex="4"] [aria-colindex="3"]'), /^15838$/);
   // The list by keyboard: down to the next file, which opens; escape closes.
   await page.goto(`${agent.url}/r/one?tab=files&file=kept/blob.dat`);
   await shown(page, 'kept/blob.dat').waitFor();

@@ -66,6 +66,13 @@ export const KEYS: readonly { group: string; keys: readonly (readonly [keys: str
     ],
   },
   {
+    group: 'In the table of a file',
+    keys: [
+      ['← ↑ → ↓', 'From cell to cell'],
+      ['Enter s', 'Sort by the column; again, the other way round; then as in the file'],
+    ],
+  },
+  {
     group: 'Comparing runs',
     keys: [
       ['→ ←', 'Next and previous part, from its tab'],
