@@ -50,10 +50,11 @@ function pathOf(id: string, known: readonly { source: string; path: string }[]):
   return printPath({ text, quoted: false, scope: 'any' });
 }
 
-/** Four digits, as a hand draws no finer; durations in seconds, moments to the second. */
+/** The value as it is, for what is bright is what it finds; durations in seconds, moments with milliseconds where they have any. */
 function literal(kind: PlotKind, value: number): string {
-  if (kind === 'time') return `${new Date(Math.round(value / 1_000) * 1_000).toISOString().slice(0, 19)}Z`;
-  return String(Number((kind === 'duration' ? value / 1_000 : value).toPrecision(4)));
+  if (kind === 'time') return new Date(value).toISOString().replace('.000Z', 'Z');
+  // A quotient has digits of its own at the end.
+  return String(kind === 'duration' ? Number((value / 1_000).toPrecision(15)) : value);
 }
 
 /** A page's query with a chart's part of it replaced: `before` is what that was, empty when there was none. */

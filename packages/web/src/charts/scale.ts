@@ -70,6 +70,21 @@ export function numberScale(kind: PlotKind, log: boolean, min: number, max: numb
   };
 }
 
+/**
+ * The value at a place, in no more digits than a thousandth of the axis needs there: a hand draws no finer, and values that lie close
+ * together far from zero stay apart.
+ */
+export function valueAt(scale: Scale, place: number): number {
+  const value = scale.value(place);
+  const step = scale.value(place + 0.0005) - scale.value(place - 0.0005);
+  if (scale.kind === 'category' || !(step > 0)) return value;
+  // Moments are never coarser than a second, which is how people write them.
+  const power = Math.min(Math.floor(Math.log10(step)), scale.kind === 'time' ? 3 : Infinity);
+  if (power >= 0) return Number(`${Math.round(value / 10 ** power)}e${power}`);
+  // As many as `toFixed` has; whatever needs more lies by zero.
+  return power >= -100 ? Number(value.toFixed(-power)) : value;
+}
+
 function categoryScale(labels: readonly string[]): Scale {
   const size = Math.max(1, labels.length);
   return {
