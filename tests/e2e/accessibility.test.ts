@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
@@ -81,7 +81,7 @@ describe('accessibility', () => {
     const place = await world(20);
     const page = await visit(await profile(browser), place.url);
     await page.getByRole('link', { name: 'media' }).waitFor();
-    await reach(page, 'media');
+    await reach(page, page.getByRole('link', { name: 'media' }));
     await page.keyboard.press('Enter');
     await rows(page).nth(1).waitFor();
     await page.keyboard.press('/');
@@ -89,7 +89,7 @@ describe('accessibility', () => {
     await says(page.getByRole('status'), /2 runs of 2 match/);
     await page.keyboard.press('Escape');
     // Into the table, down, and select both.
-    await table(page).focus();
+    await reach(page, table(page));
     await page.keyboard.press('x');
     await page.keyboard.press('j');
     await page.keyboard.press('x');
@@ -117,7 +117,7 @@ describe('accessibility', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'hidden 64' }).waitFor();
     // Along the tabs by arrows.
-    await page.getByRole('tab', { selected: true }).focus();
+    await reach(page, page.getByRole('tab', { selected: true }));
     const first = await page.getByRole('tab', { selected: true }).textContent();
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Enter');
@@ -125,25 +125,21 @@ describe('accessibility', () => {
   });
 });
 
-/** Tabs along until the focus is on a link with this name; what has the focus can be seen. */
-async function reach(page: Page, name: string): Promise<void> {
+/** Tabs along until the focus is on an element; what has the focus can be seen. */
+async function reach(page: Page, element: Locator): Promise<void> {
   for (let steps = 0; steps < 60; steps++) {
     await page.keyboard.press('Tab');
-    const at = await page.evaluate(() => {
-      const element = document.activeElement as HTMLElement;
-      const { width, height } = element.getBoundingClientRect();
-      return {
-        text: element.textContent?.trim() ?? '',
-        seen: width > 0 && height > 0,
-        outline: getComputedStyle(element).outlineStyle,
-      };
+    const at = await element.evaluate((wanted) => {
+      if (document.activeElement !== wanted) return null;
+      const { width, height } = wanted.getBoundingClientRect();
+      return { seen: width > 0 && height > 0, outline: getComputedStyle(wanted).outlineStyle };
     });
-    if (at.text !== name) continue;
+    if (at === null) continue;
     expect(at.seen).toBe(true);
     expect(at.outline).not.toBe('none');
     return;
   }
-  throw new Error(`Tab never came to "${name}".`);
+  throw new Error(`Tab never came to ${String(element)}.`);
 }
 
 /** Elements that nobody can scroll to: beyond the window's edges with nothing around them that scrolls. */
@@ -169,13 +165,21 @@ function sticksOut(page: Page): Promise<string[]> {
   });
 }
 
-/** Animations and transitions that take time. */
+/** Animations that run, and whatever would move for some time once something changed: at rest no transition runs. */
 function moves(page: Page): Promise<string[]> {
-  return page.evaluate(() =>
-    document
+  return page.evaluate(() => {
+    const found = document
       .getAnimations()
       .map((animation) => Number(animation.effect?.getComputedTiming().duration ?? 0))
       .filter((duration) => duration > 1)
-      .map((duration) => `something moves for ${duration} ms`),
-  );
+      .map((duration) => `something moves for ${duration} ms`);
+    for (const element of document.querySelectorAll('*'))
+      for (const part of [null, '::before', '::after']) {
+        const { transitionDuration, animationDuration, scrollBehavior } = getComputedStyle(element, part);
+        const longest = Math.max(...`${transitionDuration},${animationDuration}`.split(',').map(parseFloat));
+        if (longest > 0.001) found.push(`${element.localName}.${element.className}${part ?? ''}: ${longest} s`);
+        if (scrollBehavior === 'smooth') found.push(`${element.localName} scrolls smoothly`);
+      }
+    return found;
+  });
 }
