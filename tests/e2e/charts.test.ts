@@ -160,7 +160,7 @@ describe('line charts', () => {
     const mounted = (): Promise<number> => page.locator('[data-panel]').count();
     expect(await mounted()).toBeLessThan(30);
     const scroll = page.locator('.scroll:has(.plan)');
-    // To the end in a fling: no frame takes long, and the last panel is there.
+    // To the end in a fling: the last panel is there.
     await scroll.evaluate(async (element) => {
       for (let step = 1; step <= 60; step++) {
         element.scrollTop = (element.scrollHeight * step) / 60;
