@@ -240,6 +240,23 @@ describe('charts under hands', () => {
     // Back to what is usual, and the address says so.
     await panel.getByRole('button', { name: 'Whole range' }).click();
     await expect.poll(() => new URL(page.url()).searchParams.get('c')).not.toContain('z2');
+    // A panel that zooms alone too: in the link, filling the screen, and taken back.
+    await page.goto(`${agent.url}/p/hands?c=${encodeURIComponent('u~vloss*200*400')}`);
+    await expect.poll(() => range(panel)).toEqual([200, 400]);
+    await expect.poll(() => range(panelOf(page, 'epoch'))).toEqual([0, 1_000]);
+    const slider = panel.getByRole('slider');
+    await slider.focus();
+    await page.keyboard.press('Enter');
+    const full = page.getByRole('dialog', { name: 'loss' });
+    await expect.poll(() => range(full)).toEqual([200, 400]);
+    await page.keyboard.press('Escape');
+    await full.waitFor({ state: 'detached' });
+    await slider.focus();
+    await page.keyboard.press('0');
+    await expect.poll(() => range(panel)).toEqual([0, 1_000]);
+    await expect.poll(() => new URL(page.url()).searchParams.get('c')).toBe('u');
+    await page.keyboard.press('Control+z');
+    await expect.poll(() => range(panel)).toEqual([200, 400]);
   });
 
   it('[CHT-25] show no axes before there are values, and do not move when they come', async () => {

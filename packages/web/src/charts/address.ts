@@ -31,6 +31,7 @@ export function writeCharts(state: ChartState): string {
   if (state.sharedY) put('y', '');
   if (!state.linkedX) put('u', '');
   if (zoom !== null) put('z', list([String(zoom.min), String(zoom.max)]));
+  for (const [panel, { min, max }] of Object.entries(state.zooms)) put('v', list([panel, String(min), String(max)]));
   if (state.words.trim() !== '') put('w', escape(state.words));
   if (state.pins.length > 0) put('p', list(state.pins));
   if (state.folded.length > 0) put('f', list(state.folded));
@@ -46,6 +47,7 @@ export function readCharts(text: string): ChartState {
   if (text.length > LONGEST) return state;
   const combined: string[][] = [];
   const heights: Record<string, readonly [number, number]> = {};
+  const zooms: Record<string, { min: number; max: number }> = {};
   for (const field of text.split('~')) {
     const value = field.slice(1);
     switch (field.slice(0, 1)) {
@@ -82,6 +84,12 @@ export function readCharts(text: string): ChartState {
         if (isRange(min, max)) state.zoom = { min, max };
         break;
       }
+      case 'v': {
+        const [panel, least, most] = unlist(value);
+        const [min, max] = [Number(least), Number(most)];
+        if (panel !== undefined && isRange(min, max)) zooms[panel] = { min, max };
+        break;
+      }
       case 'w':
         state.words = unescape(value);
         break;
@@ -110,7 +118,7 @@ export function readCharts(text: string): ChartState {
       // Of another version.
     }
   }
-  return { ...state, combined: combined.filter((metrics) => metrics.length > 1), heights };
+  return { ...state, combined: combined.filter((metrics) => metrics.length > 1), heights, zooms };
 }
 
 function readSmoothing(value: string): Smoothing | null {

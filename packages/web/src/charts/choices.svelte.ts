@@ -7,6 +7,7 @@ import { USUAL_STATE } from './settings.ts';
 
 /** As many as can be undone. */
 const REMEMBERED = 200;
+const PASSED: Pick<ChartState, 'zoom' | 'zooms' | 'words' | 'full'> = { zoom: null, zooms: {}, words: '', full: null };
 
 /**
  * What somebody has set about the charts of a project: kept in this browser, and in the address when the page has one for it. A
@@ -16,7 +17,7 @@ export class ChartChoices {
   readonly #kept: { current: string };
   #linked = $state<string | null>(null);
   /** Looking closer is not a preference: it ends with the page. */
-  #passing = $state.raw<Pick<ChartState, 'zoom' | 'words' | 'full'>>({ zoom: null, words: '', full: null });
+  #passing = $state.raw<Pick<ChartState, 'zoom' | 'zooms' | 'words' | 'full'>>(PASSED);
   readonly state: ChartState = $derived.by(() => ({
     ...readCharts(this.#linked ?? this.#kept.current),
     ...this.#passing,
@@ -51,7 +52,7 @@ export class ChartChoices {
       this.#kept.current = was.kept;
     }
     const state = readCharts(address);
-    this.#passing = { zoom: state.zoom, words: state.words, full: state.full };
+    this.#passing = { zoom: state.zoom, zooms: state.zooms, words: state.words, full: state.full };
   }
 
   set(change: Partial<ChartState>): void {
@@ -63,12 +64,12 @@ export class ChartChoices {
 
   #put(change: Partial<ChartState>): void {
     const next = { ...this.state, ...change };
-    const { zoom, words, full } = next;
-    this.#passing = { zoom, words, full };
+    const { zoom, zooms, words, full } = next;
+    this.#passing = { zoom, zooms, words, full };
     const lasting = Object.keys(change).some((key) => !(key in this.#passing));
     if (!lasting) return;
     this.#linked = null;
-    this.#kept.current = writeCharts({ ...next, zoom: null, words: '', full: null });
+    this.#kept.current = writeCharts({ ...next, ...PASSED });
   }
 
   #note(): void {
@@ -79,6 +80,12 @@ export class ChartChoices {
 
   reset(): void {
     this.set(USUAL_STATE);
+  }
+
+  /** Shows a stretch of x in one panel, with all others or alone; null shows all of it. */
+  zoomTo(panel: string, linked: boolean, range: ChartState['zoom']): void {
+    const { [panel]: _before, ...others } = this.state.zooms;
+    this.set(linked ? { zoom: range } : { zooms: range === null ? others : { ...others, [panel]: range } });
   }
 
   togglePin(metric: string): void {

@@ -47,6 +47,8 @@ export const USUAL_SETTINGS: ChartSettings = {
 export interface ChartState extends ChartSettings {
   /** The stretch of x that is shown, in units of the axis; null for all of it. */
   zoom: { min: number; max: number } | null;
+  /** The same of panels that do not zoom with the others, by panel. */
+  zooms: Readonly<Record<string, { min: number; max: number }>>;
   /** Words that metrics must have in their names. */
   words: string;
   pins: readonly string[];
@@ -65,6 +67,7 @@ export interface ChartState extends ChartSettings {
 export const USUAL_STATE: ChartState = {
   ...USUAL_SETTINGS,
   zoom: null,
+  zooms: {},
   words: '',
   pins: [],
   folded: [],
