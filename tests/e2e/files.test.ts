@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from '@fieldbook/core/journal';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { ask } from '../fixtures/agent.ts';
 import { bytesOf, Script } from '../fixtures/spool.ts';
@@ -140,6 +140,12 @@ async function train(home: string, folder: string, name: string, other = ''): Pr
 }
 
 const grid = (page: Page) => page.getByRole('treegrid', { name: 'Files' });
+/** What a grid that has the keyboard tells a screen reader of. */
+const told = (list: Locator): Promise<string> =>
+  list.evaluate((element) => {
+    const id = document.activeElement === element ? element.getAttribute('aria-activedescendant') : null;
+    return id === null ? 'nothing' : (document.getElementById(id)?.textContent ?? 'nobody').trim();
+  });
 const shown = (page: Page, path: string) => page.getByRole('region', { name: `Preview of ${path}` });
 
 it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse and keyboard, and again with every server stopped', async () => {
@@ -194,6 +200,7 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   // By key the other way round, then as in the file.
   await table.focus();
   await page.keyboard.press('ArrowRight');
+  await expect.poll(() => told(table)).toBe('49999');
   await page.keyboard.press('s');
   await table.locator('[aria-sort="ascending"]').getByRole('button', { name: 'score' }).waitFor();
   await says(table.locator('[aria-rowindex="4"] [aria-colindex="3"]'), /^2$/);
@@ -208,6 +215,19 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   await shown(page, 'kept/blob.dat').waitFor();
   await page.keyboard.press('Escape');
   await expect.poll(() => page.url()).not.toContain('file=');
+  await grid(page).focus();
+  await expect.poll(() => told(grid(page))).toMatch(/^blob\.dat/);
+  await page.keyboard.press('ArrowDown');
+  await expect.poll(() => told(grid(page))).toMatch(/^config\.json/);
+  await page.keyboard.press('x');
+  await says(page.getByRole('status'), '1 file chosen');
+  // A click leaves the keyboard with the list.
+  await grid(page)
+    .getByRole('row', { name: /photo\.png/ })
+    .click();
+  await page.keyboard.press('ArrowDown');
+  await expect.poll(() => told(grid(page))).toMatch(/^rows\.csv/);
+  await page.keyboard.press('Escape');
   await page.getByRole('searchbox', { name: 'Search files' }).fill('parquet');
   await expect.poll(() => grid(page).getByRole('row').count()).toBe(2);
 
@@ -231,7 +251,7 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   await says(grid(page).getByRole('row', { name: /\blist\b/ }), 'not in this browser');
 }, 180_000);
 
-it('[PRE-12] a file that is on another machine only is asked for by a button, and shows by itself once it has come', async () => {
+it('[PRE-12] [PRE-27] a file that is on another machine only is asked for by a key, and shows by itself once it has come', async () => {
   const relay = await new Relay().up();
   const gpu = await new Machine('gpu-3', 'Ada').up();
   const token = await relay.token('member', 'Ben');
@@ -254,7 +274,9 @@ it('[PRE-12] a file that is on another machine only is asked for by a button, an
   await says(shown(page, 'late'), /on gpu-3 only/);
   await says(grid(page).getByRole('row', { name: /stays/ }), /stays on gpu-3/);
   expect(await grid(page).getByRole('button', { name: 'Request' }).count()).toBe(1);
-  await shown(page, 'late').getByRole('button', { name: 'Request it from gpu-3' }).click();
+  await shown(page, 'late').getByRole('button', { name: 'Request it from gpu-3' }).waitFor();
+  await grid(page).focus();
+  await page.keyboard.press('r');
   const name = page.getByRole('textbox', { name: /name/i });
   await Promise.race([name.waitFor(), says(shown(page, 'late'), 'asked gpu-3 for it')]);
   if (await name.isVisible()) {

@@ -66,6 +66,17 @@ export const KEYS: readonly { group: string; keys: readonly (readonly [keys: str
     ],
   },
   {
+    group: 'In the files of a run',
+    keys: [
+      ['j k', 'Next and previous file; arrows do the same in the list'],
+      ['Enter', 'Open the file; open or close the folder'],
+      ['→ ←', 'Open and close a folder, or the versions of a file'],
+      ['x', 'Choose the file for a download'],
+      ['r', 'Request the file from the machine that has it'],
+      ['Esc', 'Close the file'],
+    ],
+  },
+  {
     group: 'In the table of a file',
     keys: [
       ['← ↑ → ↓', 'From cell to cell'],
