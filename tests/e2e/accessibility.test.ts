@@ -70,7 +70,11 @@ describe('accessibility', () => {
       for (const size of sizes) {
         await page.setViewportSize(size);
         await drawn(page);
-        wrong.add(`${name} at ${size.width}`, [...(await sticksOut(page)), ...(await moves(page))]);
+        wrong.add(`${name} at ${size.width}`, [
+          ...(await sticksOut(page)),
+          ...(await beyondKeys(page)),
+          ...(await moves(page)),
+        ]);
       }
       sizes.reverse();
     }
@@ -163,6 +167,26 @@ function sticksOut(page: Page): Promise<string[]> {
     }
     return found;
   });
+}
+
+/** Parts that scroll and that the keyboard does not get into: axe looks at pages in one size. A list of matches is walked from its field. */
+function beyondKeys(page: Page): Promise<string[]> {
+  return page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>('body *')]
+      .filter((element) => {
+        const { overflowX, overflowY } = getComputedStyle(element);
+        const sideways = /auto|scroll/.test(overflowX) && element.scrollWidth > element.clientWidth + 1;
+        const down = /auto|scroll/.test(overflowY) && element.scrollHeight > element.clientHeight + 1;
+        const keys = '[tabindex], a[href], button, input, select, textarea, [contenteditable=true]';
+        return (
+          (sideways || down) &&
+          element.checkVisibility() &&
+          !element.matches(`[role=listbox], ${keys}`) &&
+          element.querySelector(keys) === null
+        );
+      })
+      .map((element) => `the keyboard does not scroll ${element.outerHTML.slice(0, 120)}`),
+  );
 }
 
 /** Animations that run, and whatever would move for some time once something changed: at rest no transition runs. */
