@@ -17,7 +17,7 @@ afterAll(() => browser.close());
 const lineAt = (page: Page, line: number): Locator => page.locator(`[data-line="${line}"]`);
 
 describe('a console', () => {
-  it('[CON-10] with long lines wrapped ends with its last line at the bottom, and every line of it can be brought into sight', async () => {
+  it('[CON-7] [CON-10] with long lines wrapped ends with its last line at the bottom, and every line of it can be brought into sight', async () => {
     const home = emptyFolder('web');
     const { command, env } = pythonForTests();
     const script = `
@@ -49,7 +49,7 @@ run.finish()
     expect((await edges(first)).above).toBeLessThanOrEqual(0);
     // By its number, in the middle and among the last.
     for (const line of [150, 399, 361, 400, 1]) {
-      await page.getByRole('spinbutton', { name: 'Go to line' }).fill(String(line));
+      await page.getByRole('textbox', { name: 'Go to line' }).fill(String(line));
       await page.keyboard.press('Enter');
       await says(lineAt(page, line), `line ${line - 1} `);
       await expect
@@ -60,6 +60,12 @@ run.finish()
         })
         .toBe(true);
     }
+    // Several lines are marked from the same field.
+    await page.getByRole('textbox', { name: 'Go to line' }).fill('10-12');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.locator('.line.marked').count()).toBe(3);
+    expect(page.url()).toMatch(/line=10-12/);
+    await page.getByRole('button', { name: 'Copy 3 lines' }).waitFor();
   });
 
   it('[CON-10] [RPG-10] of two ranks tells them apart; the run leads to its children and back, and says which relay has it', async () => {

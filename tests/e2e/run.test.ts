@@ -288,7 +288,7 @@ describe('a long console', () => {
     const box = (await page.locator('.scroller').boundingBox())!;
     const last = (await lineAt(LINES).boundingBox())!;
     expect(last.y + last.height).toBeLessThanOrEqual(box.y + box.height + 2);
-    await page.getByRole('spinbutton', { name: 'Go to line' }).fill('12345');
+    await page.getByRole('textbox', { name: 'Go to line' }).fill('12345');
     await page.keyboard.press('Enter');
     await says(lineAt(12_345), '12344 loss');
 
@@ -302,7 +302,7 @@ describe('a long console', () => {
     expect(await page.locator('.finds').count()).toBe(0);
 
     // Marked lines are copied as text; all are downloaded.
-    await page.getByRole('spinbutton', { name: 'Go to line' }).fill('12345');
+    await page.getByRole('textbox', { name: 'Go to line' }).fill('12345');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Line 12346', exact: true }).click();
     await page.getByRole('button', { name: 'Line 12345', exact: true }).click();
