@@ -1,6 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask } from '../fixtures/agent.ts';
+import { Script } from '../fixtures/spool.ts';
 import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { agentAt, freePort, profile, rowOf, rows, says, visit } from './visit.ts';
@@ -86,6 +87,24 @@ describe('help', () => {
     await says(palette, 'Nothing has these words');
     await field.press('Escape');
     await palette.waitFor({ state: 'detached' });
+  });
+
+  it('finds a run of any project, however many there are', async () => {
+    const home = emptyFolder('help');
+    const names = Array.from({ length: 25 }, (_, index) => `run-${String(index).padStart(2, '0')}`);
+    for (const name of names) new Script(home, `of-${name}`, name).finish();
+    const agent = await agentAt(home, await freePort());
+    await expect
+      .poll(async () => (await ask(agent, 'GET', '/projects')).json.projects.length, { timeout: 20_000 })
+      .toBe(25);
+    const page = await visit(await profile(browser), agent.url);
+    await expect.poll(() => page.getByRole('link', { name: /^of-/ }).count()).toBe(25);
+    await page.keyboard.press('Control+k');
+    const palette = page.getByRole('dialog', { name: 'Go to' });
+    for (const name of names) {
+      await palette.getByRole('combobox').fill(name);
+      await palette.getByRole('option', { name: `${name} run in of-${name}` }).waitFor();
+    }
   });
 
   it('lists its keys and finds one', async () => {
