@@ -16,7 +16,7 @@ const at = (run: number): RunId => `r${run}` as RunId;
 const lengthOf = (run: number): number => 10 + (run % 50);
 const valueOf = (run: number, step: number): number => ((run * 7_919) % 1_000) / 100 + step;
 
-function machine(absent: ReadonlySet<number> = new Set(), value = valueOf) {
+function machine(absent: ReadonlySet<number> = new Set(), value = valueOf, now = (): number => 0) {
   const reads: SeriesQuery[] = [];
   const stateOf = (run: RunId): RunState => {
     const number = Number(run.slice(1));
@@ -63,7 +63,7 @@ function machine(absent: ReadonlySet<number> = new Set(), value = valueOf) {
     async () => Promise.reject(new Error('not asked for')),
     () => 0,
   );
-  const bands = new BandSource(series, new LineSource(series, columns, stateOf), stateOf, () => 0);
+  const bands = new BandSource(series, new LineSource(series, columns, stateOf), stateOf, now);
   return { bands, reads };
 }
 
@@ -91,6 +91,22 @@ async function whole(source: BandSource, asked: BandsRequest): Promise<DrawnBand
 }
 
 describe('bands of groups', () => {
+  it('[CHT-12] are finished of more charts than are kept, asked in turn, and let go when nobody looks', async () => {
+    let time = 0;
+    const { bands, reads } = machine(new Set(), valueOf, () => time);
+    const charts = Array.from({ length: 40 }, (_, place) => request({ axis: 'step', from: place, to: 100 + place }));
+    const pending = async (): Promise<number> => {
+      const answers = await Promise.all(charts.map((chart) => bands.bands(chart)));
+      return answers.flat().reduce((sum, band) => sum + band.pending, 0);
+    };
+    while ((await pending()) > 0);
+    expect(reads.length).toBe(charts.length * RUNS);
+    expect(bands.held).toBe(40);
+    time = 6_000;
+    await bands.bands(request({ from: 500, to: 501 }));
+    expect(bands.held).toBeLessThanOrEqual(24);
+  });
+
   it('[CHT-12] are over all of a thousand runs, and say how many count at each place', async () => {
     const { bands, reads } = machine();
     const [even] = await whole(bands, request());

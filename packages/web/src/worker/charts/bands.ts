@@ -28,6 +28,7 @@ const PATIENCE_MS = 250;
 const FORGOTTEN_MS = 5_000;
 /** Groups of growing runs are read anew at most so often. */
 const AGAIN_MS = 5_000;
+/** More are kept only while they are read or looked at: one that is let go unfinished would begin anew for ever. */
 const JOBS = 24;
 
 /** The runs of a request, being read. */
@@ -70,6 +71,11 @@ export class BandSource {
     this.#lines = lines;
     this.#stateOf = stateOf;
     this.#now = now;
+  }
+
+  /** Charts that are held, finished or under way. */
+  get held(): number {
+    return this.#jobs.size;
   }
 
   async bands(request: BandsRequest): Promise<DrawnBand[]> {
@@ -123,9 +129,9 @@ export class BandSource {
     }
     const job = this.#begin(key, stamp, request, whole);
     this.#jobs.set(key, job);
-    for (const oldest of this.#jobs.keys()) {
+    for (const [oldest, { pending, next: again, askedAt }] of this.#jobs) {
       if (this.#jobs.size <= JOBS) break;
-      this.#jobs.delete(oldest);
+      if (pending === 0 && again === null && now - askedAt > FORGOTTEN_MS) this.#jobs.delete(oldest);
     }
     return job;
   }

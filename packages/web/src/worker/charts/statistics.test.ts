@@ -2,7 +2,7 @@ import { SeededRandom } from '@fieldbook/core/testing';
 import { describe, expect, it } from 'vitest';
 import { oddOf } from './envelope.ts';
 import type { Sample } from './statistics.ts';
-import { evenGrid, exactGrid, GroupStatistics, resample, studentT95 } from './statistics.ts';
+import { evenGrid, exactGrid, GroupStatistics, resample, studentT95, medianWithin, quantile } from './statistics.ts';
 
 const floats = (values: readonly number[]): Float64Array => Float64Array.from(values);
 const run = (x: number[], y: number[]): Sample => ({
@@ -54,6 +54,34 @@ describe('statistics of a group', () => {
     const alone = new GroupStatistics(exactGrid(floats([0])), false);
     alone.add(run([0], [5]));
     expect([alone.read('mean', 'std').centre[0], alone.read('mean', 'std').low[0]]).toEqual([5, NaN]);
+  });
+
+  it('[CHT-12] have a band around the median that is of the median: ranks, not deviations from the mean', () => {
+    const of = (values: readonly number[]): GroupStatistics => {
+      const statistics = new GroupStatistics(exactGrid(floats([0])), true);
+      for (const value of values) statistics.add(run([0], [value]));
+      return statistics;
+    };
+    const skewed = of([1, 1, 1, 1, 1, 1, 1, 1, 1, 50]);
+    for (const spread of ['std', 'ci'] as const) {
+      const { centre, low, high } = skewed.read('median', spread);
+      expect([centre[0], low[0], high[0]]).toEqual([1, 1, 1]);
+    }
+    // From the binomial table: of 10 values the 2nd and the 9th hold the median with 97.9 %, of 25 the 8th and the 18th with 95.7 %.
+    const ranks = (count: number): [number, number] =>
+      medianWithin(Float64Array.from({ length: count }, (_, place) => place + 1));
+    expect([ranks(2), ranks(5), ranks(6), ranks(10), ranks(25), ranks(100)]).toEqual([
+      [1, 2],
+      [1, 5],
+      [1, 6],
+      [2, 9],
+      [8, 18],
+      [40, 61],
+    ]);
+    // The approximation goes on where the sum ends.
+    const [low, high] = ranks(201);
+    expect([low >= 86 && low <= 87, high >= 115 && high <= 116]).toEqual([true, true]);
+    expect([0, 0.16, 0.5, 1].map((share) => quantile(floats([1, 2, 3, 4]), share))).toEqual([1, 1.48, 2.5, 4]);
   });
 
   it('[CHT-8] count the runs that have NaN or infinities at each place and in a stretch, and no run where it has none', () => {

@@ -143,10 +143,15 @@ export class GroupStatistics {
       const count = this.#count[cell]!;
       if (count === 0) continue;
       const mean = this.#mean[cell]!;
-      made.centre[cell] = centre === 'median' ? this.#medianAt(cell) : mean;
+      const values = centre === 'median' ? this.#valuesAt(cell) : null;
+      made.centre[cell] = values === null ? mean : quantile(values, 0.5);
       if (spread === 'minmax') {
         made.low[cell] = this.#low[cell]!;
         made.high[cell] = this.#high[cell]!;
+      } else if (spread !== 'none' && count > 1 && values !== null) {
+        const [low, high] = spread === 'std' ? [quantile(values, 0.16), quantile(values, 0.84)] : medianWithin(values);
+        made.low[cell] = low;
+        made.high[cell] = high;
       } else if (spread !== 'none' && count > 1) {
         const deviation = Math.sqrt(this.#squares[cell]! / (count - 1));
         const reach = spread === 'std' ? deviation : (studentT95(count - 1) * deviation) / Math.sqrt(count);
@@ -157,13 +162,39 @@ export class GroupStatistics {
     return made;
   }
 
-  #medianAt(cell: number): number {
-    const values = Float64Array.from(this.#all, (column) => column[cell]!)
+  /** Ascending. */
+  #valuesAt(cell: number): Float64Array {
+    return Float64Array.from(this.#all, (column) => column[cell]!)
       .filter((value) => !Number.isNaN(value))
       .sort();
-    const middle = values.length >> 1;
-    return values.length % 2 === 1 ? values[middle]! : (values[middle - 1]! + values[middle]!) / 2;
   }
+}
+
+/** Of ascending values, with straight lines between them: definition 7 of Hyndman and Fan, "Sample Quantiles" (1996). */
+export function quantile(values: Float64Array, share: number): number {
+  const at = (values.length - 1) * share;
+  const below = values[Math.floor(at)]!;
+  const above = values[Math.ceil(at)]!;
+  return below === above ? below : below + (above - below) * (at - Math.floor(at));
+}
+
+/**
+ * Where the median lies with a confidence of 95 %, whatever the distribution: the values whose ranks the binomial distribution gives
+ * (Conover, "Practical Nonparametric Statistics", 3.2; beyond 200 values by its normal approximation). Fewer than six do not tell: all of them.
+ */
+export function medianWithin(values: Float64Array): [low: number, high: number] {
+  const { length } = values;
+  let below = 0;
+  if (length > 200) below = Math.floor((length - 1.959964 * Math.sqrt(length)) / 2);
+  else {
+    let chance = 0.5 ** length;
+    for (let sum = chance; 2 * sum <= 0.05; sum += chance) {
+      below += 1;
+      chance *= (length - below + 1) / below;
+    }
+  }
+  const rank = Math.max(1, below);
+  return [values[rank - 1]!, values[length - rank]!];
 }
 
 /** A run on a grid; NaN where it does not count: outside of its points, and beside one that is NaN or infinite. */
