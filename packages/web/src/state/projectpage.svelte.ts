@@ -81,10 +81,11 @@ export class ProjectPage {
   readonly asked: readonly (string | null)[] = $derived.by(() => this.columns.shown.map(({ asked }) => asked));
   /** Runs on the charts: those selected, else the first of the table. */
   readonly charted: readonly RunId[] = $derived.by(() => {
-    if (this.selection.size > 0) return this.selection.ids.slice(0, CHARTED_MOST) as RunId[];
-    if (this.groups !== null) return this.groups.flatMap(({ runs }) => runs.slice(0, 5)).slice(0, CHARTED_MOST);
-    return this.rows.first === 0 ? this.rows.rows.slice(0, CHARTED_UNASKED).map(({ id }) => id) : this.#lastTop;
+    const now = this.#chartedNow();
+    // The same runs are the same array: the table answers anew whenever a run grows, and charts would begin anew.
+    return (this.#charted = isSame(this.#charted, now) ? this.#charted : now);
   });
+  #charted: readonly RunId[] = [];
   #groups = $state.raw<GroupsCharted | null>(null);
   /** Groups of the table, at most `GROUPS_MOST`; of a selection, its runs in them. Null without any. */
   readonly allGroups: GroupsCharted | null = $derived.by(() => {
@@ -116,6 +117,12 @@ export class ProjectPage {
   readonly #stop: () => void;
   #columnTimer: ReturnType<typeof setTimeout> | undefined;
   #groupTimer: ReturnType<typeof setTimeout> | undefined;
+
+  #chartedNow(): readonly RunId[] {
+    if (this.selection.size > 0) return this.selection.ids.slice(0, CHARTED_MOST) as RunId[];
+    if (this.groups !== null) return this.groups.flatMap(({ runs }) => runs.slice(0, 5)).slice(0, CHARTED_MOST);
+    return this.rows.first === 0 ? this.rows.rows.slice(0, CHARTED_UNASKED).map(({ id }) => id) : this.#lastTop;
+  }
 
   constructor(id: ProjectId) {
     this.id = id;
@@ -438,7 +445,7 @@ export class ProjectPage {
       return;
     }
     const groups = await client.worker.groupsCharted(this.id, { ...layout, open: [] }, GROUPS_MOST);
-    if (layout === this.layout) this.#groups = groups;
+    if (layout === this.layout && !areSame(this.#groups, groups)) this.#groups = groups;
   }
 
   readGroupsSoon(): void {
@@ -447,4 +454,19 @@ export class ProjectPage {
       void this.readGroups();
     }, GROUPS_REST_MS);
   }
+}
+
+function isSame<T>(before: readonly T[], after: readonly T[]): boolean {
+  return before.length === after.length && after.every((each, place) => each === before[place]);
+}
+
+/** Whether groups are of the same runs in the same order, and are called the same. */
+function areSame(before: GroupsCharted | null, after: GroupsCharted | null): boolean {
+  if (before === null || after === null) return before === after;
+  const { groups } = after;
+  if (before.total !== after.total || before.groups.length !== groups.length) return false;
+  return groups.every((group, place) => {
+    const old = before.groups[place]!;
+    return old.id === group.id && old.label === group.label && isSame(old.runs, group.runs);
+  });
 }
