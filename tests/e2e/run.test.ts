@@ -309,12 +309,27 @@ describe('a long console', () => {
     await page.getByRole('button', { name: 'Line 12347', exact: true }).click({ modifiers: ['Shift'] });
     expect(new URL(page.url()).searchParams.get('line')).toBe('12345-12347');
     await page.getByRole('button', { name: 'Copy 3 lines' }).waitFor();
+    // One that is stopped as soon as it can be saves nothing.
+    let saved = 0;
+    page.on('download', () => (saved += 1));
+    await page.getByRole('button', { name: 'Download', exact: true }).evaluate((button: HTMLElement) => {
+      const tools = button.parentElement!;
+      new MutationObserver((_, observer) => {
+        const stop = [...tools.querySelectorAll('button')].find((each) => each.textContent === 'Stop the download');
+        if (stop === undefined || tools.querySelector('[role=progressbar]') === null) return;
+        observer.disconnect();
+        stop.click();
+      }).observe(tools, { childList: true, subtree: true });
+      button.click();
+    });
+    await page.getByText('Stopped; nothing was saved.').first().waitFor();
     const downloading = page.waitForEvent('download');
-    await page.getByRole('button', { name: 'Download' }).click();
+    await page.getByRole('button', { name: 'Download', exact: true }).click();
     const stream = await (await downloading).createReadStream();
     let ends = 0;
     for await (const chunk of stream) for (const byte of chunk as Buffer) if (byte === 10) ends += 1;
     expect(ends).toBe(LINES);
+    expect(saved).toBe(1);
 
     const heap = await page
       .workers()[0]!

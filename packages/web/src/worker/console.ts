@@ -92,10 +92,17 @@ export class Consoles {
     if (this.#searching.has(name)) this.#cancelled.add(name);
   }
 
-  async text(query: ConsoleQuery, from: number, to: number, colours: boolean): Promise<Blob> {
+  async text(
+    query: ConsoleQuery,
+    from: number,
+    to: number,
+    colours: boolean,
+    goesOn: (lines: number) => boolean | Promise<boolean> = () => true,
+  ): Promise<Blob> {
     const view = await this.#known(query);
     const pieces: Blob[] = [];
     for (let at = from; at < Math.min(to, view.count); at += PAGE) {
+      if (!(await goesOn(at - from))) throw new FieldbookError('closed', 'Stopped; nothing was saved.');
       const lines = await view.read(at, Math.min(to, at + PAGE));
       const words = lines.map((line) =>
         line.absent !== null ? absentWords(line) : colours ? line.text : plainText(line.text),

@@ -26,8 +26,17 @@ export interface RunApi {
     onProgress: (progress: SearchProgress) => void | Promise<void>,
   ): Promise<{ searched: number; cancelled: boolean }>;
   consoleCancel(name: string): Promise<void>;
-  /** Lines `[from, to)` as a text file, with its colours or without. */
-  consoleText(query: ConsoleQuery, from: number, to: number, colours: boolean): Promise<Blob>;
+  /**
+   * Lines `[from, to)` as a text file, with its colours or without. The callback hears how many are through and says whether it goes on;
+   * throws `closed` when it does not.
+   */
+  consoleText(
+    query: ConsoleQuery,
+    from: number,
+    to: number,
+    colours: boolean,
+    goesOn?: (lines: number) => boolean | Promise<boolean>,
+  ): Promise<Blob>;
 }
 
 /** A section of captures: what the client said of it, in its words. */

@@ -418,8 +418,8 @@ class Worker implements FieldbookWorker {
     (await this.#openReaders()).consoles.cancel(name);
   }
 
-  async consoleText(query: ConsoleQuery, from: number, to: number, colours: boolean) {
-    return (await this.#openReaders()).consoles.text(query, from, to, colours);
+  async consoleText(...parameters: Parameters<FieldbookWorker['consoleText']>) {
+    return (await this.#openReaders()).consoles.text(...parameters);
   }
 
   async states(id: ProjectId, runs: readonly RunId[]): Promise<RunState[]> {
