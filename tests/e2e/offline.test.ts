@@ -300,6 +300,33 @@ describe('the storage of the browser', () => {
     await rowOf(page, 'too fast').getByRole('button', { name: 'no room' }).waitFor();
   });
 
+  it('[BST-5] is forgotten in every tab, with every server stopped', async () => {
+    const { agent, url } = await examples();
+    const context = await profile(browser);
+    const left = await visit(context, `${url}/p/digits`);
+    await rowOf(left, 'too fast').waitFor();
+    await saved(left);
+    await installed(left);
+    const right = await visit(context, `${url}/p/digits`);
+    await rowOf(right, 'too fast').waitFor();
+    await saved(right);
+    await agent.program.stop();
+    await says(syncMark(left), 'Offline');
+    await left.goto(`${url}/settings`);
+    await left.getByRole('button', { name: 'Forget everything in this browser…' }).click();
+    await left.getByRole('dialog').getByRole('button', { name: 'Forget everything' }).click();
+    await left.waitForURL(`${url}/`);
+    await right.getByRole('heading', { name: 'This browser has forgotten everything' }).waitFor();
+    await right.getByRole('button', { name: 'Reload' }).click();
+    await right.goto(`${url}/`);
+    for (const page of [left, right]) {
+      await says(syncMark(page), 'Offline');
+      const kept = await page.evaluate(async () => (await indexedDB.databases()).map(({ name }) => name ?? ''));
+      expect(kept.filter((name) => name.startsWith('fieldbook/book/'))).toEqual([]);
+      expect(await page.getByRole('link', { name: 'digits' }).count()).toBe(0);
+    }
+  });
+
   it('[BST-3] is written again when the browser clears it under the page', async () => {
     const { agent, home, port, url } = await examples();
     const context = await profile(browser);

@@ -1,6 +1,7 @@
 import * as Comlink from 'comlink';
 import type { ProjectId, RunId } from '@fieldbook/core';
 import { browserName } from '../worker/browser.ts';
+import { Forgetting } from '../worker/forgetting.ts';
 import { Repeated } from './repeated.ts';
 import type { FieldbookWorker, ProjectLine, Session, WorkerEvent } from '../worker/api.ts';
 
@@ -19,9 +20,16 @@ class Client {
   projects = $state.raw<ProjectLine[] | null>(null);
   /** The worker could not start, in words. */
   failure = $state<string | null>(null);
+  /** Another tab has made this browser forget everything: the worker has ended, and nothing here is answered any more. */
+  forgotten = $state(false);
   /** Rises when a saved view or a link comes in. */
   viewsChanged = $state(0);
   readonly worker: Comlink.Remote<FieldbookWorker>;
+  readonly #worker: Worker;
+  readonly #forgetting = new Forgetting(() => {
+    this.#worker.terminate();
+    this.forgotten = true;
+  });
   readonly #followers = new Set<(change: RunsChanged) => void>();
   readonly #projects = new Repeated(async () => {
     this.projects = await this.worker.projects();
@@ -33,6 +41,7 @@ class Client {
       'error',
       (event) => (this.failure = event.message || 'The part of the page that reads your data did not start.'),
     );
+    this.#worker = worker;
     this.worker = Comlink.wrap<FieldbookWorker>(worker);
   }
 
@@ -46,6 +55,14 @@ class Client {
     } catch (error) {
       this.failure = error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /** Forgets every document, series and setting of this browser, and begins again on the first page. */
+  async forget(): Promise<void> {
+    this.#worker.terminate();
+    await this.#forgetting.everything();
+    localStorage.clear();
+    location.assign('/');
   }
 
   /** Calls `follower` with runs that changed; returns the way to stop. */

@@ -69,8 +69,6 @@ export interface FieldbookWorker
   setToken(token: string | null): Promise<void>;
   retry(): Promise<void>;
   persist(): Promise<boolean>;
-  /** Forgets every document, series and setting of this browser. */
-  forget(): Promise<void>;
 }
 
 export interface StartOptions {

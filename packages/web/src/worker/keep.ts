@@ -207,10 +207,6 @@ export class Keep {
     }
     await done(transaction);
   }
-
-  close(): void {
-    this.#db?.close();
-  }
 }
 
 function openDatabase(): Promise<IDBDatabase> {

@@ -32,6 +32,7 @@ import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
 import type { Content } from './files-api.ts';
+import { Forgetting } from './forgetting.ts';
 import { Grouped, NO_LINES } from './grouped.ts';
 import type { Layout, LinesRequest } from './groups-api.ts';
 import { Http } from './http.ts';
@@ -63,6 +64,9 @@ const MEND_MS = 20_000;
 
 /** What the browser stores, opened while the page that will ask is still being read. */
 const opening = Promise.all([Keep.open(), IndexedBytes.open(), TableStore.open()]);
+
+// Whoever forgets everything, in this tab or another, must not be told again of what is in memory here.
+new Forgetting(() => close());
 
 /** Composition root of the worker: one browser, one person, one server. */
 class Worker implements FieldbookWorker {
@@ -674,13 +678,6 @@ class Worker implements FieldbookWorker {
   async persist(): Promise<boolean> {
     await this.#measureStorage();
     return this.#session.storage.persisted === true;
-  }
-
-  async forget(): Promise<void> {
-    this.#keep.close();
-    for (const { name } of await indexedDB.databases()) {
-      if (name === 'fieldbook' || name?.startsWith('fieldbook/') === true) indexedDB.deleteDatabase(name);
-    }
   }
 
   /** Every listed book, those that no project on screen has opened too, one at a time. */
