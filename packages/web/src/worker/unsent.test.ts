@@ -1,4 +1,5 @@
-import type { DocumentName } from '@fieldbook/core';
+import type { BlobDigest, DocumentName } from '@fieldbook/core';
+import { FieldbookError } from '@fieldbook/core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Http } from './http.ts';
 import type { BytesCache } from './bytes.ts';
@@ -34,7 +35,7 @@ class Provider {
 }
 
 /** Two tabs of one browser: one kept list, a connection each, locks that are given in order. */
-async function tabs() {
+async function tabs(http = {} as Http, bytes = {} as BytesCache) {
   const kept = new Map<string, unknown>();
   const keep = {
     get: async (key: string) => kept.get(key),
@@ -45,8 +46,8 @@ async function tabs() {
     const unsent = await Unsent.open({
       keep,
       shelf: () => ({ take: () => ({ provider }), release: () => undefined }) as unknown as Shelf,
-      http: {} as Http,
-      bytes: {} as BytesCache,
+      http,
+      bytes,
       online: () => true,
       onChange: () => undefined,
     });
@@ -56,6 +57,7 @@ async function tabs() {
     one: await tab(),
     other: await tab(),
     waiting: () => (kept.get('unsent-bundles') as { documents: string[] }).documents,
+    files: () => (kept.get('unsent-bundles') as { blobs: string[] }).blobs,
   };
 }
 
@@ -106,5 +108,33 @@ describe('what a bundle brought and no server has', () => {
     one.unsent.ackedFrames(book, 1);
     expect(one.unsent.documents).toBe(0);
     await vi.waitFor(() => expect(waiting()).toEqual([]));
+  });
+
+  it('[PWA-5] a file that the server refuses holds no other back, and is tried again; with no server left none is tried', async () => {
+    const [bad, good, last] = ['a', 'b', 'c'].map((each) => each.repeat(64) as BlobDigest) as [
+      BlobDigest,
+      BlobDigest,
+      BlobDigest,
+    ];
+    let answer = new FieldbookError('too_large', 'It is larger than this server takes.');
+    const tried: BlobDigest[] = [];
+    const putBlob = async (digest: BlobDigest): Promise<void> => {
+      tried.push(digest);
+      if (digest === bad) throw answer;
+    };
+    const bytes = { get: async () => ({ bytes: new Uint8Array(1) }), put: async () => undefined };
+    const { one, files } = await tabs({ putBlob } as unknown as Http, bytes as unknown as BytesCache);
+    for (const digest of [bad, good]) await one.unsent.addBlob(digest);
+    one.unsent.send();
+    await vi.waitFor(() => expect(files()).toEqual([bad]));
+    expect(tried).toEqual([bad, good]);
+    await vi.waitFor(() => expect(one.unsent.problem).toBe(answer.message));
+
+    answer = new FieldbookError('peer_unreachable', 'Nobody answers.');
+    await one.unsent.addBlob(last);
+    one.unsent.send();
+    await vi.waitFor(() => expect(one.unsent.problem).toBe(answer.message));
+    expect(tried).toEqual([bad, good, bad]);
+    expect(files()).toEqual([bad, last]);
   });
 });

@@ -1,5 +1,5 @@
-import type { BlobDigest, DocumentName } from '@fieldbook/core';
-import { FieldbookError } from '@fieldbook/core';
+import type { BlobDigest, DocumentName, ErrorCode } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { BytesCache } from './bytes.ts';
 import type { Http } from './http.ts';
 import type { Keep } from './keep.ts';
@@ -22,6 +22,8 @@ interface UnsentOptions {
 const KEY = 'unsent-bundles';
 const AT_ONCE = 4;
 const LOCK = 'fieldbook-unsent';
+/** What a server says, or does not, to every blob alike; and this browser, of its list. */
+const ENDS: readonly ErrorCode[] = ['peer_unreachable', 'unauthorized', 'forbidden', 'disk_full', 'storage_failed'];
 
 /** What tabs of one browser tell each other. */
 interface Told {
@@ -200,7 +202,13 @@ export class Unsent {
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
     for (const digest of this.#blobs) {
       if (!this.#options.online()) return;
-      await this.#sendBlob(digest);
+      try {
+        await this.#sendBlob(digest);
+      } catch (error) {
+        // One that is refused holds no other back; where none would be taken, none is tried.
+        if (ENDS.some((code) => isFieldbookError(error, code))) throw error;
+        this.problem ??= error instanceof Error ? error.message : String(error);
+      }
     }
   }
 
@@ -251,7 +259,7 @@ export class Unsent {
       await bytes.put({ ...kept, used: Date.now(), note: null }).catch(() => undefined);
     } else if ((await keep.get<Waiting>(KEY).catch(() => undefined))?.blobs.includes(digest) !== false) {
       // Else another tab has sent it.
-      this.problem = 'The browser has let go of files of a bundle before a server had them; import the bundle again.';
+      this.problem ??= 'The browser has let go of files of a bundle before a server had them; import the bundle again.';
     }
     this.#blobs.delete(digest);
     this.#tell({ removeBlobs: [digest] });
