@@ -66,12 +66,16 @@ class Bundles {
     const [file, ...rest] = this.waiting;
     if (file === undefined) return;
     this.waiting = rest;
-    this.step = { at: 'reading', name: file.name };
+    const reading: BundleStep = { at: 'reading', name: file.name };
+    this.step = reading;
+    let seen: BundleStep;
     try {
-      this.step = { at: 'shown', file, preview: await client.worker.peekBundle(file) };
+      seen = { at: 'shown', file, preview: await client.worker.peekBundle(file) };
     } catch (error) {
-      this.step = { at: 'failed', name: file.name, words: error instanceof Error ? error.message : String(error) };
+      seen = { at: 'failed', name: file.name, words: error instanceof Error ? error.message : String(error) };
     }
+    // Put aside meanwhile, it does not come back, nor over the next one.
+    if (this.step === reading) this.step = seen;
   }
 }
 
