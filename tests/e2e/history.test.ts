@@ -35,6 +35,7 @@ describe('the history of a run', () => {
     await edit(run, 'name', 'first name');
     await edit(run, 'group', 'a group');
     await edit(run, 'name', 'second name');
+    for (const tag of ['one', 'two', 'three']) await edit(run, 'tags', tag, { op: 'add' });
     const page = await visit(await profile(browser), `${agent.url}/r/${run}?tab=history`);
     const line = (text: string) => page.getByRole('listitem').filter({ hasText: text }).first();
     await line('named it “second name”').waitFor();
@@ -56,6 +57,15 @@ describe('the history of a run', () => {
     await saved(page);
     await page.keyboard.press('Control+z');
     await expect.poll(async () => (await view(run)).name, { timeout: 20_000 }).toBe('second name');
+    // A line of several edits is taken back, and undone, in one step.
+    await page.getByLabel('What').selectOption('tags');
+    await line('tagged “one”, “two”, “three”').getByRole('button', { name: 'Undo', exact: true }).click();
+    await expect.poll(async () => (await view(run)).tags, { timeout: 20_000 }).toEqual([]);
+    await saved(page);
+    await page.keyboard.press('Control+z');
+    await expect
+      .poll(async () => (await view(run)).tags.toSorted(), { timeout: 20_000 })
+      .toEqual(['one', 'three', 'two']);
   });
 
   it('[HIS-2] shows the run as it was at a time of the address, unchangeable, with what differs now', async () => {

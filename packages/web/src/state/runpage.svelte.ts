@@ -158,10 +158,11 @@ export class RunPage {
     return false;
   }
 
-  async change(what: string, change: Change, undone?: string): Promise<boolean> {
+  /** Changes the run; several changes are one step to undo. Resolves false when nothing was changed. */
+  async change(what: string, changes: Change | readonly Change[], undone?: string): Promise<boolean> {
     if (!this.mayChange()) return false;
     const project = this.detail?.state.project;
-    return project !== undefined && (await actions.change(what, project, [this.id], [change], undone));
+    return project !== undefined && (await actions.change(what, project, [this.id], [changes].flat(), undone));
   }
 
   rename(name: string): Promise<boolean> {
