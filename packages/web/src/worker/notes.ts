@@ -36,6 +36,8 @@ export interface NotesContext {
   device: string;
   /** How many notes are not saved changed. */
   onChange: () => void;
+  /** What is owed could not be kept. */
+  onProblem: (error: unknown) => void;
 }
 
 interface OpenNote {
@@ -86,6 +88,15 @@ export class Notes implements NotesApi {
       void this.#within(project, run, (note) => (unsaid ? this.#publish(note) : Promise.resolve())).catch(
         () => undefined,
       );
+  }
+
+  /** Writes what is owed once more, after the browser has cleared it or had no room for it. */
+  async keepAgain(): Promise<void> {
+    if (this.#owed.size === 0) return;
+    await this.#context.keep.update<[RunId, Owed][]>(OWED, (left) => [
+      ...(left ?? []).filter(([run]) => !this.#owed.has(run)),
+      ...this.#owed,
+    ]);
   }
 
   async openNote(project: ProjectId, run: RunId, listener: (event: NoteEvent) => void): Promise<OpenedNote> {
@@ -421,7 +432,7 @@ export class Notes implements NotesApi {
         ...(left ?? []).filter(([each]) => each !== run),
         ...(isOwed ? [[run, owed] as [RunId, Owed]] : []),
       ])
-      .catch(() => undefined);
+      .catch((error: unknown) => this.#context.onProblem(error));
     this.#context.onChange();
   }
 }

@@ -757,6 +757,7 @@ class Worker implements FieldbookWorker {
       isOnline: () => this.#session.connection.state === 'online',
       mayWrite: () => this.#session.server?.kind === 'agent' && this.#editor.person !== null,
       onChange: () => this.#tell(),
+      onProblem: (error) => this.#storageProblem(storageWords(error)),
     }));
     await notes.resume();
     return notes;
@@ -886,6 +887,7 @@ class Worker implements FieldbookWorker {
       if (this.#session.server !== null) await this.#keep.put('server', this.#session.server);
       await this.#editor.keepAgain();
       await this.#unsent.keepAgain();
+      await this.#openedNotes?.keepAgain();
       await this.#shelf.storeAll();
       this.#session.storage.problem = null;
     } catch (error) {
