@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Repeated } from './repeated.ts';
 
 describe('a question that is asked again and again', () => {
@@ -20,5 +20,27 @@ describe('a question that is asked again and again', () => {
     open[2]!.resolve('here');
     await second;
     expect([repeated.isAsking, open.length, taken]).toEqual([false, 3, ['here']]);
+  });
+
+  it('[WEB-86] with a pause is asked no sooner than that after the last answer, once for all that changed', async () => {
+    vi.useFakeTimers();
+    try {
+      let asked = 0;
+      const repeated = new Repeated(async () => void (asked += 1), 3_000);
+      void repeated.run();
+      for (let change = 0; change < 20; change++) {
+        await vi.advanceTimersByTimeAsync(100);
+        void repeated.run();
+      }
+      expect(asked).toBe(1);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(asked).toBe(2);
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect([asked, repeated.isAsking]).toEqual([2, false]);
+      void repeated.run();
+      expect(asked).toBe(3);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

@@ -4,14 +4,17 @@
  */
 export class Repeated {
   readonly #ask: () => Promise<void>;
+  readonly #pauseMs: number;
   #isAsking = false;
   #again = false;
 
-  constructor(ask: () => Promise<void>) {
+  /** `pauseMs` after an answer is the soonest that what costs much is asked again. */
+  constructor(ask: () => Promise<void>, pauseMs = 0) {
     this.#ask = ask;
+    this.#pauseMs = pauseMs;
   }
 
-  /** One is under way. */
+  /** One is under way, or its pause. */
   get isAsking(): boolean {
     return this.#isAsking;
   }
@@ -31,6 +34,7 @@ export class Repeated {
         } catch (error) {
           if (!this.#again) throw error;
         }
+        if (this.#pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
       } while (this.#again);
     } finally {
       this.#isAsking = false;
