@@ -111,6 +111,17 @@ describe('comparing runs', () => {
     await page.getByRole('searchbox', { name: 'Find a name or a value' }).fill('layers');
     await expect.poll(() => page.locator('thead th').count()).toBe(2);
     await page.getByRole('button', { name: 'Move changed to the left' }).click();
+    // Each choice is a step of its own, taken back in order and done again.
+    const runs = (): string | null => new URL(page.url()).searchParams.get('runs');
+    expect(runs()).toBe('changed,clean');
+    await page.getByRole('button', { name: 'Move changed to the right' }).focus();
+    await page.keyboard.press('Control+z');
+    await expect.poll(runs).toBe('clean,changed');
+    await page.keyboard.press('Control+z');
+    await expect.poll(() => page.getByLabel('Runs as rows').isChecked()).toBe(false);
+    for (let again = 0; again < 2; again++) await page.keyboard.press('Control+Shift+z');
+    await expect.poll(runs).toBe('changed,clean');
+    await expect.poll(() => page.getByLabel('Runs as rows').isChecked()).toBe(true);
     const other = await visit(await profile(browser), page.url());
     await expect.poll(() => other.getByRole('rowheader').allInnerTexts()).toHaveLength(2);
     const rows = await other.getByRole('rowheader').allInnerTexts();
@@ -203,6 +214,17 @@ describe('comparing runs', () => {
     const head = (await panel.locator('thead th').last().boundingBox())!;
     expect(Math.round(corner.x)).toBe(Math.round(box.x));
     expect(Math.round(head.y)).toBe(Math.round(box.y));
+    // Those beyond the fiftieth stay in the address, and the next one comes up.
+    const named = (): string => new URL(page.url()).searchParams.get('runs') ?? '';
+    await page
+      .getByRole('button', { name: /^Take .* out$/ })
+      .first()
+      .click();
+    await expect.poll(named).toBe(ids.slice(1).join(','));
+    await says(page.locator('.note'), 'The first 50 of 59 runs.');
+    await page.keyboard.press('Control+z');
+    await expect.poll(named).toBe(ids.join(','));
+    await says(page.locator('.note'), 'The first 50 of 60 runs.');
     await page.goto(`${agent.url}/p/many/compare?runs=${ids.slice(0, 50).join(',')}`);
     await page.getByRole('heading', { name: '50 runs side by side' }).waitFor();
     expect(await page.locator('.note').count()).toBe(0);

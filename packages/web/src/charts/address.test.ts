@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readCharts, writeCharts } from './address.ts';
+import { gestureOf, readCharts, writeCharts } from './address.ts';
 import type { ChartState } from './settings.ts';
 import { USUAL_STATE } from './settings.ts';
 
@@ -39,6 +39,19 @@ describe('chart settings as a text', () => {
   it('[CHT-1] need no escaping in an address beyond what names hold', () => {
     const text = writeCharts({ ...EVERYTHING, words: '', added: '' });
     expect(encodeURIComponent(text).replaceAll('%2F', '/').replaceAll('%3A', ':')).toBe(text);
+  });
+
+  it('[WEB-45] are one step of a gesture, and steps of their own where they are chosen one by one', () => {
+    const text = (change: Partial<ChartState>): string => writeCharts({ ...USUAL_STATE, ...change });
+    expect(gestureOf(text({ zoom: { min: 0, max: 9 } }), text({ zoom: { min: 1, max: 8 } }))).toBe('z');
+    expect(gestureOf(text({}), text({ words: 'lo' }))).toBe('w');
+    expect(gestureOf(text({ logY: true }), text({ logY: true, envelope: false }))).toBeNull();
+    expect(gestureOf(text({ logX: true }), text({ logX: true, logY: true }))).toBeNull();
+    expect(gestureOf(text({ words: 'lo' }), text({ words: 'los', sharedY: true }))).toBeNull();
+    // The step of a picture is moved; a chart is added, or taken off.
+    expect(gestureOf(text({ added: 'm;tphoto;s1|b;xa' }), text({ added: 'm;tphoto;s2|b;xa' }))).toBe('a');
+    expect(gestureOf(text({ added: 'b;xa' }), text({ added: 'm;tphoto|b;xa' }))).toBeNull();
+    expect(gestureOf(text({ added: 'b;xa' }), text({}))).toBeNull();
   });
 
   it('[CHT-1] of somebody who means ill, or of another version, are passed over', () => {

@@ -42,6 +42,27 @@ export function writeCharts(state: ChartState): string {
   return fields.join('~');
 }
 
+/** What a hand changes many times in one go, by its letter: wheel, drag, slider and typing. */
+const GESTURES = 'zvshw';
+
+/** Of which gesture a change of the settings is, whose changes in quick succession are one step to take back; null: it stands alone. */
+export function gestureOf(before: string, after: string): string | null {
+  const [old, now] = [before.split('~'), after.split('~')];
+  const changed = [...old.filter((field) => !now.includes(field)), ...now.filter((field) => !old.includes(field))];
+  const letters = new Set(changed.map((field) => field.slice(0, 1)).filter((letter) => letter !== ''));
+  if (letters.size !== 1) return null;
+  const [letter] = letters as Set<string>;
+  if (GESTURES.includes(letter!)) return letter!;
+  // Steps of pictures and the like are moved within an added chart; one that is added or taken off stands alone.
+  const added = (fields: readonly string[]): number =>
+    (fields.find((field) => field.startsWith('a')) ?? '').split('|').length;
+  return letter === 'a' && old.some(isAdded) && now.some(isAdded) && added(old) === added(now) ? 'a' : null;
+}
+
+function isAdded(field: string): boolean {
+  return field.startsWith('a');
+}
+
 export function readCharts(text: string): ChartState {
   const state: ChartState = { ...USUAL_STATE };
   if (text.length > LONGEST) return state;

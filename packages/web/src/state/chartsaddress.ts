@@ -1,4 +1,5 @@
 import { withParameters } from '../app/search.ts';
+import { gestureOf } from '../charts/address.ts';
 import { USUAL_CHARTS } from '../app/viewstate.ts';
 import { actions } from './actions.svelte.ts';
 import { router } from './router.svelte.ts';
@@ -27,9 +28,10 @@ export function setCharts(text: string, asked: boolean, there: () => boolean): v
     if (there()) router.replaceSearch(withParameters(router.search, { c: chartsOf(search) }));
     else router.go(path + wholeCharts(search));
   };
+  const gesture = gestureOf(chartsOf(before), chartsOf(after));
   actions.did({
     what: 'Changed the charts',
-    kind: `charts of ${path}`,
+    kind: gesture === null ? null : `charts of ${path}: ${gesture}`,
     undo: () => show(before),
     redo: () => show(after),
   });

@@ -88,30 +88,54 @@ export class ComparePage {
     router.replaceSearch(withParameters(router.search, choices));
   }
 
-  setRuns(ids: readonly RunId[]): void {
-    this.states = ids.flatMap((id) => this.states?.find((state) => state.id === id) ?? []);
-    this.set({ runs: ids.map(shortId).join(',') });
+  /** As `set`, and Ctrl+Z takes it back, from elsewhere too: then it comes back to the comparison. */
+  choose(what: string, choices: Readonly<Record<string, string>>): void {
+    const { path, search: before } = router;
+    this.set(choices);
+    const { search: after } = router;
+    if (before === after) return;
+    const show = (search: string): void => {
+      const then = new URLSearchParams(search);
+      const those = Object.fromEntries(Object.keys(choices).map((name) => [name, then.get(name) ?? '']));
+      // What was chosen since stays.
+      if (router.path === path) router.replaceSearch(withParameters(router.search, those));
+      else router.go(path + search);
+    };
+    actions.did({ what, undo: () => show(before), redo: () => show(after) });
   }
 
   remove(id: RunId): void {
     const short = shortId(id);
-    const gone = Object.fromEntries(
-      ['base', 'a', 'b'].filter((name) => this.param(name) === short).map((name) => [name, '']),
-    );
-    if (Object.keys(gone).length > 0) this.set(gone);
-    this.setRuns(this.ids.filter((each) => each !== id));
+    const gone = ['base', 'a', 'b'].filter((name) => this.param(name) === short).map((name) => [name, '']);
+    const runs = this.named.filter((each) => !isOf(each, id));
+    this.choose(`Took ${this.#nameOf(id)} out of the comparison`, {
+      ...Object.fromEntries(gone),
+      runs: runs.join(','),
+    });
+    this.states = this.states?.filter((state) => state.id !== id) ?? null;
   }
 
+  /** Changes the order; runs of the address that are not compared keep their places. */
   move(id: RunId, by: number): void {
-    const from = this.ids.indexOf(id);
-    const to = Math.max(0, Math.min(this.ids.length - 1, from + by));
-    const next = this.ids.filter((each) => each !== id);
-    next.splice(to, 0, id);
-    this.setRuns(next);
+    const { ids } = this;
+    const to = ids[Math.max(0, Math.min(ids.length - 1, ids.indexOf(id) + by))]!;
+    if (to === id) return;
+    const place = this.named.findIndex((each) => isOf(each, to));
+    const runs = this.named.filter((each) => !isOf(each, id));
+    runs.splice(place, 0, shortId(id));
+    const states = this.states?.filter((state) => state.id !== id) ?? [];
+    const moved = this.states?.find((state) => state.id === id);
+    this.choose(`Moved ${this.#nameOf(id)}`, { runs: runs.join(',') });
+    if (moved !== undefined) this.states = states.toSpliced(ids.indexOf(to), 0, moved);
   }
 
   toggleBaseline(id: RunId): void {
-    this.set({ base: this.baseline !== null && this.ids[this.baseline] === id ? '' : shortId(id) });
+    const base = this.baseline !== null && this.ids[this.baseline] === id ? '' : shortId(id);
+    this.choose(base === '' ? 'Took the baseline off' : `Made ${this.#nameOf(id)} the baseline`, { base });
+  }
+
+  #nameOf(id: RunId): string {
+    return this.states?.find((state) => state.id === id)?.name ?? shortId(id);
   }
 
   #place(short: string | null): number | null {
@@ -119,4 +143,9 @@ export class ComparePage {
       short === null || short === '' ? -1 : this.ids.findIndex((id) => id === short || shortId(id) === short);
     return found === -1 ? null : found;
   }
+}
+
+/** Whether an address means this run: by its id or the end of it. */
+function isOf(named: string, id: RunId): boolean {
+  return named === id || named === shortId(id);
 }

@@ -14,6 +14,7 @@ import {
   USUAL_VIEW,
   writeViewState,
 } from '../app/viewstate.ts';
+import { gestureOf } from '../charts/address.ts';
 import { assignColours } from '../charts/colours.ts';
 import { whyOf } from '../charts/why.ts';
 import type { Drawer, Row, SortKey, View } from '../worker/api.ts';
@@ -352,8 +353,12 @@ export class ProjectPage {
 
   /** `asked`: somebody did it; else the charts say what they begin with. */
   setCharts(charts: string, asked: boolean): void {
-    if (asked) this.step('Changed the charts', () => (this.charts = charts), 'charts');
-    else this.charts = charts;
+    if (!asked) {
+      this.charts = charts;
+      return;
+    }
+    const gesture = gestureOf(this.charts, charts);
+    this.step('Changed the charts', () => (this.charts = charts), gesture === null ? undefined : `charts: ${gesture}`);
   }
 
   click(column: string, more: boolean): void {
