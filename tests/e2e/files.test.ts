@@ -87,6 +87,12 @@ function writeFiles(): string {
     }),
   );
   put('script.py', 'def forward(x):\n    return x + 1\n');
+  // One more of some kinds, told apart by what is in it.
+  put('photo2.png', png(20, 50));
+  put('notes2.md', '# Another\n\nOther words.');
+  put('config2.json', JSON.stringify({ optimizer: { name: 'sgd' } }));
+  put('script2.py', 'def backward(x):\n    return x - 1\n');
+  put('rows2.csv', 'id,score\n1,2\n3,4\n5,6\n');
   put(
     'rows.csv',
     `id,score\n${Array.from({ length: 50_000 }, (_, row) => `${row},${(row * 7_919) % 50_000}`).join('\n')}\n`,
@@ -120,10 +126,10 @@ with open(os.path.join(folder, "data", "part-07.txt"), "w") as f:
     f.write("part 7" + other)
 run = fieldbook.init("shelf", run_id=name, name=name, capture=False)
 run["data/train"].track_files(os.path.join(folder, "data"))
-for each in ("photo.png", "tone.wav", "paper.pdf", "notes.md", "config.json", "script.py", "rows.csv", "table.parquet", "blob.dat"):
+for each in ("photo.png", "tone.wav", "paper.pdf", "notes.md", "config.json", "script.py", "rows.csv", "table.parquet", "blob.dat", "photo2.png", "notes2.md", "config2.json", "script2.py", "rows2.csv"):
     run["kept/" + each].upload(os.path.join(folder, each))
 for step in range(5):
-    run["samples/photo"].append(fieldbook.Image(os.path.join(folder, "photo.png") if False else open(os.path.join(folder, "photo.png"), "rb").read(), caption="photo at %d" % step), step=step)
+    run["samples/photo"].append(fieldbook.Image(open(os.path.join(folder, "photo.png" if step else "photo2.png"), "rb").read(), caption="photo at %d" % step), step=step)
     run["weights"].append(fieldbook.Histogram(counts=[1, step + 1, 3], edges=[0, 1, 2, 3]), step=step)
     run["answers"].append("The answer at step %d." % step, step=step)
 run["scores"].append(fieldbook.Table(columns=["who", "score"], rows=[["ada", 3], ["ben", 1]]), step=1)
@@ -148,7 +154,7 @@ const told = (list: Locator): Promise<string> =>
   });
 const shown = (page: Page, path: string) => page.getByRole('region', { name: `Preview of ${path}` });
 
-it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse and keyboard, and again with every server stopped', async () => {
+it('[PRE-11] [PRE-27] [PRE-28] each kind of file shows at an address of its own, by mouse and keyboard, and again with every server stopped', async () => {
   const home = emptyFolder('shelf');
   const folder = writeFiles();
   await train(home, folder, 'one');
@@ -156,7 +162,7 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   const agent = await agentAt(home, port);
   await vi.waitFor(async () => {
     const files = (await ask(agent, 'GET', '/runs/one/files')).json.files as { state: string }[];
-    expect(files.length === 10 && files.every(({ state }) => state === 'here')).toBe(true);
+    expect(files.length === 15 && files.every(({ state }) => state === 'here')).toBe(true);
   }, 30_000);
   const context = await profile(browser);
   const page = await visit(context, `${agent.url}/r/one?tab=files`);
@@ -213,6 +219,30 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   await shown(page, 'kept/config.json').waitFor();
   await page.keyboard.press('k');
   await shown(page, 'kept/blob.dat').waitFor();
+  // From one file to another of its kind, by mouse and by key: each shows what is in it.
+  const pairs = [
+    ['photo', 'png', '40 × 30 px', '20 × 50 px'],
+    ['notes', 'md', 'Heading', 'Another'],
+    ['config', 'json', '"adam"', '"sgd"'],
+    ['script', 'py', 'def forward', 'def backward'],
+    ['rows', 'csv', '50,000 rows', '3 rows'],
+  ] as const;
+  for (const [name, end, first, second] of pairs) {
+    await grid(page)
+      .getByRole('row', { name: `${name}.${end}` })
+      .click();
+    await says(shown(page, `kept/${name}.${end}`), first);
+    await grid(page)
+      .getByRole('row', { name: `${name}2.${end}` })
+      .click();
+    await says(shown(page, `kept/${name}2.${end}`), second);
+    await page.keyboard.press('k');
+    await says(shown(page, `kept/${name}.${end}`), first);
+    await page.keyboard.press('j');
+    await says(shown(page, `kept/${name}2.${end}`), second);
+  }
+  await grid(page).getByRole('row', { name: 'blob.dat' }).click();
+  await shown(page, 'kept/blob.dat').waitFor();
   await page.keyboard.press('Escape');
   await expect.poll(() => page.url()).not.toContain('file=');
   await grid(page).focus();
@@ -223,7 +253,7 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   await says(page.getByRole('status'), '1 file chosen');
   // A click leaves the keyboard with the list.
   await grid(page)
-    .getByRole('row', { name: /photo\.png/ })
+    .getByRole('row', { name: /photo2\.png/ })
     .click();
   await page.keyboard.press('ArrowDown');
   await expect.poll(() => told(grid(page))).toMatch(/^rows\.csv/);
@@ -235,9 +265,13 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
   await page.goto(`${agent.url}/r/one?tab=media&step=answers@2`);
   await says(page.getByRole('region', { name: 'answers' }), 'The answer at step 2.');
   await says(page.getByRole('region', { name: 'samples/photo' }), 'photo at 4');
+  const photo = page.getByRole('region', { name: 'samples/photo' });
+  await photo.getByTitle('Show it large').click();
+  await says(photo, '40 × 30 px');
   await page.getByRole('slider', { name: 'Step of samples/photo' }).focus();
   await page.keyboard.press('Home');
-  await says(page.getByRole('region', { name: 'samples/photo' }), 'photo at 0');
+  await says(photo, 'photo at 0');
+  await says(photo, '20 × 50 px');
   await page.getByRole('region', { name: 'scores' }).getByRole('gridcell', { name: 'ada', exact: true }).waitFor();
 
   await agent.program.stop();
@@ -246,7 +280,7 @@ it('[PRE-11] [PRE-27] each kind of file shows at an address of its own, by mouse
     await seen(page);
   }
   await page.goto(`${agent.url}/r/one?tab=files`);
-  await says(grid(page).getByRole('row', { name: /photo\.png/ }), 'in this browser');
+  await says(grid(page).getByRole('row', { name: /photo2\.png/ }), 'in this browser');
   // The list of the data version was never opened.
   await says(grid(page).getByRole('row', { name: /\blist\b/ }), 'not in this browser');
 }, 180_000);
@@ -299,7 +333,7 @@ it('[PRE-13] [RPG-10] the data tab lists the files that a run saw, leads to who 
   await vi.waitFor(async () => {
     for (const run of ['one', 'same', 'other']) {
       const files = (await ask(agent, 'GET', `/runs/${run}/files`)).json.files as { state: string }[];
-      expect(files.length === 10 && files.every(({ state }) => state === 'here')).toBe(true);
+      expect(files.length === 15 && files.every(({ state }) => state === 'here')).toBe(true);
     }
   }, 30_000);
   const context = await profile(browser);
