@@ -134,3 +134,21 @@ describe('help', () => {
     );
   });
 });
+
+it('[WEB-94] says that the code of a page or a dialog could not be loaded, and loads it again', async () => {
+  const agent = await agentAt(emptyFolder('unloaded'), await freePort());
+  await ask(agent, 'POST', '/demo', {});
+  const context = await profile(browser, undefined, { serviceWorkers: 'block' });
+  const code = /\/assets\/(Settings|Palette)-[^/]*\.js$/;
+  await context.route(code, (route) => route.abort());
+  const page = await visit(context, `${agent.url}/p/digits`);
+  await rows(page).first().waitFor();
+  await page.keyboard.press('Control+k');
+  await says(page.locator('.notices'), 'A part of this page could not be loaded');
+  await page.getByRole('link', { name: 'Settings', exact: true }).click();
+  await page.getByRole('heading', { name: 'This page could not be loaded' }).waitFor();
+  await context.unroute(code);
+  await page.getByRole('button', { name: 'Load it again' }).click();
+  await page.getByRole('heading', { name: 'Settings' }).first().waitFor();
+  expect(await page.getByText('could not be loaded').count()).toBe(0);
+});

@@ -144,6 +144,10 @@ describe('groups', () => {
     await page.keyboard.press('ArrowLeft');
     await page.keyboard.press('ArrowLeft');
     await inner.first().waitFor({ state: 'detached' });
+    await page.keyboard.press('Control+z');
+    await inner.first().waitFor();
+    await page.keyboard.press('Control+Shift+z');
+    await inner.first().waitFor({ state: 'detached' });
 
     const other = await visit(await profile(browser), address);
     await rows(other).and(other.locator('[aria-level="3"]')).first().waitFor();

@@ -398,11 +398,13 @@ export class ProjectPage {
     // Named are those open, or after a `*` those closed.
     const name = group.open === (named[0] === ALL);
     const next = name ? [...named, group.id] : named.filter((id) => id !== group.id);
-    this.open = next.length === 1 && next[0] === ALL ? 'all' : next;
+    this.step(group.open ? 'Closed a group' : 'Opened a group', () => {
+      this.open = next.length === 1 && next[0] === ALL ? 'all' : next;
+    });
   }
 
   turnAllGroups(open: boolean): void {
-    this.open = open ? 'all' : [];
+    this.step(open ? 'Opened all groups' : 'Closed all groups', () => (this.open = open ? 'all' : []));
   }
 
   get shape(): Shape {
