@@ -53,6 +53,21 @@ it('[WEB-81] a link made offline counts as not yet saved until the agent has it,
   await saved(page);
   const other = await visit(await profile(browser), link);
   await expect.poll(() => other.getByRole('combobox', { name: 'Query' }).inputValue()).toBe('tags has "good"');
+  // Whoever leaves before it is looked up stays where they went.
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const slow = await profile(browser, undefined, { serviceWorkers: 'block' });
+  await slow.route(/\/assets\/worker-[^/]*\.js$/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  const late = await visit(slow, link);
+  await late.getByText('Looking up what this link shows…').waitFor();
+  await late.getByRole('link', { name: 'Fieldbook, all projects' }).click();
+  release();
+  await late.getByRole('link', { name: 'digits' }).waitFor();
+  await saved(late);
+  expect(new URL(late.url()).pathname).toBe('/');
 });
 
 it('[WEB-82] a viewer of a relay copies a link that works, is told that edits are not theirs, and goes on reading', async () => {
