@@ -390,7 +390,8 @@ describe('the storage of the browser', () => {
     await rowOf(page, 'no packages').waitFor();
     await tag(page, 'no packages', 'renamed browser');
     await saved(page);
-    const { devices } = (await ask(agent, 'GET', '/workspace')).json;
-    expect(devices.map(({ name }: { name: string }) => name)).toContain('Ada · the tablet');
+    const names = async (): Promise<string[]> =>
+      (await ask(agent, 'GET', '/workspace')).json.devices.map(({ name }: { name: string }) => name);
+    await expect.poll(names).toContain('Ada · the tablet');
   });
 });

@@ -49,8 +49,15 @@ async function change(page: Page, url: string, run: string, { name, group, best,
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.goto(`${url}/r/${run}`);
   await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.keyboard.press('F2');
-  await page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
+  const field = page.getByRole('textbox', { name: 'Name', exact: true });
+  // The run's name may come a moment after the page.
+  await expect
+    .poll(async () => {
+      await page.keyboard.press('F2');
+      return field.isVisible();
+    })
+    .toBe(true);
+  await field.fill(name);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name }).waitFor();
   await page.getByRole('tab', { name: 'Attributes' }).click();

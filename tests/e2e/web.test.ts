@@ -32,8 +32,9 @@ describe('the web UI on an agent', () => {
     await page.getByRole('link', { name: 'digits' }).click();
     await rowOf(page, 'no packages').waitFor();
     const { json } = await ask(agent, 'GET', '/projects/digits/runs');
-    expect(await table(page).getAttribute('aria-rowcount')).toBe(String(json.total + 1));
-    expect(await rows(page).count()).toBe(json.total);
+    // They come in one by one.
+    await expect.poll(() => table(page).getAttribute('aria-rowcount')).toBe(String(json.total + 1));
+    await expect.poll(() => rows(page).count()).toBe(json.total);
     await saved(page);
   });
 
