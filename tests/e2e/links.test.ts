@@ -173,7 +173,7 @@ it('[WEB-84] what was set about charts is taken back to nothing and done again, 
   const context = await profile(browser);
   const page = await visit(context, `${agent.url}/p/digits`);
   const charts = page.getByRole('toolbar', { name: 'Charts' });
-  const log = charts.getByRole('checkbox', { name: 'Log' });
+  const log = charts.getByRole('checkbox', { name: 'Log', exact: true });
   await log.check();
   await expect.poll(() => page.url()).toContain('c=ly');
   await page.getByRole('combobox', { name: 'Query' }).fill('tags has "sweep"');
@@ -203,6 +203,17 @@ it('[WEB-84] what was set about charts is taken back to nothing and done again, 
   await page.keyboard.press('Control+z');
   await expect.poll(() => log.isChecked()).toBe(true);
   await page.keyboard.press('Control+Shift+z');
+  await expect.poll(() => log.isChecked()).toBe(false);
+  // What was set right after it is a step of its own.
+  const envelope = charts.getByRole('checkbox', { name: 'Envelope' });
+  await charts.getByRole('button', { name: 'More chart settings' }).click();
+  await log.check();
+  await envelope.uncheck();
+  await table(page).focus();
+  await page.keyboard.press('Control+z');
+  await expect.poll(() => envelope.isChecked()).toBe(true);
+  expect(await log.isChecked()).toBe(true);
+  await page.keyboard.press('Control+z');
   await expect.poll(() => log.isChecked()).toBe(false);
 });
 

@@ -48,8 +48,20 @@ describe('chart settings as a text', () => {
     expect(gestureOf(text({ logY: true }), text({ logY: true, envelope: false }))).toBeNull();
     expect(gestureOf(text({ logX: true }), text({ logX: true, logY: true }))).toBeNull();
     expect(gestureOf(text({ words: 'lo' }), text({ words: 'los', sharedY: true }))).toBeNull();
-    // The step of a picture is moved; a chart is added, or taken off.
+    const smooth = (kind: 'ema' | 'mean', width: number): string => text({ smoothing: { kind, width, unit: 'share' } });
+    expect(gestureOf(smooth('ema', 2), smooth('ema', 2.5))).toBe('se');
+    expect(gestureOf(smooth('ema', 2), smooth('mean', 2))).toBeNull();
+    // Every panel is zoomed for itself.
+    const zooms = (a: number, b: number): string => text({ zooms: { a: { min: 0, max: a }, b: { min: 0, max: b } } });
+    expect(gestureOf(zooms(9, 9), zooms(8, 9))).toBe('va');
+    expect(gestureOf(zooms(8, 9), zooms(8, 8))).toBe('vb');
+    expect(gestureOf(zooms(9, 9), zooms(8, 8))).toBeNull();
+    // The step of a picture is moved; a chart is added, taken off, or made another.
     expect(gestureOf(text({ added: 'm;tphoto;s1|b;xa' }), text({ added: 'm;tphoto;s2|b;xa' }))).toBe('a');
+    expect(gestureOf(text({ added: 'm;tphoto' }), text({ added: 'm;tphoto;s2' }))).toBe('a');
+    expect(gestureOf(text({ added: 'p;aa!b1~2;ab' }), text({ added: 'p;aa!b1~3;ab' }))).toBe('a');
+    expect(gestureOf(text({ added: 'p;aa!b1~2;ab' }), text({ added: 'p;aa!l!b1~2;ab' }))).toBeNull();
+    expect(gestureOf(text({ added: 'm;tphoto;s1|b;xa' }), text({ added: 'm;tphoto;s1|b;xb' }))).toBeNull();
     expect(gestureOf(text({ added: 'b;xa' }), text({ added: 'm;tphoto|b;xa' }))).toBeNull();
     expect(gestureOf(text({ added: 'b;xa' }), text({}))).toBeNull();
   });

@@ -44,23 +44,31 @@ export function writeCharts(state: ChartState): string {
 
 /** What a hand changes many times in one go, by its letter: wheel, drag, slider and typing. */
 const GESTURES = 'zvshw';
+/** Of these every panel has its own, named first. */
+const OF_PANELS = 'vh';
 
-/** Of which gesture a change of the settings is, whose changes in quick succession are one step to take back; null: it stands alone. */
+/**
+ * Of which gesture a change of the settings is, whose changes in quick succession are one step to take back; null: it stands alone.
+ * Moving an added chart through its steps is one, and so is moving its brushes.
+ */
 export function gestureOf(before: string, after: string): string | null {
   const [old, now] = [before.split('~'), after.split('~')];
   const changed = [...old.filter((field) => !now.includes(field)), ...now.filter((field) => !old.includes(field))];
-  const letters = new Set(changed.map((field) => field.slice(0, 1)).filter((letter) => letter !== ''));
-  if (letters.size !== 1) return null;
-  const [letter] = letters as Set<string>;
-  if (GESTURES.includes(letter!)) return letter!;
-  // Steps of pictures and the like are moved within an added chart; one that is added or taken off stands alone.
-  const added = (fields: readonly string[]): number =>
-    (fields.find((field) => field.startsWith('a')) ?? '').split('|').length;
-  return letter === 'a' && old.some(isAdded) && now.some(isAdded) && added(old) === added(now) ? 'a' : null;
+  const [gesture, ...others] = new Set(changed.filter((field) => field !== '').map(settingOf));
+  if (gesture === undefined || others.length > 0) return null;
+  if (GESTURES.includes(gesture.slice(0, 1))) return gesture;
+  const still = (text: string): string => readCharts(text).added.replaceAll(MOVED, '');
+  return gesture === 'a' && still(before) === still(after) ? 'a' : null;
 }
 
-function isAdded(field: string): boolean {
-  return field.startsWith('a');
+/** Where the slider of an added chart is, and what of its axes is brushed, as `writeAdded` says it. */
+const MOVED = /;s[^;|]*|![bv][^;|!]*/g;
+
+function settingOf(field: string): string {
+  const letter = field.slice(0, 1);
+  // Another smoothing is chosen; its width is slid.
+  if (letter === 's') return field.replace(/[\d.]+$/, '');
+  return OF_PANELS.includes(letter) ? field.split('*', 1)[0]! : letter;
 }
 
 export function readCharts(text: string): ChartState {

@@ -5,6 +5,7 @@ import { VIEWER_WORDS } from '../app/words.ts';
 import type { Outcome, Parts, Step, Turned } from './bulk.ts';
 import { bulkStep, inParts, runsOf } from './bulk.ts';
 import { client } from './client.svelte.ts';
+import { withStep } from './steps.ts';
 
 export interface Notice {
   id: number;
@@ -27,9 +28,6 @@ const NOTICE_MS = 6_000;
 /** How long an edit right after the page opens waits for the agent to say whose machine this is. */
 const INTRODUCTION_MS = 2_000;
 const LOOK_MS = 50;
-const UNDO_STEPS = 100;
-/** How soon a step of a kind must follow the one before to be part of it. */
-const TOGETHER_MS = 3_000;
 /** Runs changed in one message to the worker: between two of them it answers others, and the change can be stopped. */
 const AT_ONCE = 1_000;
 
@@ -126,17 +124,7 @@ class Actions {
   /** Takes note of a change of what is shown, already made. It is seen, so it is not said. */
   did({ what, kind = null, undo, redo }: Omit<ViewStep, 'kind'> & { kind?: string | null }): void {
     const at = performance.now();
-    const last = this.#undo.at(-1);
-    const one = last !== undefined && kind !== null && last.kind === kind && at - last.at < TOGETHER_MS ? last : null;
-    const step: Step = {
-      what,
-      undo: one?.undo ?? (async () => (undo(), true)),
-      redo: async () => (redo(), true),
-      kind,
-      at,
-    };
-    if (one !== null) this.#undo.pop();
-    this.#push(step);
+    this.#push({ what, undo: async () => (undo(), true), redo: async () => (redo(), true), kind, at });
   }
 
   undo(): Promise<void> {
@@ -218,7 +206,7 @@ class Actions {
   }
 
   #push(step: Step): void {
-    this.#undo = [...this.#undo.slice(-UNDO_STEPS + 1), step];
+    this.#undo = withStep(this.#undo, step);
     this.#redo = [];
   }
 
