@@ -500,6 +500,17 @@ describe('many runs at once', () => {
     // Ten thousand edits are seconds of work, and many on a busy machine.
     page.setDefaultTimeout(60_000);
     await rows(page).nth(3).waitFor();
+    const both = page.getByRole('group', { name: 'What is shown' }).getByRole('button', { name: 'Both' });
+    const pressed = (): Promise<string | null> => both.getAttribute('aria-pressed');
+    await page.getByRole('group', { name: 'What is shown' }).getByRole('button', { name: 'Table' }).click();
+    await expect.poll(pressed).toBe('false');
+    await page.keyboard.press('Control+z');
+    await said(page, 'Undone: Showed the table only');
+    await expect.poll(pressed).toBe('true');
+    // Of the browser's own choice, too, which the address does not say.
+    await page.reload();
+    await rows(page).nth(3).waitFor();
+    expect(await pressed()).toBe('true');
     await column(page, 'val loss').getByRole('button').click();
     await page.keyboard.press('Control+a');
     await says(page.getByRole('toolbar'), '10,000 runs selected');

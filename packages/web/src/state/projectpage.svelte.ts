@@ -40,6 +40,11 @@ const GROUPS_CHARTED = 10;
 /** Groups that charts of single values show: a bar each, which nobody reads more of. */
 const GROUPS_MOST = 500;
 const GROUPS_REST_MS = 1_500;
+const SHAPE_WORDS: Readonly<Record<Shape, string>> = {
+  table: 'Showed the table only',
+  both: 'Showed the table and the charts',
+  charts: 'Showed the charts only',
+};
 
 /** What of a page a person sets and can take back. */
 type Settings = Pick<ViewState, 'query' | 'sort' | 'drawer' | 'by' | 'summary' | 'open' | 'charts'>;
@@ -49,6 +54,7 @@ interface Snapshot {
   linked: Columns['linked'];
   view: string | null;
   shape: Shape | null;
+  ownShape: Shape;
   selection: Selection;
 }
 
@@ -266,7 +272,7 @@ export class ProjectPage {
     const before = this.#snapshot();
     change();
     const after = this.#snapshot();
-    const same = ({ set, linked, view, shape }: Snapshot): string => JSON.stringify([set, linked, view, shape]);
+    const same = ({ selection: _selection, ...rest }: Snapshot): string => JSON.stringify(rest);
     if (before.selection === after.selection && same(before) === same(after)) return;
     actions.did({
       what,
@@ -283,6 +289,7 @@ export class ProjectPage {
       linked: this.columns.linked,
       view: this.views.opened,
       shape: this.#linkedShape,
+      ownShape: this.#ownShape.current,
       selection: this.selection,
     };
   }
@@ -293,6 +300,7 @@ export class ProjectPage {
     this.columns.link(to.linked);
     this.views.opened = to.view;
     if (to.shape !== from.shape) this.#linkedShape = to.shape;
+    if (to.ownShape !== from.ownShape) this.#ownShape.current = to.ownShape;
     if (to.selection !== from.selection) this.selected.current = to.selection;
     if (!this.#closed) return;
     this.selected.keep();
@@ -412,8 +420,10 @@ export class ProjectPage {
   }
 
   set shape(shape: Shape) {
-    this.#ownShape.current = shape;
-    this.#linkedShape = shape === 'both' ? null : shape;
+    this.step(SHAPE_WORDS[shape], () => {
+      this.#ownShape.current = shape;
+      this.#linkedShape = shape === 'both' ? null : shape;
+    });
   }
 
   noteTop(): void {
