@@ -26,6 +26,21 @@ async function examples(): Promise<{ agent: Agent; home: string; port: number; u
   return { agent, home, port, url: agent.url };
 }
 
+/** Two tabs of one browser that show the examples, kept in it, and whose agent is gone. */
+async function twoTabs(agent: Agent): Promise<readonly [left: Page, right: Page]> {
+  const context = await profile(browser);
+  const left = await visit(context, `${agent.url}/p/digits`);
+  await rowOf(left, 'too fast').waitFor();
+  await saved(left);
+  await installed(left);
+  const right = await visit(context, `${agent.url}/p/digits`);
+  await rowOf(right, 'too fast').waitFor();
+  await saved(right);
+  await agent.program.stop();
+  await says(syncMark(left), 'Offline');
+  return [left, right];
+}
+
 async function tag(page: Page, run: string, word: string): Promise<void> {
   await rowOf(page, run).click();
   await page.keyboard.press('t');
@@ -239,17 +254,8 @@ describe('a new build of the page', () => {
 
 describe('tabs of one browser', () => {
   it('[PWA-4] write each edit once, undo their own, and agree, with every server stopped', async () => {
-    const { agent, home, port, url } = await examples();
-    const context = await profile(browser);
-    const left = await visit(context, `${url}/p/digits`);
-    await rowOf(left, 'too fast').waitFor();
-    await saved(left);
-    await installed(left);
-    const right = await visit(context, `${url}/p/digits`);
-    await rowOf(right, 'too fast').waitFor();
-    await saved(right);
-    await agent.program.stop();
-    await says(syncMark(left), 'Offline');
+    const { agent, home, port } = await examples();
+    const [left, right] = await twoTabs(agent);
     await tag(left, 'too fast', 'from the left');
     await rowOf(right, 'too fast').getByRole('button', { name: 'from the left' }).waitFor();
     await tag(right, 'too fast', 'from the right');
@@ -302,16 +308,7 @@ describe('the storage of the browser', () => {
 
   it('[BST-5] is forgotten in every tab, with every server stopped', async () => {
     const { agent, url } = await examples();
-    const context = await profile(browser);
-    const left = await visit(context, `${url}/p/digits`);
-    await rowOf(left, 'too fast').waitFor();
-    await saved(left);
-    await installed(left);
-    const right = await visit(context, `${url}/p/digits`);
-    await rowOf(right, 'too fast').waitFor();
-    await saved(right);
-    await agent.program.stop();
-    await says(syncMark(left), 'Offline');
+    const [left, right] = await twoTabs(agent);
     await left.goto(`${url}/settings`);
     await left.getByRole('button', { name: 'Forget everything in this browser…' }).click();
     await left.getByRole('dialog').getByRole('button', { name: 'Forget everything' }).click();
