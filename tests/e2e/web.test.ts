@@ -113,7 +113,8 @@ describe('the web UI on an agent', () => {
     expect(link.length).toBeLessThan(160);
     const other = await visit(await profile(browser), link);
     await says(other.getByRole('status'), '3 runs selected');
-    expect(await rows(other).getByRole('link').allTextContents()).toEqual(order);
+    // Runs come in one by one, each with its place.
+    await expect.poll(() => rows(other).getByRole('link').allTextContents()).toEqual(order);
     expect(await other.getByRole('columnheader', { name: 'val accuracy' }).getAttribute('aria-sort')).toBe(
       'descending',
     );
