@@ -6,6 +6,7 @@
  * @property {number} failed
  * @property {number} skipped
  * @property {string[]} [again] names of those that passed only when they were tried again
+ * @property {string[]} [broken] names of those that failed
  */
 
 /**
@@ -14,18 +15,23 @@
  */
 export function countVitest(json) {
   const report = JSON.parse(json);
-  /** @type {{ status: string, assertionResults: { status?: string, fullName?: string, failureMessages?: string[] }[] }[]} */
+  /** @type {{ name?: string, status: string, assertionResults: { status?: string, fullName?: string, failureMessages?: string[] }[] }[]} */
   const files = report.testResults;
-  const unloaded = files.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
-  const again = files
-    .flatMap(({ assertionResults }) => assertionResults)
+  const unloaded = files.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
+  const tests = files.flatMap(({ assertionResults }) => assertionResults);
+  const again = tests
     .filter(({ status, failureMessages }) => status === 'passed' && (failureMessages ?? []).length > 0)
     .map(({ fullName }) => fullName ?? '');
+  const broken = [
+    ...tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName ?? ''),
+    ...unloaded.map(({ name }) => `${name ?? 'a file'} could not be loaded`),
+  ];
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests + unloaded,
+    failed: report.numFailedTests + unloaded.length,
     skipped: report.numPendingTests + (report.numTodoTests ?? 0),
     ...(again.length > 0 ? { again } : {}),
+    ...(broken.length > 0 ? { broken } : {}),
   };
 }
 
@@ -44,8 +50,17 @@ export function countPytest(xml) {
     failed += attribute(suite, 'failures') + attribute(suite, 'errors');
     skipped += attribute(suite, 'skipped');
   }
-  // A test that passes and whose teardown fails is one test and one error.
-  return { passed: Math.max(0, tests - failed - skipped), failed, skipped };
+  const cases = [...xml.matchAll(/<testcase\s([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs)];
+  const broken = cases
+    .filter(([, , body]) => /<(?:failure|error)\b/.test(body ?? ''))
+    .map(([, head]) => /(?:^|\s)name="([^"]*)"/.exec(head ?? '')?.[1] ?? '');
+  return {
+    // A test that passes and whose teardown fails is one test and one error.
+    passed: Math.max(0, tests - failed - skipped),
+    failed,
+    skipped,
+    ...(broken.length > 0 ? { broken } : {}),
+  };
 }
 
 /**

@@ -58,6 +58,8 @@ export async function main(argv) {
   let passed = 0;
   let failed = 0;
   let skipped = 0;
+  /** @type {string[]} */
+  const broken = [];
   const installed = install(say);
   if (!installed.ok) {
     say(tail(installed.output, 60));
@@ -88,12 +90,17 @@ export async function main(argv) {
       skipped += result.counts.skipped;
       say(stageLine(stage.name, result.counts, Date.now() - started));
       for (const test of result.counts.again ?? []) say(`    passed only the second time: ${test}`);
-      if (result.counts.failed > 0) say(tail(result.output, 60));
+      if (result.counts.failed > 0) {
+        say(tail(result.output, 60));
+        broken.push(...(result.counts.broken?.map((test) => `${stage.name}: ${test}`) ?? [stage.name]));
+      }
     }
   }
   cleanUp();
 
   say('');
+  // Of a long log its end is what is read first.
+  for (const test of broken) say(`failed: ${test}`);
   say(`${seconds(Date.now() - began)}${skipped > 0 ? `, ${skipped} skipped` : ''}; logs in tests/.output/`);
   say(`${passed} passed, ${failed} failed`);
   return failed > 0 || passed === 0 ? 1 : 0;

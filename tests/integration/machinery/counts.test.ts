@@ -20,14 +20,15 @@ describe('what vitest reports', () => {
       numPendingTests: 0,
       testResults: [
         { status: 'passed', assertionResults: [{}] },
-        { status: 'failed', assertionResults: [] },
+        { name: 'of.test.ts', status: 'failed', assertionResults: [] },
       ],
     };
-    expect(countVitest(JSON.stringify(report))).toEqual({ passed: 5, failed: 1, skipped: 0 });
+    const broken = ['of.test.ts could not be loaded'];
+    expect(countVitest(JSON.stringify(report))).toEqual({ passed: 5, failed: 1, skipped: 0, broken });
   });
 });
 
-it('tests that pass only the second time are named', () => {
+it('tests that pass only the second time are named, and those that fail', () => {
   const results = [
     { status: 'passed', fullName: 'sure', failureMessages: [] },
     { status: 'passed', fullName: 'late', failureMessages: ['it was not there'] },
@@ -39,15 +40,22 @@ it('tests that pass only the second time are named', () => {
     numPendingTests: 0,
     testResults: [{ status: 'failed', assertionResults: results }],
   };
-  expect(countVitest(JSON.stringify(report))).toEqual({ passed: 2, failed: 1, skipped: 0, again: ['late'] });
+  expect(countVitest(JSON.stringify(report))).toEqual({
+    passed: 2,
+    failed: 1,
+    skipped: 0,
+    again: ['late'],
+    broken: ['wrong'],
+  });
 });
 
 describe('what pytest reports', () => {
   it('is counted over all suites', () => {
     const report =
       '<?xml version="1.0"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="10" time="1.5">' +
-      '<testcase/></testsuite></testsuites>';
-    expect(countPytest(report)).toEqual({ passed: 4, failed: 3, skipped: 3 });
+      '<testcase classname="a" name="fine" time="1"/><testcase classname="a" name="wrong[1]" time="1"><failure message="x">no\n</failure></testcase>' +
+      '<testcase classname="a" name="skipped"><skipped/></testcase></testsuite></testsuites>';
+    expect(countPytest(report)).toEqual({ passed: 4, failed: 3, skipped: 3, broken: ['wrong[1]'] });
   });
 
   it('is refused when there is none', () => {
