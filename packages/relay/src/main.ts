@@ -13,6 +13,6 @@ export async function main(args: readonly string[]): Promise<void> {
     }
     const error = asFieldbookError(thrown);
     process.stderr.write(`error: ${error.message} (${error.code})\n`);
-    process.exitCode = error.code === 'not_found' ? 3 : 1;
+    process.exitCode = error.code === 'not_found' ? 3 : error.code === 'config_invalid' ? 2 : 1;
   }
 }

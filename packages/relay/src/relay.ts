@@ -12,6 +12,7 @@ import { PeerMemories, ReplicationServer } from '@fieldbook/core/replication';
 import { liveSource, Presence, RoomServer } from '@fieldbook/core/rooms';
 import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
+import type { RelayConfig } from './config/index.ts';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
 import { bundlePlatform } from './platform/bundles.ts';
@@ -24,18 +25,8 @@ import { VERSION } from './version.ts';
 import { workspaceName, workspaceOf } from './workspace.ts';
 
 export interface RelayOptions {
-  /** Everything of the relay lies here. */
-  data: string;
-  host: string;
-  /** 0 for any free one. */
-  port: number;
+  config: RelayConfig;
   log: Log;
-  /** Names that requests may use; any without. */
-  hosts?: readonly string[];
-  /** Origins of pages, besides the relay's own, that may connect. */
-  origins?: readonly string[];
-  /** Where the built web UI lies. */
-  web?: string;
 }
 
 export interface Relay {
@@ -51,8 +42,9 @@ const WEB_DIST = fileURLToPath(new URL('../../web/dist', import.meta.url));
 
 /** Starts a relay. Throws `store_locked`, `store_version`, `port_in_use`. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { log } = options;
-  const data = await openDirectory(options.data);
+  const { config, log } = options;
+  const host = config['listen.host'];
+  const data = await openDirectory(config.data);
   const device = await loadDevice(data.device);
   const tokens = await Tokens.open(data.tokens);
   const storage = levelStorage(await openLevel(data.store), { freeBytes: () => freeBytes(data.store) });
@@ -78,7 +70,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   sync.replication = replication;
   const rooms = new RoomServer({ replica, timers, presence, log });
-  const rules = { tokens, hosts: options.hosts ?? [], origins: options.origins ?? [] };
+  const rules = { tokens, hosts: config['access.hosts'], origins: config['access.origins'] };
   const sockets = createSockets({ rules, rooms, replication, log });
   const api = createApi({
     program: { name: 'fieldbook-relay', version: VERSION },
@@ -100,7 +92,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     sync,
     live: liveSource(presence),
   });
-  const site = new StaticSite(options.web ?? WEB_DIST);
+  const site = new StaticSite(config['web.directory'] ?? WEB_DIST);
   const server = createHttpServer({ api, site, rules, log, upgrade: (...upgrade) => sockets.upgrade(...upgrade) });
 
   const stop = async (): Promise<void> => {
@@ -129,9 +121,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       });
     });
     void purged.scanAll();
-    const port = await listen(server, options.port, options.host);
+    const port = await listen(server, config['listen.port'], host);
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
-    const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
     log.info('relay.started', {
       url,
       pid: process.pid,

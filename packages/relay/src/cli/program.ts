@@ -1,8 +1,7 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { LOG_LEVELS } from '../platform/ports.ts';
+import { Command, Option } from 'commander';
 import { VERSION } from '../version.ts';
+import type { SettingFlags } from './config.ts';
+import { checkConfig, configOf, withSettings } from './config.ts';
 import { serve } from './serve.ts';
 import { createToken, listTokens, revokeToken } from './token.ts';
 
@@ -12,7 +11,7 @@ export interface DataOption {
   data: string;
 }
 
-/** All commands. `FIELDBOOK_RELAY_DATA` says where the data lies when `--data` does not. */
+/** All commands. Those that need settings read them from flags, the environment and `--config`, see config/settings.ts. */
 export function buildProgram(env: Env): Command {
   const program = new Command('fieldbook-relay')
     .description('Merges the field books of a team. Every machine keeps a complete copy; this is a meeting place.')
@@ -20,26 +19,26 @@ export function buildProgram(env: Env): Command {
     .helpOption('-h, --help', 'print help')
     .showSuggestionAfterError()
     .exitOverride();
-  const data = (): Option =>
-    new Option('--data <directory>', 'where everything lies (FIELDBOOK_RELAY_DATA)').default(
-      env['FIELDBOOK_RELAY_DATA'] || join(env['HOME'] ?? homedir(), '.fieldbook-relay'),
-    );
+  /** For commands that need to know only where the data lies. */
+  const onData =
+    <T extends DataOption>(run: (options: T) => Promise<void>) =>
+    (options: T): Promise<void> =>
+      run({ ...options, data: dataOf(options) });
+  const dataOf = (options: object): string => configOf(options as SettingFlags, env).config.data;
 
-  program
-    .command('serve')
-    .description('run the relay until it is told to stop')
-    .option('--host <address>', 'what to listen on', '127.0.0.1')
-    .option('--port <port>', 'which port; 0 takes any', parsePort, 4280)
-    .addOption(data())
-    .option('--allow-host <name...>', 'answer to these host names only')
-    .option('--allow-origin <origin...>', 'let pages of these origins connect too')
-    .option('--web <directory>', 'the built web UI')
-    .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default('info'))
-    .action(serve);
+  withSettings(program.command('serve').description('run the relay until it is told to stop')).action(
+    (options: SettingFlags) => serve(options, env),
+  );
+
+  const config = program.command('config').description('look at the settings');
+  withSettings(
+    config.command('check').description('say what each setting is and where that comes from, or what is wrong'),
+  )
+    .option('--json', 'answer as JSON')
+    .action((options: SettingFlags) => checkConfig(options, env));
 
   const token = program.command('token').description('make, list and revoke access tokens; works while the relay runs');
-  token
-    .command('create')
+  withSettings(token.command('create'), ['data'])
     .description('make a token and print it, once')
     .addOption(
       new Option('--role <role>', 'members read and write, viewers read')
@@ -47,27 +46,16 @@ export function buildProgram(env: Env): Command {
         .default('member'),
     )
     .option('--name <name>', 'whom it is for')
-    .addOption(data())
     .option('--json', 'answer as JSON')
-    .action(createToken);
-  token
-    .command('list')
+    .action(onData(createToken));
+  withSettings(token.command('list'), ['data'])
     .description('list the tokens')
-    .addOption(data())
     .option('--json', 'answer as JSON')
-    .action(listTokens);
-  token
-    .command('revoke')
+    .action(onData(listTokens));
+  withSettings(token.command('revoke'), ['data'])
     .description('make a token worthless and close its connections')
     .argument('<id>', 'as "token list" shows it')
-    .addOption(data())
     .option('--json', 'answer as JSON')
-    .action(revokeToken);
+    .action((id: string, options: DataOption) => revokeToken(id, { ...options, data: dataOf(options) }));
   return program;
-}
-
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
-  return port;
 }

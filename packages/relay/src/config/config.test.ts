@@ -1,0 +1,123 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished, describe, expect, it } from 'vitest';
+import type { FieldbookError } from '@fieldbook/core';
+import type { Setting, SettingKey } from './index.ts';
+import { loadConfig, SETTINGS, shownSetting, variableOf } from './index.ts';
+import { size, span } from './kinds.ts';
+
+const KEYS = Object.keys(SETTINGS) as SettingKey[];
+
+function fileOf(value: unknown): string {
+  const folder = mkdtempSync(join(tmpdir(), 'fieldbook-config-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'relay.json');
+  writeFileSync(path, typeof value === 'string' ? value : JSON.stringify(value));
+  return path;
+}
+
+function problemsOf(sources: Parameters<typeof loadConfig>[0]): string[] {
+  try {
+    loadConfig(sources);
+  } catch (error) {
+    expect((error as FieldbookError).code).toBe('config_invalid');
+    const { problems } = (error as FieldbookError).details as { problems?: string[] };
+    return problems ?? [(error as FieldbookError).message];
+  }
+  throw new Error('It was taken.');
+}
+
+describe('the configuration of a relay', () => {
+  it('[OPS-1] takes each setting from a flag, else the environment, else the file, else its default', () => {
+    const file = fileOf({ data: '/srv/a', listen: { port: 1, host: '::1' }, access: { hosts: ['a', 'b'] } });
+    const env = {
+      FIELDBOOK_RELAY_LISTEN_PORT: '2',
+      FIELDBOOK_RELAY_LISTEN_HOST: '0.0.0.0',
+      FIELDBOOK_RELAY_LOG_LEVEL: '',
+    };
+    const { config, origins } = loadConfig({
+      file,
+      env,
+      flags: { 'listen.port': '3', 'access.origins': ['x', 'y,z'] },
+    });
+    expect(config).toMatchObject({
+      data: '/srv/a',
+      'listen.port': 3,
+      'listen.host': '0.0.0.0',
+      'access.hosts': ['a', 'b'],
+      'access.origins': ['x', 'y', 'z'],
+      'log.level': 'info',
+    });
+    expect(origins).toMatchObject({
+      data: file,
+      'listen.port': '--port',
+      'listen.host': 'FIELDBOOK_RELAY_LISTEN_HOST',
+      'log.level': 'default',
+    });
+    const named = loadConfig({ env: { FIELDBOOK_RELAY_CONFIG: file } });
+    expect(named.config['listen.port']).toBe(1);
+  });
+
+  it('[OPS-1] names every wrong key and value with its place, also where a stronger source hides it', () => {
+    const file = fileOf({ listen: { port: 'x', prot: 1 }, acces: {}, log: 'debug', access: { hosts: ['a', 7] } });
+    const problems = problemsOf({
+      file,
+      env: { FIELDBOOK_RELAY_LOG_LEVEL: 'loud' },
+      flags: { 'listen.port': '70000' },
+    });
+    expect(problems.map((problem) => problem.replaceAll(file, 'FILE'))).toEqual([
+      'listen.prot: there is no such setting; did you mean "listen.port"? (FILE)',
+      'acces: there is no such setting (FILE)',
+      'log: it must be an object (FILE)',
+      'listen.port: it must be a whole number from 0 to 65535, not "x" (FILE)',
+      'listen.port: it must be a whole number from 0 to 65535, not 70000 (--port)',
+      'access.hosts: entry 2: it must be a text, not 7 (FILE)',
+      'log.level: it must be "debug" or "info" or "warn" or "error" or "silent", not "loud" (FIELDBOOK_RELAY_LOG_LEVEL)',
+    ]);
+    expect(problemsOf({ file: fileOf('{"listen": '), env: {} })[0]).toContain('is not JSON');
+    expect(problemsOf({ file: '/nowhere/relay.json', env: {} })[0]).toContain('cannot be read');
+    expect(problemsOf({ file: fileOf([]), env: {} })[0]).toContain('the whole file: it must be an object');
+    expect(problemsOf({ file: fileOf('{"__proto__": {"a": 1}}'), env: {} })[0]).toContain('__proto__');
+  });
+
+  it('[OPS-1] tells variables that name no setting, and does not stop for them', () => {
+    const env = { FIELDBOOK_RELAY_SERVICE_HOST: '10.0.0.1', FIELDBOOK_RELAY_DATA: '/srv', OTHER: '1' };
+    expect(loadConfig({ env }).unknownVariables).toEqual(['FIELDBOOK_RELAY_SERVICE_HOST']);
+    expect(variableOf('a.bigThing')).toBe('FIELDBOOK_RELAY_A_BIG_THING');
+    expect(new Set(KEYS.map(variableOf)).size).toBe(KEYS.length);
+  });
+
+  it('[OPS-1] reads sizes and durations with their units, and nothing without one where it could mean several', () => {
+    expect(['64 MiB', '1.5GB', '7', 12].map((given) => size().parse(given))).toEqual([64 * 2 ** 20, 1.5e9, 7, 12]);
+    expect(['30 s', '5min', '12 h', '90d', '20 ms'].map((given) => span().parse(given))).toEqual([
+      30_000,
+      300_000,
+      43_200_000,
+      90 * 86_400_000,
+      20,
+    ]);
+    for (const wrong of [30, '30', '-1 s', '1 week', '', null, '1e9 s'])
+      expect(() => span().parse(wrong)).toThrow('duration');
+    for (const wrong of [-1, 1.5, '5 parsec', {}, '99999999 TB']) expect(() => size().parse(wrong)).toThrow('size');
+  });
+
+  it('[OPS-1] the operations page lists every setting, its default and nothing else', () => {
+    const page = readFileSync(new URL('../../../../docs/operations.md', import.meta.url), 'utf8');
+    const listed = [...page.matchAll(/^\| `([a-z][A-Za-z.]*)` \| `([^`]*)` \|/gm)].map(([, key, value]) => [
+      key,
+      value,
+    ]);
+    const defaults = loadConfig({ env: {} }).config;
+    expect(listed).toEqual(
+      KEYS.map((key) => [key, key === 'data' ? '~/.fieldbook-relay' : shownSetting(key, defaults).replaceAll('"', '')]),
+    );
+  });
+
+  it('[OPS-1] every setting says in one sentence what it is, and secrets are never shown', () => {
+    for (const key of KEYS) expect((SETTINGS[key] as Setting<unknown>).about.length).toBeGreaterThan(10);
+    const secrets = KEYS.filter((key) => (SETTINGS[key] as Setting<unknown>).secret === true);
+    const { config } = loadConfig({ env: {} });
+    for (const key of secrets) expect(shownSetting(key, { ...config, [key]: 'hush' })).toBe('(set)');
+  });
+});

@@ -1,0 +1,116 @@
+/** What a setting may hold: a value of a file (JSON), or a text of a flag or the environment, becomes `T`. */
+export interface Kind<T> {
+  /** In words, for messages and `config check`: "a number from 0 to 65535". */
+  readonly about: string;
+  /** Throws an `Error` whose message goes behind "listen.port: ". */
+  parse(value: unknown): T;
+  /** What a text of a flag or of the environment stands for; `parse` then judges it. */
+  fromText(text: string): unknown;
+}
+
+const asIs = (text: string): unknown => text;
+
+function kind<T>(about: string, take: (value: unknown) => T | undefined, fromText = asIs): Kind<T> {
+  return {
+    about,
+    fromText,
+    parse: (value) => {
+      const taken = take(value);
+      if (taken === undefined) throw new Error(`it must be ${about}, not ${shown(value)}`);
+      return taken;
+    },
+  };
+}
+
+/** A text that is not empty. */
+export const text = (): Kind<string> =>
+  kind('a text', (value) => (typeof value === 'string' && value !== '' && value.length <= 4096 ? value : undefined));
+
+/** One of a few words. */
+export const choice = <T extends string>(...words: readonly T[]): Kind<T> =>
+  kind(words.map((word) => JSON.stringify(word)).join(' or '), (value) => words.find((word) => word === value));
+
+/** `true` or `false`. */
+export const flag = (): Kind<boolean> =>
+  kind(
+    'true or false',
+    (value) => (typeof value === 'boolean' ? value : undefined),
+    (given) => (given === 'true' || given === '1' ? true : given === 'false' || given === '0' ? false : given),
+  );
+
+/** A whole number within bounds, both included. */
+export const whole = (least: number, most: number): Kind<number> =>
+  kind(
+    `a whole number from ${least} to ${most}`,
+    (value) =>
+      Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most ? Number(value) : undefined,
+    (given) => (/^-?\d{1,16}$/.test(given) ? Number(given) : given),
+  );
+
+const SIZES: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** Bytes: a number, or a text like "64 MiB". */
+export const size = (): Kind<number> =>
+  kind('a size like "64 MiB" or a number of bytes', (value) => scaled(value, SIZES));
+
+const SPANS: Readonly<Record<string, number>> = { ms: 1, s: 1e3, min: 6e4, h: 36e5, d: 864e5 };
+
+/** A duration in ms, written as a text like "30 s", "5 min", "12 h" or "90 d". */
+export const span = (least = 0): Kind<number> =>
+  kind('a duration like "30 s", "5 min", "12 h" or "90 d"', (value) => {
+    const ms = typeof value === 'number' ? undefined : scaled(value, SPANS);
+    return ms === undefined || ms < least ? undefined : ms;
+  });
+
+/** A list; in a flag or the environment with commas between. Names the entry that is wrong. */
+export const listOf = <T>(each: Kind<T>): Kind<readonly T[]> => ({
+  about: `a list, each ${each.about}`,
+  fromText: (given) =>
+    given
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+      .map((part) => each.fromText(part)),
+  parse: (value) => {
+    if (!Array.isArray(value)) throw new Error(`it must be a list, not ${shown(value)}`);
+    return value.map((one, index) => {
+      try {
+        return each.parse(one);
+      } catch (error) {
+        throw new Error(`entry ${index + 1}: ${(error as Error).message}`, { cause: error });
+      }
+    });
+  },
+});
+
+/** Anything of a kind, or nothing: `null` in a file, an empty text elsewhere. */
+export const maybe = <T>(inner: Kind<T>): Kind<T | null> => ({
+  about: `${inner.about}, or null`,
+  fromText: (given) => (given === '' ? null : inner.fromText(given)),
+  parse: (value) => (value === null ? null : inner.parse(value)),
+});
+
+function scaled(value: unknown, units: Readonly<Record<string, number>>): number | undefined {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  if (typeof value !== 'string') return undefined;
+  const match = /^(\d{1,15}(?:\.\d{1,6})?) ?([a-z]{0,3})$/i.exec(value.trim());
+  const unit = match === null ? undefined : units[match[2]!.toLowerCase()];
+  const found = unit === undefined ? Number.NaN : Math.round(Number(match![1]) * unit);
+  return Number.isSafeInteger(found) ? found : undefined;
+}
+
+function shown(value: unknown): string {
+  const json = value === undefined ? 'nothing' : JSON.stringify(value);
+  return json.length > 60 ? `${json.slice(0, 57)}…` : json;
+}
