@@ -123,6 +123,7 @@ it('[WEB-91] a viewer who is given a token that may write writes at once, and re
   await page.keyboard.press('s');
   await page.getByRole('textbox', { name: 'Your name' }).fill('Ada');
   await page.keyboard.press('Enter');
+  await rows(page).getByText('starred').first().waitFor({ state: 'attached' });
   await saved(page);
   expect((await relay.api<{ total: number }>(member, 'GET', '/projects/big/runs?q=starred')).body.total).toBe(1);
 });
