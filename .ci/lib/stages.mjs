@@ -192,7 +192,11 @@ export function stages() {
     python('mypy', 3, () => ({ args: ['-m', 'mypy', '--strict', 'src'], cwd: CLIENT })),
     python('pytest', 10, (_python, output) => {
       const report = join(output, 'pytest.xml');
-      return { args: ['-m', 'pytest', '-q', 'tests', `--junitxml=${report}`], cwd: CLIENT, report };
+      return {
+        args: ['-m', 'pytest', '-q', '-n', '2', '--dist', 'worksteal', 'tests', `--junitxml=${report}`],
+        cwd: CLIENT,
+        report,
+      };
     }),
     vitest('fuzz', 6),
     vitest('integration', 15),
