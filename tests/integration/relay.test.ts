@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { send } from '../fixtures/agent.ts';
@@ -119,6 +119,100 @@ describe('access to a relay', () => {
     expect((await closeOf(`${relay.url}/rooms/workspace`, ['fieldbook.v1'], headers)).code).toBe(4403);
     const own = await send(relay.url, 'GET', '/api/v1/projects', { headers: { ...headers, origin: relay.url } });
     expect(own.status).toBe(200);
+  });
+});
+
+describe('tokens of a relay', () => {
+  const create = async (relay: Relay, ...args: string[]): Promise<string> => {
+    const { output } = await tokenCommand(relay, 'create', ...args);
+    return /fbt_[A-Za-z0-9_-]{43}/.exec(output)![0];
+  };
+  const audit = async (relay: Relay): Promise<Record<string, unknown>[]> => {
+    const program = startProgram('fieldbook-relay', ['audit', '--json', '--data', relay.data], {
+      FIELDBOOK_HOME: relay.data,
+    });
+    await program.ended;
+    return program
+      .output()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+
+  it('[ACC-8] [ACC-11] closes the connections of a token whose time is over, refuses it with that reason, and writes it down', async () => {
+    const relay = await new Relay().up();
+    const brief = await create(relay, '--name', 'guest', '--expires', '4s');
+    const room = enterRoom(relay.url, 'workspace', { token: brief });
+    await room.synced();
+    expect((await relay.api(brief, 'GET', '/projects')).status).toBe(200);
+    expect(await room.closed).toEqual({ code: 4401, reason: "the token's time is over" });
+    const late = await relay.api<{ error: { code: string; message: string } }>(brief, 'GET', '/projects');
+    expect([late.status, late.body.error.code]).toEqual([401, 'unauthorized']);
+    expect(late.body.error.message).toContain("The token's time was over on");
+    const again = await closeOf(`${relay.url}/rooms/workspace`, [], { authorization: `Bearer ${brief}` });
+    expect([again.code, again.reason]).toEqual([4401, late.body.error.message]);
+    expect((await tokenCommand(relay, 'create', '--expires', '2020-01-01')).code).toBe(2);
+    await tokenCommand(relay, 'revoke', await idOf(relay, 'guest'));
+    await relay.down();
+    const lines = await audit(relay);
+    const { id } = lines[0]!;
+    expect(lines.map(({ event, code = null }) => [event, code])).toEqual([
+      ['token.created', null],
+      ['token.expired', null],
+      ['access.refused', 'unauthorized'],
+      ['access.refused', 'unauthorized'],
+      ['token.revoked', null],
+    ]);
+    expect(lines[0]).toMatchObject({ name: 'guest', role: 'member', projects: null });
+    expect(lines[2]).toMatchObject({ token: id, path: '/api/v1/projects', address: '127.0.0.1' });
+    expect(JSON.stringify(lines)).not.toContain(brief.slice(4, 20));
+  });
+
+  it('[ACC-9] lets files of older versions in as before, and nobody by what it cannot read', async () => {
+    const relay = await new Relay().up();
+    const put = (id: string, fields: object): string => {
+      const secret = `fbt_${randomBytes(32).toString('base64url')}`;
+      const sha256 = createHash('sha256').update(secret).digest('hex');
+      writeFileSync(
+        join(relay.data, 'tokens', `${id}.json`),
+        JSON.stringify({ id, name: 'x', created: 1, ...fields, sha256 }),
+      );
+      return secret;
+    };
+    const [member, viewer] = [put('00000001', { role: 'member' }), put('00000002', { role: 'viewer' })];
+    const status = async (token: string): Promise<number> => (await relay.api(token, 'GET', '/projects')).status;
+    expect([await status(member), await status(viewer)]).toEqual([200, 200]);
+    const unreadable = [{ role: 'emperor' }, { role: 'member', projects: 'all' }, { role: 'member', expires: 'soon' }];
+    for (const [index, fields] of unreadable.entries())
+      expect(await status(put(`0000000${index + 3}`, fields)), JSON.stringify(fields)).toBe(401);
+  });
+
+  it('[ACC-10] lists what each token may, until when, and when it was last used', async () => {
+    const relay = await new Relay().up();
+    const used = await create(
+      relay,
+      '--role',
+      'contributor',
+      '--project',
+      'Vision',
+      '--name',
+      'ci',
+      '--expires',
+      '30d',
+    );
+    await create(relay, '--role', 'admin', '--name', 'ada');
+    await relay.api(used, 'GET', '/projects');
+    // What is not written yet is written at the end.
+    await relay.down();
+    const { output } = await tokenCommand(relay, 'list', '--json');
+    const [ci, ada] = JSON.parse(output) as Record<string, unknown>[];
+    expect(ci).toMatchObject({ role: 'contributor', projects: ['vision'], name: 'ci' });
+    expect(Math.abs(Number(ci!['expires']) - Date.now() - 30 * 86_400_000)).toBeLessThan(600_000);
+    expect(Math.abs(Number(ci!['lastUsed']) - Date.now())).toBeLessThan(600_000);
+    expect(ada).toMatchObject({ role: 'admin', projects: null, expires: null, lastUsed: null });
+    const lines = (await tokenCommand(relay, 'list')).output.split('\n');
+    expect(lines[0]).toMatch(/contributor .* until 20\d\d-.* used 20\d\d-.* vision .*ci$/);
+    expect(lines[1]).toMatch(/admin .* for ever .* never used .* all projects .*ada$/);
   });
 });
 

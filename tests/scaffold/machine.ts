@@ -103,10 +103,10 @@ export class Relay {
   }
 
   /** A fresh token of the given role. */
-  async token(role: 'member' | 'viewer', name: string): Promise<string> {
+  async token(role: 'admin' | 'member' | 'contributor' | 'viewer', name: string, ...more: string[]): Promise<string> {
     const program = startProgram(
       'fieldbook-relay',
-      ['token', 'create', '--role', role, '--name', name, '--data', this.data],
+      ['token', 'create', '--role', role, '--name', name, ...more, '--data', this.data],
       { FIELDBOOK_HOME: this.data },
     );
     const [token] = await program.says(/fbt_[A-Za-z0-9_-]+/);

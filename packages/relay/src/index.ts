@@ -1,4 +1,6 @@
 export type { Relay, RelayOptions } from './relay.ts';
 export { startRelay } from './relay.ts';
-export type { Token, TokenRole } from './tokens.ts';
+export type { AuditEntry, AuditEvent } from './audit.ts';
+export { Audit, readAudit } from './audit.ts';
+export type { Token, TokenEnd, TokenSpec } from './tokens.ts';
 export { Tokens } from './tokens.ts';

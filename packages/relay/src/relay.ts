@@ -12,6 +12,7 @@ import { PeerMemories, ReplicationServer } from '@fieldbook/core/replication';
 import { liveSource, Presence, RoomServer } from '@fieldbook/core/rooms';
 import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
+import { Audit } from './audit.ts';
 import type { RelayConfig } from './config/index.ts';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
@@ -20,6 +21,7 @@ import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuar
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
 import { RelaySync } from './sync-source.ts';
+import { TokenUse } from './token-use.ts';
 import { Tokens } from './tokens.ts';
 import { VERSION } from './version.ts';
 import { workspaceName, workspaceOf } from './workspace.ts';
@@ -47,6 +49,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const data = await openDirectory(config.data);
   const device = await loadDevice(data.device);
   const tokens = await Tokens.open(data.tokens);
+  const use = await TokenUse.open(data.tokenUse);
+  const audit = new Audit(data.audit, {
+    failed: (error) => log.error('audit.unwritable', { error: String(error) }),
+  });
   const storage = levelStorage(await openLevel(data.store), { freeBytes: () => freeBytes(data.store) });
   const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(data.guard), log });
   const library = await Library.open(replica, log);
@@ -70,7 +76,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   sync.replication = replication;
   const rooms = new RoomServer({ replica, timers, presence, log });
-  const rules = { tokens, hosts: config['access.hosts'], origins: config['access.origins'] };
+  const rules = { tokens, use, audit, hosts: config['access.hosts'], origins: config['access.origins'] };
   const sockets = createSockets({ rules, rooms, replication, log });
   const api = createApi({
     program: { name: 'fieldbook-relay', version: VERSION },
@@ -106,7 +112,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     library.close();
     await replica.flush();
     await replica.close();
+    await use.close();
+    await audit.close();
   };
+  tokens.onEnded(({ id, role, name }, why) => {
+    use.forget(id);
+    // Whoever revokes it writes that down; that its time is over happens only here.
+    if (why === 'expired') audit.record('token.expired', { id, role, name });
+  });
   try {
     await replica.transact(WORKSPACE_DOCUMENT, (doc) => {
       const { id, publicKey, created } = device;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { asFieldbookError, FieldbookError, LIMITS } from '@fieldbook/core';
+import { reaches } from '@fieldbook/core/access';
 import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
 import type { ReplicationServer } from '@fieldbook/core/replication';
 import { SUBPROTOCOL } from '@fieldbook/core/replication';
@@ -10,7 +11,7 @@ import { ACK_SUBPROTOCOL } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { AccessRules } from './http/access.ts';
-import { offeredProtocols, tokenOf } from './http/access.ts';
+import { auditRefusal, offeredProtocols, tokenOf } from './http/access.ts';
 import { splitUrl } from './http/binding.ts';
 import type { Token } from './tokens.ts';
 
@@ -51,7 +52,9 @@ export function createSockets(options: SocketOptions): Sockets {
   const accepted = (socket: WebSocket, request: IncomingMessage, access: Token | FieldbookError): void => {
     socket.on('error', (error) => log.debug('socket.error', { error: error.message }));
     if (access instanceof FieldbookError) {
-      log.info('socket.refused', { code: access.code, address: request.socket.remoteAddress });
+      const address = request.socket.remoteAddress;
+      log.info('socket.refused', { code: access.code, address });
+      auditRefusal(rules, access, { address, path: splitUrl(request.url ?? '/').path });
       socket.close(access.code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(access.message));
       return;
     }
@@ -62,10 +65,10 @@ export function createSockets(options: SocketOptions): Sockets {
     route(options, socket, request, access);
   };
 
-  rules.tokens.onRevoked(({ id }) => {
-    log.info('token.revoked', { id });
-    for (const [socket, token] of holders)
-      if (token.id === id) socket.close(CLOSE.unauthorized, 'the token was revoked');
+  rules.tokens.onEnded(({ id }, why) => {
+    log.info(`token.${why}`, { id });
+    const reason = why === 'revoked' ? 'the token was revoked' : "the token's time is over";
+    for (const [socket, token] of holders) if (token.id === id) socket.close(CLOSE.unauthorized, reason);
   });
   const pings = setInterval(() => {
     for (const socket of server.clients) {
@@ -97,13 +100,13 @@ export function createSockets(options: SocketOptions): Sockets {
 function route({ rooms, replication }: SocketOptions, socket: WebSocket, request: IncomingMessage, token: Token): void {
   const { path } = splitUrl(request.url ?? '/');
   if (path === '/api/v1/replicate') {
-    replication.accept(linkOverSocket(socket), token.role);
+    replication.accept(linkOverSocket(socket), reaches(token.role, 'member') ? 'member' : 'viewer');
     return;
   }
   if (path.startsWith('/rooms/')) {
     rooms.enter(linkOverSocket(socket), {
       name: decode(path.slice('/rooms/'.length)),
-      mayWrite: token.role === 'member',
+      mayWrite: reaches(token.role, 'member'),
       acks: offeredProtocols(request.headers).includes(ACK_SUBPROTOCOL),
     });
     return;

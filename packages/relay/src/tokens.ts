@@ -1,72 +1,98 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { base32, FieldbookError } from '@fieldbook/core';
+import type { ProjectId } from '@fieldbook/core';
+import { base32, FieldbookError, parseProjectId } from '@fieldbook/core';
+import type { Role } from '@fieldbook/core/access';
+import { isRole } from '@fieldbook/core/access';
 import { createAtomically, syncDirectory } from './platform/files.ts';
 
-export type TokenRole = 'member' | 'viewer';
+/** What a token is made with. */
+export interface TokenSpec {
+  role: Role;
+  /** Everything, or only these projects. */
+  projects: readonly ProjectId[] | null;
+  /** Whom it is for, in somebody's words. */
+  name: string | null;
+  /** ms since the epoch when it ends by itself; null when it does not. */
+  expires: number | null;
+}
 
 /** What is known of a token. The token itself is shown once, when it is made, and kept nowhere. */
-export interface Token {
+export interface Token extends TokenSpec {
   id: string;
-  role: TokenRole;
-  /** Whom it was made for, in somebody's words. */
-  name: string | null;
   /** ms since the epoch. */
   created: number;
 }
 
+/** Why a token lets nobody in any more. */
+export type TokenEnd = 'revoked' | 'expired';
+
 interface Kept extends Token {
   hash: Buffer;
+  /** Whether listeners have heard that it has expired. */
+  over: boolean;
 }
 
 const PREFIX = 'fbt_';
 const ID = /^[0-9a-z]{8}$/;
-/** How soon a running server notices a token that was made or revoked. */
+/** How soon a running server notices a token that was made, revoked, or is over. */
 const POLL_MS = 500;
 
 /**
  * Access tokens, one small file each, named by id and holding the SHA-256 of 256 random bits. The server reads the
- * directory while other processes add and remove files, so `token` commands need neither the server nor its store.
+ * directory while other processes add and remove files, so `token` commands need neither the server nor its store. Files
+ * of older versions, without projects and expiry, are read as of everything and for ever.
  */
 export class Tokens {
   readonly #directory: string;
+  readonly #now: () => number;
   readonly #kept = new Map<string, Kept>();
-  readonly #listeners = new Set<(token: Token) => void>();
+  readonly #listeners = new Set<(token: Token, why: TokenEnd) => void>();
   #polling: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, now: () => number) {
     this.#directory = directory;
+    this.#now = now;
   }
 
-  static async open(directory: string): Promise<Tokens> {
-    const tokens = new Tokens(directory);
+  static async open(directory: string, now: () => number = Date.now): Promise<Tokens> {
+    const tokens = new Tokens(directory, now);
     await tokens.refresh();
+    // Those that were over before there was anybody to tell.
+    for (const kept of tokens.#kept.values()) kept.over = tokens.isOver(kept);
     return tokens;
   }
 
+  /** By age; expired ones too. */
   list(): Token[] {
     return [...this.#kept.values()].map(plain).sort((a, b) => a.created - b.created);
   }
 
-  /** Makes a token; `secret` is what its holder presents. */
-  async create(role: TokenRole, name: string | null): Promise<{ token: Token; secret: string }> {
+  /** Makes a token; `secret` is what its holder presents. Throws `invalid_argument` for an expiry that has passed. */
+  async create(spec: TokenSpec): Promise<{ token: Token; secret: string }> {
+    const { role, projects, name, expires } = spec;
+    const created = this.#now();
+    if (expires !== null && !(expires > created))
+      throw new FieldbookError('invalid_argument', 'The token would be over before it is made; give a later expiry.');
     const secret = `${PREFIX}${randomBytes(32).toString('base64url')}`;
-    const token: Token = { id: base32(new Uint8Array(randomBytes(5))), role, name, created: Date.now() };
+    const token: Token = { id: base32(new Uint8Array(randomBytes(5))), role, projects, name, created, expires };
     const text = `${JSON.stringify({ ...token, sha256: hashOf(secret).toString('hex') }, null, 2)}\n`;
     await createAtomically(this.#path(token.id), text);
     await this.refresh();
     return { token, secret };
   }
 
-  /** Throws `not_found` when there is no such token. A running server closes its connections within a second. */
-  async revoke(id: string): Promise<void> {
+  /** Resolves to what the token was; throws `not_found` when there is none. A running server closes its connections within a second. */
+  async revoke(id: string): Promise<Token> {
     if (!ID.test(id))
       throw new FieldbookError(
         'not_found',
         `"${id.slice(0, 40)}" is not the id of a token; see "fieldbook-relay token list".`,
       );
+    await this.refresh();
+    const token = this.#kept.get(id);
     try {
       await unlink(this.#path(id));
     } catch (error) {
@@ -75,14 +101,25 @@ export class Tokens {
     }
     await syncDirectory(this.#directory);
     await this.refresh();
+    return token === undefined
+      ? { id, role: 'viewer', projects: null, name: null, created: 0, expires: null }
+      : plain(token);
   }
 
-  /** The token that was presented, looked for on disk too: it may have been made a moment ago. Undefined when it is none of ours. */
+  /**
+   * The token that was presented, looked for on disk too: it may have been made a moment ago. Undefined when it is none of
+   * ours; whether it is over (`isOver`) is for the caller to ask.
+   */
   async find(secret: string): Promise<Token | undefined> {
     const known = this.#check(secret);
     if (known !== undefined || !secret.startsWith(PREFIX)) return known;
     await this.refresh();
     return this.#check(secret);
+  }
+
+  /** Whether the token's time has passed. */
+  isOver({ expires }: Pick<Token, 'expires'>): boolean {
+    return expires !== null && expires <= this.#now();
   }
 
   /** Takes the same time for each. */
@@ -93,12 +130,12 @@ export class Tokens {
     return found === undefined ? undefined : plain(found);
   }
 
-  /** Calls `listener` with each token that is revoked while `watch` is on. */
-  onRevoked(listener: (token: Token) => void): void {
+  /** Calls `listener` once with each token that is revoked, or whose time passes, while `watch` is on. */
+  onEnded(listener: (token: Token, why: TokenEnd) => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Follows the directory until `close`. */
+  /** Follows the directory and the clock until `close`. */
   watch(failed: (error: unknown) => void): void {
     this.#polling ??= setInterval(() => void this.refresh().catch(failed), POLL_MS).unref();
   }
@@ -127,10 +164,18 @@ export class Tokens {
       if (kept !== undefined) this.#kept.set(id, kept);
     }
     for (const [id, kept] of this.#kept) {
-      if (there.has(id)) continue;
-      this.#kept.delete(id);
-      for (const listener of this.#listeners) listener(plain(kept));
+      if (!there.has(id)) {
+        this.#kept.delete(id);
+        this.#tell(kept, 'revoked');
+      } else if (!kept.over && this.isOver(kept)) {
+        kept.over = true;
+        this.#tell(kept, 'expired');
+      }
     }
+  }
+
+  #tell(kept: Kept, why: TokenEnd): void {
+    for (const listener of this.#listeners) listener(plain(kept), why);
   }
 
   #path(id: string): string {
@@ -139,7 +184,7 @@ export class Tokens {
 }
 
 async function readToken(path: string, id: string): Promise<Kept | undefined> {
-  let value: Partial<Token & { sha256: string }>;
+  let value: Partial<Record<keyof Token | 'sha256', unknown>>;
   try {
     value = JSON.parse(await readFile(path, 'utf8')) as typeof value;
   } catch {
@@ -147,18 +192,27 @@ async function readToken(path: string, id: string): Promise<Kept | undefined> {
     return undefined;
   }
   const hash = Buffer.from(String(value.sha256), 'hex');
-  if (hash.length !== 32 || (value.role !== 'member' && value.role !== 'viewer')) return undefined;
-  return {
-    id,
-    role: value.role,
-    name: typeof value.name === 'string' ? value.name : null,
-    created: Number(value.created),
-    hash,
-  };
+  const projects = readProjects(value.projects);
+  const expires = value.expires ?? null;
+  // What a newer version wrote and we cannot read must not let in more than it says.
+  if (hash.length !== 32 || !isRole(value.role) || projects === undefined) return undefined;
+  if (expires !== null && typeof expires !== 'number') return undefined;
+  const name = typeof value.name === 'string' ? value.name : null;
+  return { id, role: value.role, projects, name, created: Number(value.created), expires, hash, over: false };
 }
 
-function plain({ id, role, name, created }: Token): Token {
-  return { id, role, name, created };
+function readProjects(value: unknown): ProjectId[] | null | undefined {
+  if (value === undefined || value === null) return null;
+  if (!Array.isArray(value)) return undefined;
+  try {
+    return value.map((each) => parseProjectId(String(each)));
+  } catch {
+    return undefined;
+  }
+}
+
+function plain({ id, role, projects, name, created, expires }: Token): Token {
+  return { id, role, projects, name, created, expires };
 }
 
 function hashOf(secret: string): Buffer {

@@ -1,7 +1,10 @@
 import { Command, Option } from 'commander';
+import { ROLES } from '@fieldbook/core/access';
 import { VERSION } from '../version.ts';
+import { printAudit } from './audit.ts';
 import type { SettingFlags } from './config.ts';
 import { checkConfig, configOf, withSettings } from './config.ts';
+import { parseExpiry, parseSince } from './duration.ts';
 import { serve } from './serve.ts';
 import { createToken, listTokens, revokeToken } from './token.ts';
 
@@ -41,11 +44,16 @@ export function buildProgram(env: Env): Command {
   withSettings(token.command('create'), ['data'])
     .description('make a token and print it, once')
     .addOption(
-      new Option('--role <role>', 'members read and write, viewers read')
-        .choices(['member', 'viewer'])
+      new Option(
+        '--role <role>',
+        'viewers read, contributors add runs and change their own, members write, admins also let people in',
+      )
+        .choices(ROLES)
         .default('member'),
     )
+    .option('--project <name...>', 'only these projects; all without')
     .option('--name <name>', 'whom it is for')
+    .option('--expires <when>', 'when it ends: a span such as 30d, or a date; never without', parseExpiry)
     .option('--json', 'answer as JSON')
     .action(onData(createToken));
   withSettings(token.command('list'), ['data'])
@@ -57,5 +65,11 @@ export function buildProgram(env: Env): Command {
     .argument('<id>', 'as "token list" shows it')
     .option('--json', 'answer as JSON')
     .action((id: string, options: DataOption) => revokeToken(id, { ...options, data: dataOf(options) }));
+
+  withSettings(program.command('audit'), ['data'])
+    .description('print who was let in, what was refused, and what was done to the data')
+    .option('--since <when>', 'a span such as 2d, or a date', parseSince)
+    .option('--json', 'one JSON object a line')
+    .action(onData(printAudit));
   return program;
 }

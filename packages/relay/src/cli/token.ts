@@ -1,5 +1,10 @@
+import type { ProjectId } from '@fieldbook/core';
+import { projectIdOf } from '@fieldbook/core';
+import type { Role } from '@fieldbook/core/access';
+import { Audit } from '../audit.ts';
 import { openDirectory } from '../platform/data.ts';
-import type { Token, TokenRole } from '../tokens.ts';
+import { TokenUse } from '../token-use.ts';
+import type { Token } from '../tokens.ts';
 import { Tokens } from '../tokens.ts';
 import type { DataOption } from './program.ts';
 
@@ -7,43 +12,83 @@ interface JsonOption extends DataOption {
   json?: boolean;
 }
 
+interface CreateOptions extends JsonOption {
+  role: Role;
+  project?: string[];
+  name?: string;
+  expires?: number;
+}
+
 /** The token goes to stdout alone, so that it can be piped; what to do with it goes to stderr. */
-export async function createToken(options: JsonOption & { role: TokenRole; name?: string }): Promise<void> {
-  const tokens = await openTokens(options);
-  const { token, secret } = await tokens.create(options.role, options.name ?? null);
+export async function createToken(options: CreateOptions): Promise<void> {
+  const { tokens, audit } = await openTokens(options);
+  const projects = options.project === undefined ? null : idsOf(options.project);
+  const { role, name = null, expires = null } = options;
+  const { token, secret } = await tokens.create({ role, projects, name, expires });
+  audit.record('token.created', { id: token.id, role, projects, name, expires: isoOf(expires), by: 'command line' });
+  await audit.close();
   if (options.json === true) {
     print({ ...token, token: secret });
     return;
   }
   process.stdout.write(`${secret}\n`);
   process.stderr.write(
-    `Made token ${token.id} (${token.role}). It is shown only now. On a machine: fieldbook join <relay url> --token …\n` +
+    `Made token ${token.id} (${role}). It is shown only now. On a machine: fieldbook join <relay url> --token …\n` +
       'In a browser: open <relay url>/#token=…\n',
   );
 }
 
 export async function listTokens(options: JsonOption): Promise<void> {
-  const tokens = (await openTokens(options)).list();
+  const { tokens, use } = await openTokens(options);
+  const listed = tokens.list().map((token) => ({ ...token, lastUsed: use.lastUsed(token.id) ?? null }));
   if (options.json === true) {
-    print(tokens);
+    print(listed);
     return;
   }
-  if (tokens.length === 0) process.stderr.write('There are no tokens; make one with "fieldbook-relay token create".\n');
-  for (const token of tokens) process.stdout.write(`${line(token)}\n`);
+  if (listed.length === 0) process.stderr.write('There are no tokens; make one with "fieldbook-relay token create".\n');
+  for (const token of listed) process.stdout.write(`${line(token, tokens.isOver(token))}\n`);
 }
 
 export async function revokeToken(id: string, options: JsonOption): Promise<void> {
-  await (await openTokens(options)).revoke(id);
+  const { tokens, audit } = await openTokens(options);
+  const { role, name } = await tokens.revoke(id);
+  audit.record('token.revoked', { id, role, name, by: 'command line' });
+  await audit.close();
   if (options.json === true) print({ revoked: id });
   else process.stderr.write(`Revoked ${id}.\n`);
 }
 
-async function openTokens({ data }: DataOption): Promise<Tokens> {
-  return Tokens.open((await openDirectory(data)).tokens);
+async function openTokens({ data }: DataOption): Promise<{ tokens: Tokens; audit: Audit; use: TokenUse }> {
+  const directory = await openDirectory(data);
+  return {
+    tokens: await Tokens.open(directory.tokens),
+    use: await TokenUse.open(directory.tokenUse),
+    audit: new Audit(directory.audit, {
+      failed: (error) => process.stderr.write(`warning: the audit log cannot be written: ${String(error)}\n`),
+    }),
+  };
 }
 
-function line({ id, role, name, created }: Token): string {
-  return `${id}  ${role.padEnd(6)}  ${new Date(created).toISOString().slice(0, 16).replace('T', ' ')}  ${name ?? ''}`.trimEnd();
+function idsOf(projects: readonly string[]): ProjectId[] {
+  return [...new Set(projects.map((project) => projectIdOf(project)))];
+}
+
+function line(
+  { id, role, projects, name, created, expires, lastUsed }: Token & { lastUsed: number | null },
+  over: boolean,
+): string {
+  const scope = projects === null ? 'all projects' : projects.join(', ');
+  const ends = expires === null ? 'for ever' : over ? `ended ${dayOf(expires)}` : `until ${dayOf(expires)}`;
+  const used = lastUsed === null ? 'never used' : `used ${dayOf(lastUsed)}`;
+  return `${id}  ${role.padEnd(11)}  ${dayOf(created)}  ${ends}  ${used}  ${scope}  ${name ?? ''}`.trimEnd();
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+}
+
+function isoOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }
 
 function print(value: unknown): void {

@@ -1,10 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { TOKEN_SUBPROTOCOL } from '@fieldbook/core/replication';
+import type { Audit } from '../audit.ts';
+import type { TokenUse } from '../token-use.ts';
 import type { Token, Tokens } from '../tokens.ts';
 
 export interface AccessRules {
   tokens: Tokens;
+  use: TokenUse;
+  audit: Audit;
   /** Host names that requests may use; any without. Behind a proxy that checks them this adds nothing. */
   hosts: readonly string[];
   /** Origins of pages, besides the relay's own, that may connect. */
@@ -17,6 +21,25 @@ export function checkHost({ hosts }: AccessRules, headers: IncomingHttpHeaders):
   if (hosts.length === 0 || hosts.includes(host) || hosts.includes(host.replace(/:\d+$/, ''))) return;
   throw new FieldbookError('bad_host', `This relay does not answer to the name ${JSON.stringify(host.slice(0, 80))}.`);
 }
+
+/** Writes down that somebody was not let in, or not let do something. */
+export function auditRefusal(
+  { audit }: AccessRules,
+  thrown: unknown,
+  who: { address: string | undefined; path: string; token?: Token },
+): void {
+  if (!isFieldbookError(thrown) || !REFUSALS.has(thrown.code)) return;
+  const id = who.token?.id ?? thrown.details['token'];
+  audit.refused('access.refused', {
+    code: thrown.code,
+    reason: thrown.message,
+    path: who.path.slice(0, 120),
+    address: who.address ?? null,
+    token: typeof id === 'string' ? id : null,
+  });
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'bad_host', 'bad_origin']);
 
 /**
  * The token of a request to the API or of a WebSocket. Rejects with `bad_host`, `bad_origin` (a page of somebody else's) and
@@ -35,7 +58,16 @@ export async function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders):
   }
   const presented = presentedToken(headers);
   const token = presented === undefined ? undefined : await rules.tokens.find(presented);
-  if (token !== undefined) return token;
+  if (token !== undefined && rules.tokens.isOver(token)) {
+    const day = new Date(token.expires!).toISOString().slice(0, 10);
+    throw new FieldbookError('unauthorized', `The token's time was over on ${day}; ask for a new one.`, {
+      details: { token: token.id },
+    });
+  }
+  if (token !== undefined) {
+    rules.use.note(token.id, Date.now());
+    return token;
+  }
   throw new FieldbookError(
     'unauthorized',
     presented === undefined

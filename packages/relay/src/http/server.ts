@@ -4,10 +4,12 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { FieldbookError } from '@fieldbook/core';
-import type { Api } from '@fieldbook/core/api';
+import { reaches } from '@fieldbook/core/access';
+import type { Api, ApiResponse } from '@fieldbook/core/api';
 import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
 import type { AccessRules } from './access.ts';
-import { checkHost, tokenOf } from './access.ts';
+import type { Token } from '../tokens.ts';
+import { auditRefusal, checkHost, tokenOf } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
 import type { StaticSite } from './static.ts';
 
@@ -57,14 +59,19 @@ async function respond(options: HttpOptions, request: IncomingMessage, response:
   const { path } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
   const headOnly = method === 'HEAD';
+  let token: Token | undefined;
   response.setHeader('x-content-type-options', 'nosniff');
   try {
     if (path === '/healthz') return await writeResponse(response, json(200, { ok: true }), headOnly);
     if (path === '/api' || path.startsWith('/api/')) {
-      const { role, name } = await tokenOf(rules, request.headers);
+      token = await tokenOf(rules, request.headers);
+      const { role, name } = token;
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
       response.setHeader('cross-origin-resource-policy', 'same-origin');
-      const answer = await api.handle(await readRequest(request, api, { role, name }));
+      const access = { role: reaches(role, 'member') ? 'member' : 'viewer', name } as const;
+      const answer = await api.handle(await readRequest(request, api, access));
+      if (answer.status === 403)
+        auditRefusal(rules, refusalOf(answer), { address: request.socket.remoteAddress, path, token });
       return await writeResponse(response, answer, headOnly);
     }
     checkHost(rules, request.headers);
@@ -72,11 +79,19 @@ async function respond(options: HttpOptions, request: IncomingMessage, response:
     const page = await site.respond(path, request.headers['if-none-match'], request.headers.host ?? '');
     return await writeResponse(response, page, headOnly);
   } catch (error) {
+    const who = { address: request.socket.remoteAddress, path };
+    auditRefusal(rules, error, token === undefined ? who : { ...who, token });
     if (response.headersSent) throw error;
     // What is left of a refused body is not read, so the connection cannot be used again.
     const headers: Record<string, string> = request.complete ? {} : { connection: 'close' };
     return writeResponse(response, errorResponse(error, headers), headOnly);
   }
+}
+
+/** The error that an answer of the API says. */
+function refusalOf({ body }: ApiResponse): FieldbookError {
+  const { error } = JSON.parse(new TextDecoder().decode(body as Uint8Array)) as { error: { message: string } };
+  return new FieldbookError('forbidden', error.message);
 }
 
 /** Listens; resolves with the port. Throws `port_in_use`. */

@@ -17,6 +17,10 @@ export interface DataDirectory {
   blobs: string;
   /** One file per access token; the only part that `token` commands touch while the server runs. */
   tokens: string;
+  /** When each token was last used. */
+  tokenUse: string;
+  /** Who did what; full files lie beside it. */
+  audit: string;
   device: string;
   guard: string;
 }
@@ -28,6 +32,8 @@ export async function openDirectory(root: string): Promise<DataDirectory> {
     store: join(root, 'store'),
     blobs: join(root, 'blobs'),
     tokens: join(root, 'tokens'),
+    tokenUse: join(root, 'token-use.json'),
+    audit: join(root, 'audit.jsonl'),
     device: join(root, 'device.json'),
     guard: join(root, 'guard'),
   };

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, unlink } from 'node:fs/promises';
+import { link, open, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** The file's text, or undefined when there is none. */
@@ -17,6 +17,13 @@ export async function writeAtomically(path: string, text: string): Promise<void>
   const temporary = await writeTemporary(path, text);
   await rename(temporary, path);
   await syncDirectory(dirname(path));
+}
+
+/** Replaces a file at once, and durably whenever the system gets to it: for what may be lost. */
+export async function replaceLater(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  await writeFile(temporary, text, { flag: 'wx', mode: 0o600 });
+  await rename(temporary, path);
 }
 
 /** Creates a file for the owner only, unless there is one; false when there is. Never leaves a partial one. */

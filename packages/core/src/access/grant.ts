@@ -1,0 +1,30 @@
+import type { ProjectId } from '../ids.ts';
+
+/** What somebody may do, least first; each may do what those before it may. */
+export const ROLES = ['viewer', 'contributor', 'member', 'admin'] as const;
+
+/**
+ * `viewer`: reads. `contributor`: adds runs and changes its own. `member`: changes anything. `admin`: also lets people in
+ * and out.
+ */
+export type Role = (typeof ROLES)[number];
+
+/** What one token lets its holder do. */
+export interface Grant {
+  role: Role;
+  /** Everything, or only these projects. */
+  projects: readonly ProjectId[] | null;
+  /** The token's id. */
+  token: string | null;
+  /** The person or machine that the token was made for. */
+  name: string | null;
+}
+
+/** Whether `role` may do all that `needed` may. */
+export function reaches(role: Role, needed: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
+}
+
+export function isRole(value: unknown): value is Role {
+  return (ROLES as readonly unknown[]).includes(value);
+}
