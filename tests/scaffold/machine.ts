@@ -80,12 +80,11 @@ export class Relay {
     return this.#url;
   }
 
-  /** Starts the relay, on the port that it had before. */
-  async up(): Promise<this> {
-    this.#program = startProgram('fieldbook-relay', ['serve', '--port', String(this.#port), '--data', this.data], {
-      FIELDBOOK_HOME: this.data,
-    });
-    const [, url] = await this.#program.says(/(http:\/\/127\.0\.0\.1:\d+)/);
+  /** Starts the relay, on the port that it had before; with further options of `serve` and settings. */
+  async up(options: readonly string[] = [], settings: Readonly<Record<string, string>> = {}): Promise<this> {
+    const args = ['serve', '--port', String(this.#port), '--data', this.data, ...options];
+    this.#program = startProgram('fieldbook-relay', args, { ...settings, FIELDBOOK_HOME: this.data });
+    const [, url] = await this.#program.says(/running at (https?:\/\/127\.0\.0\.1:\d+)/);
     this.#url = url!;
     this.#port = Number(new URL(url!).port);
     return this;
@@ -95,6 +94,16 @@ export class Relay {
     const program = this.#program;
     this.#program = undefined;
     return program?.stop(signal);
+  }
+
+  /** Of the running relay. */
+  get pid(): number {
+    return this.#program!.pid;
+  }
+
+  /** Resolves when the running relay has said so. */
+  says(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#program!.says(pattern);
   }
 
   /** What the running relay has said so far. */

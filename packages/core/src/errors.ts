@@ -38,6 +38,7 @@ export type ErrorCode =
   | 'bad_host'
   | 'bad_origin'
   | 'method_not_allowed'
+  | 'rate_limited'
   // records, updates, documents
   | 'record_malformed'
   | 'record_too_large'

@@ -14,6 +14,10 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { Audit } from './audit.ts';
 import type { RelayConfig } from './config/index.ts';
+import { Certificate } from './http/certificate.ts';
+import { Limiter } from './http/limiter.ts';
+import { limitsOf } from './http/limits.ts';
+import { Proxies } from './http/proxies.ts';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
 import { bundlePlatform } from './platform/bundles.ts';
@@ -35,6 +39,10 @@ export interface Relay {
   url: string;
   port: number;
   workspace: string;
+  /** How much was asked of it, and what was too much. */
+  limiter: Limiter;
+  /** Reads the certificate's files again. */
+  reload(): Promise<void>;
   /** Takes no more, flushes, closes the store. */
   close(): Promise<void>;
 }
@@ -46,6 +54,10 @@ const WEB_DIST = fileURLToPath(new URL('../../web/dist', import.meta.url));
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { config, log } = options;
   const host = config['listen.host'];
+  const { 'tls.cert': cert, 'tls.key': key } = config;
+  const certificate = cert === null || key === null ? undefined : await Certificate.open({ cert, key }, log);
+  const proxies = new Proxies(config['access.proxies']);
+  const limiter = new Limiter(limitsOf(config));
   const data = await openDirectory(config.data);
   const device = await loadDevice(data.device);
   const tokens = await Tokens.open(data.tokens);
@@ -76,7 +88,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   sync.replication = replication;
   const rooms = new RoomServer({ replica, timers, presence, log });
-  const rules = { tokens, use, audit, hosts: config['access.hosts'], origins: config['access.origins'] };
+  const rules = {
+    tokens,
+    use,
+    audit,
+    hosts: config['access.hosts'],
+    origins: config['access.origins'],
+    proxies,
+    limiter,
+  };
   const sockets = createSockets({ rules, rooms, replication, log });
   const api = createApi({
     program: { name: 'fieldbook-relay', version: VERSION },
@@ -99,10 +119,20 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     live: liveSource(presence),
   });
   const site = new StaticSite(config['web.directory'] ?? WEB_DIST);
-  const server = createHttpServer({ api, site, rules, log, upgrade: (...upgrade) => sockets.upgrade(...upgrade) });
+  const server = createHttpServer({
+    api,
+    site,
+    rules,
+    log,
+    certificate,
+    hsts: config['tls.hsts'],
+    upgrade: (...upgrade) => sockets.upgrade(...upgrade),
+  });
 
   const stop = async (): Promise<void> => {
     tokens.close();
+    certificate?.close();
+    limiter.close();
     const served = closeServer(server);
     await sockets.close();
     sync.close();
@@ -136,7 +166,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     void purged.scanAll();
     const port = await listen(server, config['listen.port'], host);
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
-    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const url = `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     log.info('relay.started', {
       url,
       pid: process.pid,
@@ -144,7 +174,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       workspace: workspace.id,
       tokens: tokens.list().length,
     });
-    return { url, port, workspace: workspace.id, close: stop };
+    return { url, port, workspace: workspace.id, limiter, reload: async () => certificate?.reload(), close: stop };
   } catch (error) {
     await stop();
     throw error;

@@ -13,10 +13,11 @@ import { WebSocketServer } from 'ws';
 import type { AccessRules } from './http/access.ts';
 import { auditRefusal, offeredProtocols, tokenOf } from './http/access.ts';
 import { splitUrl } from './http/binding.ts';
+import { plainAddress } from './http/proxies.ts';
 import type { Token } from './tokens.ts';
 
 export interface Sockets {
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, refused?: FieldbookError): void;
   close(): Promise<void>;
 }
 
@@ -49,20 +50,32 @@ export function createSockets(options: SocketOptions): Sockets {
   const holders = new Map<WebSocket, Token>();
   const answered = new WeakSet<WebSocket>();
 
-  const accepted = (socket: WebSocket, request: IncomingMessage, access: Token | FieldbookError): void => {
+  const accepted = (socket: WebSocket, request: IncomingMessage, access: Entry | FieldbookError): void => {
     socket.on('error', (error) => log.debug('socket.error', { error: error.message }));
     if (access instanceof FieldbookError) {
-      const address = request.socket.remoteAddress;
+      const { address } = rules.proxies.caller(request);
       log.info('socket.refused', { code: access.code, address });
       auditRefusal(rules, access, { address, path: splitUrl(request.url ?? '/').path });
-      socket.close(access.code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(access.message));
+      socket.close(closingCode(access), clipReason(access.message));
+      // Whoever does not say goodbye is not waited for.
+      setTimeout(() => socket.terminate(), GOODBYE_MS).unref();
       return;
     }
-    holders.set(socket, access);
+    const { token, left } = access;
+    holders.set(socket, token);
     answered.add(socket);
     socket.on('pong', () => answered.add(socket));
-    socket.on('close', () => holders.delete(socket));
-    route(options, socket, request, access);
+    socket.on('close', () => {
+      holders.delete(socket);
+      left();
+    });
+    slowDown(
+      socket,
+      rules.limiter.connection(token.id),
+      () => answered.add(socket),
+      () => log.info('socket.slowed', { token: token.id }),
+    );
+    route(options, socket, request, token);
   };
 
   rules.tokens.onEnded(({ id }, why) => {
@@ -78,13 +91,13 @@ export function createSockets(options: SocketOptions): Sockets {
   }, PING_MS);
 
   return {
-    upgrade: (request, socket, head) => {
+    upgrade: (request, socket, head, refused) => {
       // Asked before the upgrade: nothing that a socket sends is read until it is known whose it is.
-      void tokenOf(rules, request.headers)
+      void (refused === undefined ? enter(rules, request, socket) : Promise.reject(refused))
         .catch((error: unknown) => asFieldbookError(error))
-        .then((access) =>
-          server.handleUpgrade(request, socket, head, (websocket) => accepted(websocket, request, access)),
-        );
+        .then((access) => {
+          server.handleUpgrade(request, socket, head, (websocket) => accepted(websocket, request, access));
+        });
     },
     close: async () => {
       clearInterval(pings);
@@ -95,6 +108,64 @@ export function createSockets(options: SocketOptions): Sockets {
       server.close();
     },
   };
+}
+
+/** Who has come in, and what to call when the connection has ended. */
+interface Entry {
+  token: Token;
+  left(): void;
+}
+
+async function enter(rules: AccessRules, request: IncomingMessage, socket: Duplex): Promise<Entry> {
+  const { limiter, proxies } = rules;
+  const caller = proxies.caller(request);
+  limiter.upgrade(caller.address);
+  const token = await tokenOf(rules, request.headers, caller);
+  const leftToken = limiter.connect('token', token.id);
+  // Connections of proxies are not counted, those behind them are.
+  const isDirect = caller.address === plainAddress(request.socket.remoteAddress ?? '');
+  let leftAddress: () => void = () => undefined;
+  try {
+    if (!isDirect) leftAddress = limiter.connect('address', caller.address);
+  } catch (error) {
+    leftToken();
+    throw error;
+  }
+  const left = (): void => {
+    leftToken();
+    leftAddress();
+  };
+  // Also of a handshake that is never completed.
+  socket.once('close', left);
+  return { token, left };
+}
+
+/** Reads no further from a connection that sends too much at once, for as long as it takes. Nothing is lost by it. */
+function slowDown(
+  socket: WebSocket,
+  connection: { received(bytes: number): number },
+  lives: () => void,
+  slowed: () => void,
+): void {
+  let resume: NodeJS.Timeout | undefined;
+  socket.on('message', (data) => {
+    lives();
+    const wait = connection.received((data as { byteLength?: number }).byteLength ?? 0);
+    if (wait === 0) return;
+    socket.pause();
+    if (resume === undefined) slowed();
+    clearTimeout(resume);
+    resume = setTimeout(() => {
+      lives();
+      socket.resume();
+    }, wait);
+  });
+  socket.on('close', () => clearTimeout(resume));
+}
+
+function closingCode({ code }: FieldbookError): number {
+  if (code === 'unauthorized') return CLOSE.unauthorized;
+  return code === 'rate_limited' ? CLOSE.limited : code === 'internal' ? CLOSE.internal : CLOSE.forbidden;
 }
 
 function route({ rooms, replication }: SocketOptions, socket: WebSocket, request: IncomingMessage, token: Token): void {

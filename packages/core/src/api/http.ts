@@ -103,6 +103,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   store_closed: 503,
   closed: 503,
   timeout: 504,
+  rate_limited: 429,
   disk_full: 507,
 };
 

@@ -19,6 +19,7 @@ export const CLOSE = {
   slow: 4508,
   silent: 4509,
   replaced: 4510,
+  limited: 4511,
 } as const;
 
 /** True for a close that nothing but a person can change. */
@@ -41,6 +42,8 @@ export function errorCodeOf(code: number): ErrorCode {
       return 'protocol_violation';
     case CLOSE.version:
       return 'protocol_version';
+    case CLOSE.limited:
+      return 'rate_limited';
     default:
       return 'peer_unreachable';
   }
@@ -66,6 +69,8 @@ export function closeInWords(code: number, reason: string): string {
       return 'The connection fell silent.';
     case CLOSE.slow:
       return 'The connection is too slow for what there is to send; it starts again from where it was.';
+    case CLOSE.limited:
+      return `The other side is asked for too much at once; it is tried again by itself.${said}`;
     case CLOSE.goingAway:
       return `The other side is shutting down.${said}`;
     default:

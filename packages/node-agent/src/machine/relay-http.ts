@@ -40,9 +40,25 @@ export async function askWorkspace(
   return { id: parseWorkspaceId(body.id), name: typeof body.name === 'string' ? body.name : null };
 }
 
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
 function unreachable(url: string, error: unknown): FieldbookError {
   const { name, message, cause } = error as Error & { cause?: { code?: string; message?: string } };
   if (name === 'TimeoutError') return new FieldbookError('timeout', `${url} does not answer.`, { cause: error });
   const why = cause?.code ?? cause?.message ?? message;
+  if (UNTRUSTED.has(why)) {
+    return new FieldbookError(
+      'peer_unreachable',
+      `This machine does not know the authority that signed the certificate of ${url} (${why}). If it is your own, name its ` +
+        'certificate in NODE_EXTRA_CA_CERTS and start this, and the agent, again.',
+      { cause: error },
+    );
+  }
   return new FieldbookError('peer_unreachable', `${url} cannot be reached (${why}).`, { cause: error });
 }

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** What a setting may hold: a value of a file (JSON), or a text of a flag or the environment, becomes `T`. */
 export interface Kind<T> {
   /** In words, for messages and `config check`: "a number from 0 to 65535". */
@@ -25,6 +27,12 @@ function kind<T>(about: string, take: (value: unknown) => T | undefined, fromTex
 /** A text that is not empty. */
 export const text = (): Kind<string> =>
   kind('a text', (value) => (typeof value === 'string' && value !== '' && value.length <= 4096 ? value : undefined));
+
+/** An IP address, or a range of them. */
+export const addresses = (): Kind<string> =>
+  kind('an address or a range like "10.0.0.0/8"', (value) =>
+    typeof value === 'string' && isRange(value) ? value : undefined,
+  );
 
 /** One of a few words. */
 export const choice = <T extends string>(...words: readonly T[]): Kind<T> =>
@@ -61,8 +69,11 @@ const SIZES: Readonly<Record<string, number>> = {
 };
 
 /** Bytes: a number, or a text like "64 MiB". */
-export const size = (): Kind<number> =>
-  kind('a size like "64 MiB" or a number of bytes', (value) => scaled(value, SIZES));
+export const size = (least = 0): Kind<number> =>
+  kind(`a size like "64 MiB" or a number of bytes${least === 0 ? '' : `, of ${least} at least`}`, (value) => {
+    const bytes = scaled(value, SIZES);
+    return bytes === undefined || bytes < least ? undefined : bytes;
+  });
 
 const SPANS: Readonly<Record<string, number>> = { ms: 1, s: 1e3, min: 6e4, h: 36e5, d: 864e5 };
 
@@ -113,4 +124,12 @@ function scaled(value: unknown, units: Readonly<Record<string, number>>): number
 function shown(value: unknown): string {
   const json = value === undefined ? 'nothing' : JSON.stringify(value);
   return json.length > 60 ? `${json.slice(0, 57)}…` : json;
+}
+
+/** Whether a text is an IP address or a range of them in CIDR notation. */
+export function isRange(given: string): boolean {
+  const [address = '', length, ...rest] = given.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (family === 6 ? 128 : 32));
 }

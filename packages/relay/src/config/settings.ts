@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { LOG_LEVELS } from '../platform/ports.ts';
 import type { Kind } from './kinds.ts';
-import { choice, listOf, maybe, text, whole } from './kinds.ts';
+import { addresses, choice, flag, listOf, maybe, size, text, whole } from './kinds.ts';
 
 /** One setting of a relay. */
 export interface Setting<T> {
@@ -26,6 +26,8 @@ function setting<T>(
   return { kind, default: standard, about, ...more };
 }
 
+const MIB = 1024 * 1024;
+
 /**
  * Every setting of a relay; the key is its place in the file (`listen.port` is `{"listen": {"port": …}}`), and names its
  * variable in the environment (`FIELDBOOK_RELAY_LISTEN_PORT`; `a.bigThing` is `FIELDBOOK_RELAY_A_BIG_THING`).
@@ -43,6 +45,39 @@ export const SETTINGS = {
   'access.origins': setting(listOf(text()), [], 'let pages of these origins connect too', {
     flag: '--allow-origin <origin...>',
   }),
+  'access.proxies': setting(listOf(addresses()), [], 'believe X-Forwarded-… headers of proxies at these addresses', {
+    flag: '--trust-proxy <range...>',
+  }),
+  'tls.cert': setting(maybe(text()), null, 'serve https with this certificate (PEM, with its chain)', {
+    flag: '--tls-cert <file>',
+  }),
+  'tls.key': setting(maybe(text()), null, 'and its private key (PEM); both are read again when they change', {
+    flag: '--tls-key <file>',
+  }),
+  'tls.hsts': setting(flag(), true, 'tell browsers to come over https only, for a year'),
+  // What was not used of a rate in the last ten seconds may come at once.
+  // A page asks for some hundred files at its first visit, and a whole office may share an address.
+  'limits.requestsPerAddress': setting(maybe(whole(1, 1e6)), 2_000, 'HTTP requests a second of one address'),
+  // An agent that sends many small files makes some hundred a second.
+  'limits.requestsPerToken': setting(maybe(whole(1, 1e6)), 1_000, 'HTTP requests a second with one token'),
+  // After a restart everybody behind one address comes back within seconds.
+  'limits.upgradesPerAddress': setting(maybe(whole(1, 1e6)), 200, 'new WebSockets a second of one address'),
+  // More is read later.
+  'limits.bytesPerConnection': setting(maybe(size(64 * 1024)), 32 * MIB, 'bytes a second that one WebSocket sends'),
+  'limits.bytesPerToken': setting(
+    maybe(size(64 * 1024)),
+    64 * MIB,
+    'bytes a second that everything with one token sends',
+  ),
+  'limits.connectionsPerAddress': setting(maybe(whole(1, 1e6)), 2_000, 'connections of one address at a time'),
+  'limits.connectionsPerToken': setting(maybe(whole(1, 1e6)), 2_000, 'WebSockets with one token at a time'),
+  // Each may hold a few hundred kilobytes.
+  'limits.connections': setting(maybe(whole(1, 1e6)), 20_000, 'all connections at a time'),
+  'limits.failuresPerAddress': setting(
+    maybe(whole(1, 1e6)),
+    20,
+    'wrong tokens of one address in a quarter of an hour before it has to wait, longer each time',
+  ),
   'web.directory': setting(maybe(text()), null, 'the built web UI, when not the one of this build', {
     flag: '--web <directory>',
   }),
@@ -57,7 +92,12 @@ export type RelayConfig = {
 };
 
 /** Settings that are right alone and wrong together: gives the key that is to blame and why, or null. */
-export const CONFLICTS: readonly ((config: RelayConfig) => readonly [key: SettingKey, why: string] | null)[] = [];
+export const CONFLICTS: readonly ((config: RelayConfig) => readonly [key: SettingKey, why: string] | null)[] = [
+  (config) =>
+    (config['tls.cert'] === null) === (config['tls.key'] === null)
+      ? null
+      : [config['tls.cert'] === null ? 'tls.cert' : 'tls.key', 'TLS needs both the certificate and its key'],
+];
 
 /** The variable of the environment that holds a setting. */
 export function variableOf(key: string): string {

@@ -4,6 +4,8 @@ import { TOKEN_SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { Audit } from '../audit.ts';
 import type { TokenUse } from '../token-use.ts';
 import type { Token, Tokens } from '../tokens.ts';
+import type { Limiter } from './limiter.ts';
+import type { Caller, Proxies } from './proxies.ts';
 
 export interface AccessRules {
   tokens: Tokens;
@@ -13,11 +15,13 @@ export interface AccessRules {
   hosts: readonly string[];
   /** Origins of pages, besides the relay's own, that may connect. */
   origins: readonly string[];
+  /** Whose word about callers counts. */
+  proxies: Proxies;
+  limiter: Limiter;
 }
 
 /** Throws `bad_host` for a request to a name that this relay was not given. */
-export function checkHost({ hosts }: AccessRules, headers: IncomingHttpHeaders): void {
-  const host = (headers.host ?? '').toLowerCase();
+export function checkHost({ hosts }: AccessRules, { host }: Caller): void {
   if (hosts.length === 0 || hosts.includes(host) || hosts.includes(host.replace(/:\d+$/, ''))) return;
   throw new FieldbookError('bad_host', `This relay does not answer to the name ${JSON.stringify(host.slice(0, 80))}.`);
 }
@@ -41,39 +45,47 @@ export function auditRefusal(
 
 const REFUSALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'bad_host', 'bad_origin']);
 
+/** Throws `bad_origin` for what a page of somebody else's sends, whatever it presents. */
+export function checkOrigin({ origins }: AccessRules, { origin }: IncomingHttpHeaders, caller: Caller): void {
+  if (origin === undefined || origins.includes(origin) || isOwn(origin, caller)) return;
+  throw new FieldbookError('bad_origin', `Pages of ${JSON.stringify(origin.slice(0, 80))} may not use this relay.`);
+}
+
 /**
- * The token of a request to the API or of a WebSocket. Rejects with `bad_host`, `bad_origin` (a page of somebody else's) and
- * `unauthorized`. Browsers cannot set headers on WebSockets and addresses end up in logs, so a token may also travel
- * as a subprotocol.
+ * The token of a request to the API or of a WebSocket. Rejects with `bad_host`, `bad_origin` (a page of somebody else's),
+ * `unauthorized`, and `rate_limited` for an address that has presented too many wrong ones. Browsers cannot set headers on
+ * WebSockets and addresses end up in logs, so a token may also travel as a subprotocol.
  */
-export async function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders): Promise<Token> {
-  checkHost(rules, headers);
-  const { origin } = headers;
-  if (
-    origin !== undefined &&
-    !rules.origins.includes(origin) &&
-    hostOf(origin) !== (headers.host ?? '').toLowerCase()
-  ) {
-    throw new FieldbookError('bad_origin', `Pages of ${JSON.stringify(origin.slice(0, 80))} may not use this relay.`);
-  }
+export async function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders, caller: Caller): Promise<Token> {
+  checkHost(rules, caller);
+  checkOrigin(rules, headers, caller);
   const presented = presentedToken(headers);
-  const token = presented === undefined ? undefined : await rules.tokens.find(presented);
-  if (token !== undefined && rules.tokens.isOver(token)) {
+  if (presented === undefined) {
+    throw new FieldbookError(
+      'unauthorized',
+      'This relay needs a token; whoever runs it makes one with "fieldbook-relay token create".',
+    );
+  }
+  const token = await lookUp(rules, presented, caller);
+  if (rules.tokens.isOver(token)) {
     const day = new Date(token.expires!).toISOString().slice(0, 10);
     throw new FieldbookError('unauthorized', `The token's time was over on ${day}; ask for a new one.`, {
       details: { token: token.id },
     });
   }
-  if (token !== undefined) {
-    rules.use.note(token.id, Date.now());
-    return token;
-  }
-  throw new FieldbookError(
-    'unauthorized',
-    presented === undefined
-      ? 'This relay needs a token; whoever runs it makes one with "fieldbook-relay token create".'
-      : 'The token is unknown or was revoked.',
-  );
+  rules.use.note(token.id, Date.now());
+  return token;
+}
+
+async function lookUp({ tokens, limiter }: AccessRules, presented: string, caller: Caller): Promise<Token> {
+  // One that is in force is never held up by the mistakes of others behind the same address.
+  const known = tokens.known(presented);
+  if (known !== undefined) return known;
+  limiter.mayFail(caller.address);
+  const token = await tokens.find(presented);
+  if (token !== undefined) return token;
+  limiter.failed(caller.address);
+  throw new FieldbookError('unauthorized', 'The token is unknown or was revoked.');
 }
 
 function presentedToken(headers: IncomingHttpHeaders): string | undefined {
@@ -89,10 +101,12 @@ export function offeredProtocols(headers: IncomingHttpHeaders): string[] {
   return (headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
 }
 
-function hostOf(origin: string): string | undefined {
+/** Of the host that was asked for, and over TLS where the caller is known to use it. */
+function isOwn(origin: string, { host, secure }: Caller): boolean {
   try {
-    return new URL(origin).host;
+    const url = new URL(origin);
+    return url.host === new URL(`${url.protocol}//${host}`).host && (!secure || url.protocol === 'https:');
   } catch {
-    return undefined;
+    return false;
   }
 }

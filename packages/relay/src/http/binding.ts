@@ -2,8 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FieldbookError } from '@fieldbook/core';
 import type { Access, Api, ApiRequest, ApiResponse } from '@fieldbook/core/api';
 
+/** Resolves when more of a body may be read, after so many bytes of it. */
+export type Pace = (bytes: number) => Promise<void>;
+
 /** An API request from a Node one. Throws `too_large` before reading more than the route takes. */
-export async function readRequest(request: IncomingMessage, api: Api, access: Access): Promise<ApiRequest> {
+export async function readRequest(
+  request: IncomingMessage,
+  api: Api,
+  access: Access,
+  pace: Pace = async () => undefined,
+): Promise<ApiRequest> {
   const { path, query } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
   const headers: Record<string, string | undefined> = {};
@@ -11,8 +19,8 @@ export async function readRequest(request: IncomingMessage, api: Api, access: Ac
     headers[name] = Array.isArray(value) ? value.join(', ') : value;
   const head = { method, path, query, headers, access };
   const limit = api.bodyLimit(method, path);
-  if (api.streams(method, path)) return { ...head, body: null, stream: streamBody(request, limit) };
-  return { ...head, body: await readBody(request, limit) };
+  if (api.streams(method, path)) return { ...head, body: null, stream: streamBody(request, limit, pace) };
+  return { ...head, body: await readBody(request, limit, pace) };
 }
 
 /** The path as on the wire, and the decoded query. */
@@ -31,7 +39,7 @@ const BODY_MS = 10 * 60_000;
 const PACE = { bytes: 32 * 1024, ms: 60_000 } as const;
 
 /** A body as it comes. Throws `too_large`, and `closed` when the sender has gone or is far too slow. */
-async function* streamBody(request: IncomingMessage, limit: number): AsyncGenerator<Uint8Array> {
+async function* streamBody(request: IncomingMessage, limit: number, pace: Pace): AsyncGenerator<Uint8Array> {
   let size = 0;
   let timer: NodeJS.Timeout | undefined;
   let came = 0;
@@ -59,6 +67,7 @@ async function* streamBody(request: IncomingMessage, limit: number): AsyncGenera
       if (size > limit)
         throw new FieldbookError('too_large', `The body may have at most ${limit} bytes.`, { details: { limit } });
       yield chunk;
+      await pace(chunk.length);
       wait();
     }
   } catch (error) {
@@ -73,7 +82,7 @@ async function* streamBody(request: IncomingMessage, limit: number): AsyncGenera
   }
 }
 
-async function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
+async function readBody(request: IncomingMessage, limit: number, pace: Pace): Promise<Uint8Array | null> {
   const tooLarge = (): FieldbookError =>
     new FieldbookError('too_large', limit === 0 ? 'This takes no body.' : `The body may have at most ${limit} bytes.`, {
       details: { limit },
@@ -87,6 +96,7 @@ async function readBody(request: IncomingMessage, limit: number): Promise<Uint8A
       size += chunk.length;
       if (size > limit) throw tooLarge();
       chunks.push(chunk);
+      await pace(chunk.length);
     }
   } finally {
     clearTimeout(late);

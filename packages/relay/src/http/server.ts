@@ -1,9 +1,10 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { reaches } from '@fieldbook/core/access';
 import type { Api, ApiResponse } from '@fieldbook/core/api';
 import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
@@ -11,6 +12,8 @@ import type { AccessRules } from './access.ts';
 import type { Token } from '../tokens.ts';
 import { auditRefusal, checkHost, tokenOf } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
+import type { Certificate } from './certificate.ts';
+import { Crowd } from './crowd.ts';
 import type { StaticSite } from './static.ts';
 
 export interface HttpOptions {
@@ -18,7 +21,12 @@ export interface HttpOptions {
   site: StaticSite;
   rules: AccessRules;
   log: Log;
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Encrypts; without it, plain HTTP. */
+  certificate?: Certificate | undefined;
+  /** Browsers are told to come over TLS only. */
+  hsts?: boolean;
+  /** `refused`: it is one connection too many. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, refused: FieldbookError | undefined): void;
 }
 
 /** Headers never take long; bodies are bounded in time as they are read. */
@@ -26,6 +34,10 @@ const HEADERS_MS = 10_000;
 const HEADER_BYTES = 16 * 1024;
 /** Longer than common proxies keep their side open, so that it is they who close. */
 const KEEP_ALIVE_MS = 75_000;
+/** A TLS handshake that takes longer holds a connection for nothing. */
+const HANDSHAKE_MS = 10_000;
+/** Browsers that saw this page over TLS ask for it in no other way for a year. */
+const HSTS = 'max-age=31536000';
 /** Open requests get this long to end before their connections are cut. */
 const DRAIN_MS = 3_000;
 
@@ -37,15 +49,27 @@ export function createHttpServer(options: HttpOptions): Server {
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: HEADER_BYTES,
   };
-  const server = createServer(limits, (request, response) => {
-    respond(options, request, response).catch((error: unknown) => {
+  const respondTo: RequestListener = (request, response) => {
+    respond(options, crowd, request, response).catch((error: unknown) => {
       options.log.warn('http.failed', { error: String(error) });
       response.destroy();
     });
-  });
+  };
+  const { certificate, rules } = options;
+  const server: Server =
+    certificate === undefined
+      ? createServer(limits, respondTo)
+      : createTlsServer(
+          { ...limits, ...certificate.pair, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_MS },
+          respondTo,
+        );
+  // What is connected stays so under the certificate that it was shown.
+  if (server instanceof TlsServer)
+    certificate?.watch((pair) => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' }));
+  const crowd = new Crowd(server, rules);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    options.upgrade(request, socket, head);
+    options.upgrade(request, socket, head, crowd.refusal(request.socket));
   });
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
@@ -54,36 +78,51 @@ export function createHttpServer(options: HttpOptions): Server {
   return server;
 }
 
-async function respond(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function respond(
+  options: HttpOptions,
+  crowd: Crowd,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const { api, rules, site } = options;
   const { path } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
   const headOnly = method === 'HEAD';
+  const caller = rules.proxies.caller(request);
   let token: Token | undefined;
   response.setHeader('x-content-type-options', 'nosniff');
+  if (options.certificate !== undefined && options.hsts === true) response.setHeader('strict-transport-security', HSTS);
   try {
+    const refused = crowd.refusal(request.socket);
+    if (refused !== undefined) throw refused;
     if (path === '/healthz') return await writeResponse(response, json(200, { ok: true }), headOnly);
+    rules.limiter.request(caller.address);
     if (path === '/api' || path.startsWith('/api/')) {
-      token = await tokenOf(rules, request.headers);
-      const { role, name } = token;
+      token = await tokenOf(rules, request.headers, caller);
+      rules.limiter.tokenRequest(token.id);
+      const { id, role, name } = token;
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
       response.setHeader('cross-origin-resource-policy', 'same-origin');
       const access = { role: reaches(role, 'member') ? 'member' : 'viewer', name } as const;
-      const answer = await api.handle(await readRequest(request, api, access));
-      if (answer.status === 403)
-        auditRefusal(rules, refusalOf(answer), { address: request.socket.remoteAddress, path, token });
+      const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(id, bytes));
+      const answer = await api.handle(await readRequest(request, api, access, pace));
+      if (answer.status === 403) auditRefusal(rules, refusalOf(answer), { address: caller.address, path, token });
       return await writeResponse(response, answer, headOnly);
     }
-    checkHost(rules, request.headers);
+    checkHost(rules, caller);
     if (method !== 'GET' && !headOnly) throw new FieldbookError('method_not_allowed', 'Pages can only be read.');
-    const page = await site.respond(path, request.headers['if-none-match'], request.headers.host ?? '');
+    const page = await site.respond(path, request.headers['if-none-match'], caller.host);
     return await writeResponse(response, page, headOnly);
   } catch (error) {
-    const who = { address: request.socket.remoteAddress, path };
+    const who = { address: caller.address, path };
     auditRefusal(rules, error, token === undefined ? who : { ...who, token });
     if (response.headersSent) throw error;
     // What is left of a refused body is not read, so the connection cannot be used again.
     const headers: Record<string, string> = request.complete ? {} : { connection: 'close' };
+    if (isFieldbookError(error, 'rate_limited')) {
+      headers['retry-after'] = String(error.details['retryAfter']);
+      if (error.details['limit'] === 'connections-per-address') headers['connection'] = 'close';
+    }
     return writeResponse(response, errorResponse(error, headers), headOnly);
   }
 }
@@ -92,6 +131,10 @@ async function respond(options: HttpOptions, request: IncomingMessage, response:
 function refusalOf({ body }: ApiResponse): FieldbookError {
   const { error } = JSON.parse(new TextDecoder().decode(body as Uint8Array)) as { error: { message: string } };
   return new FieldbookError('forbidden', error.message);
+}
+
+function pause(ms: number): Promise<void> {
+  return ms <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Listens; resolves with the port. Throws `port_in_use`. */
