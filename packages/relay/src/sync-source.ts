@@ -1,6 +1,7 @@
 import type { PeerState, SyncSource } from '@fieldbook/core/api';
 import type { Replica } from '@fieldbook/core/replica';
 import type { ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
+import { incomingAddress, incomingState } from '@fieldbook/core/replication';
 import { timers } from './platform/ports.ts';
 
 const QUIET_MS = 500;
@@ -36,7 +37,7 @@ export class RelaySync implements SyncSource {
 
   async state(): Promise<{ lastSeq: number; peers: PeerState[]; settled: boolean }> {
     const sessions = this.#connected();
-    const peers = await Promise.all(sessions.map((session) => this.#peer(session)));
+    const peers = sessions.map((session) => incomingState(session, null));
     return { lastSeq: this.#replica.lastSeq, peers, settled: sessions.every((session) => session.settled) };
   }
 
@@ -45,35 +46,10 @@ export class RelaySync implements SyncSource {
     if (info === undefined) return [];
     return this.#connected()
       .filter((session) => session.memory!.holds(document, info.seq))
-      .map(addressOf);
+      .map(incomingAddress);
   }
 
   #connected(): ReplicationSession[] {
     return [...(this.replication?.sessions ?? [])].filter((session) => session.connected);
   }
-
-  async #peer(session: ReplicationSession): Promise<PeerState> {
-    const memory = session.memory!;
-    const refused = [...memory.refusedHere, ...memory.refusedThere][0];
-    return {
-      url: addressOf(session),
-      name: session.hello!.device,
-      connected: true,
-      since: session.since,
-      problem: refused === undefined ? null : { code: refused[1].code, message: `${refused[0]}: ${refused[1].reason}` },
-      pushedThrough: memory.pushed,
-      pulledThrough: memory.pulled,
-      pendingDocuments: session.waiting + session.outstanding,
-      pendingBlobs: 0,
-      pendingBytes: 0,
-      sentBytes: null,
-      receivedBytes: null,
-      paused: false,
-    };
-  }
-}
-
-/** Machines dial the relay and have no address of their own. */
-function addressOf(session: ReplicationSession): string {
-  return `replica:${session.hello!.replica}`;
 }

@@ -331,6 +331,11 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     sentBytes: orNull({ ...count, description: 'Since this program began.' }),
     receivedBytes: orNull(count),
     paused: flag,
+    incoming: { ...flag, description: 'It dialled this replica, and is listed while it is connected.' },
+    clockAheadMs: orNull({
+      type: 'integer',
+      description: 'How far its clock is ahead of this one’s, negative when it is behind.',
+    }),
   }),
   Sync: object({ lastSeq: count, peers: array(ref('Peer')), settled: flag }),
   Group: object({

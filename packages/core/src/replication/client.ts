@@ -37,6 +37,8 @@ export interface PeerStatus {
   /** Documents here whose last change is not acknowledged there, and documents listed there that are not here yet. */
   toPush: number;
   toPull: number;
+  /** How far its clock is ahead of ours, ms, as of the last greeting since this program began; null before, or when it does not say. */
+  clockAheadMs: number | null;
 }
 
 /** A connection that lasted this long was a good one: the next failure starts from the shortest wait. */
@@ -57,6 +59,7 @@ export class ReplicationClient {
   #failures = 0;
   #since: number | null = null;
   #problem: PeerStatus['problem'] = null;
+  #clockAheadMs: number | null = null;
   #cancelWait: (() => void) | undefined;
   #run: Promise<void> | undefined;
   #remembered: Promise<void> | undefined;
@@ -123,6 +126,7 @@ export class ReplicationClient {
       pulledThrough: memory?.pulled ?? 0,
       toPush: await this.#toPush(),
       toPull: this.#session?.waiting ?? 0,
+      clockAheadMs: this.#clockAheadMs,
     };
   }
 
@@ -202,6 +206,7 @@ export class ReplicationClient {
       this.#state = 'connected';
       this.#since = this.#options.clock.now();
       this.#memory = session.memory;
+      this.#clockAheadMs = session.clockAheadMs;
       this.#problem = null;
       this.#options.log.info('replication.connected', { url: this.url, peer: session.memory.id });
       const { replica } = this.#options;

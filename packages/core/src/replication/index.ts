@@ -1,10 +1,13 @@
+export { askWorkspace, offerWorkspace } from './ask-workspace.ts';
 export { backoffMs } from './backoff.ts';
-export type { BlobPeer } from './blob-peer.ts';
+export type { BlobPeer, Request } from './blob-peer.ts';
 export { blobPeerOverHttp } from './blob-peer.ts';
 export type { BlobSyncOptions, BlobSyncStatus } from './blob-sync.ts';
 export { BlobSync } from './blob-sync.ts';
 export type { ClientOptions, PeerStatus } from './client.ts';
 export { ReplicationClient } from './client.ts';
+export type { PeerExchangeOptions } from './peer-exchange.ts';
+export { fetchingBlobs, incomingAddress, incomingState, PeerExchange } from './peer-exchange.ts';
 export type { Refusal } from './peer-memory.ts';
 export { PeerMemories, PeerMemory } from './peer-memory.ts';
 export type { Frame, Hello, PeerRole } from './protocol.ts';

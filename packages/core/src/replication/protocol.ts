@@ -34,6 +34,8 @@ export interface Hello {
   program: string;
   /** What the side spoken to may do here; null when the speaker grants nothing (it dialled). */
   role: PeerRole | null;
+  /** The speaker's wall clock when it said this, ms since the epoch; absent from programs that do not say. */
+  time?: number;
 }
 
 export type PeerRole = 'member' | 'viewer';
@@ -214,6 +216,7 @@ function encodeHello(hello: Hello): Uint8Array {
     n: hello.workspaceName,
     p: hello.program,
     a: hello.role,
+    ...(hello.time !== undefined && { t: hello.time }),
   });
 }
 
@@ -225,7 +228,7 @@ function decodeHello(bytes: Uint8Array): Hello {
     if (typeof value !== 'string' || value.length === 0 || value.length > 256) throw new Error(`greeting field ${key}`);
     return value;
   };
-  const { v, n, a } = fields;
+  const { v, n, a, t } = fields;
   if (!Array.isArray(v) || v.length > 64 || !v.every((version) => typeof version === 'number')) {
     throw new Error('greeting field v');
   }
@@ -237,6 +240,7 @@ function decodeHello(bytes: Uint8Array): Hello {
     workspaceName: typeof n === 'string' ? n.slice(0, 512) : null,
     program: text('p'),
     role: a === 'member' || a === 'viewer' ? a : null,
+    ...(typeof t === 'number' && Number.isFinite(t) && { time: t }),
   };
 }
 

@@ -429,6 +429,49 @@ describe('replication', () => {
 });
 
 /** A peer whose every frame the test writes: greeted, and resumed from nothing. */
+describe('clocks of two replicas', () => {
+  it('[HLC-5] are compared at the greeting, on both sides, and a peer that does not say is not guessed at', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const pair = linkPair();
+    const clocks = [new FakeClock(1_700_000_000_000), new FakeClock(1_700_000_000_000 + 3 * 3_600_000)];
+    const common = { log: silent, workspace: { id: 'w', name: null }, program: 'test/1' };
+    const open = (side: Side, index: 0 | 1): ReplicationSession =>
+      new ReplicationSession({
+        ...common,
+        ...side,
+        clock: clocks[index]!,
+        timers: new FakeTimers(clocks[index]!),
+        link: index === 0 ? pair.a : pair.b,
+        grants: index === 0 ? null : 'member',
+      });
+    const [one, two] = [open(a, 0), open(b, 1)];
+    expect([one.clockAheadMs, two.clockAheadMs]).toEqual([null, null]);
+    // The greeting takes a second and a half to arrive, of which half counts as its way here.
+    for (const clock of clocks) clock.advance(1_500);
+    for (let round = 0; round < 10; round++) {
+      pair.deliverAll();
+      await turn();
+    }
+    expect([one.connected, two.connected]).toEqual([true, true]);
+    expect(one.clockAheadMs).toBe(3 * 3_600_000 - 750);
+    expect(two.clockAheadMs).toBe(-3 * 3_600_000 - 750);
+    const old = linkPair();
+    const session = new ReplicationSession({
+      ...common,
+      ...a,
+      clock: clocks[0]!,
+      timers: new FakeTimers(clocks[0]!),
+      link: old.b,
+      grants: 'member',
+    });
+    const hello = { versions: [1], replica: 'x', device: 'd', workspace: 'w', workspaceName: null, program: 'old/1' };
+    old.a.send(encodeFrame({ kind: 'hello', hello: { ...hello, role: null } }));
+    old.deliverAll();
+    await turn();
+    expect([session.hello?.program, session.clockAheadMs]).toEqual(['old/1', null]);
+  });
+});
+
 async function byHand(side: Side): Promise<{ send(frame: Frame): void; heard(): Promise<Frame[]> }> {
   const pair = linkPair();
   const clock = new FakeClock();

@@ -68,6 +68,8 @@ export class ReplicationSession {
   #heard = true;
   #silentMs = 0;
   #since: number | null = null;
+  readonly #began: number;
+  #clockAheadMs: number | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -92,6 +94,7 @@ export class ReplicationSession {
         }),
       );
     }
+    this.#began = options.clock.now();
     link.onClose = (code, reason) => this.#end({ code, reason, remote: true });
     link.onMessage = (message) => this.#receive(message);
     this.#send({ kind: 'hello', hello: this.#hello() });
@@ -117,6 +120,14 @@ export class ReplicationSession {
   /** ms since the epoch when both sides had greeted; null before. */
   get since(): number | null {
     return this.#since;
+  }
+
+  /**
+   * How far the other side's wall clock is ahead of ours, ms, negative when it is behind; null when it did not say. Off by no
+   * more than the way there and back: fine for telling people, too coarse for ordering anything.
+   */
+  get clockAheadMs(): number | null {
+    return this.#clockAheadMs;
   }
 
   /** Documents here that the other side was told of and has not acknowledged. */
@@ -184,7 +195,13 @@ export class ReplicationSession {
   }
 
   #greeted(hello: Hello): void {
-    const { replica, workspace, memories } = this.#options;
+    const { replica, workspace, memories, clock } = this.#options;
+    if (hello.time !== undefined) {
+      const now = clock.now();
+      // Half of the way there and back has passed since it was said. Our own clock may have been set meanwhile.
+      const away = Math.min(HELLO_WITHIN_MS, Math.max(0, now - this.#began));
+      this.#clockAheadMs = Math.round(hello.time + away / 2 - now);
+    }
     if (!hello.versions.includes(PROTOCOL_VERSION)) {
       const theirs = hello.versions.join(', ');
       this.close(CLOSE.version, `this side speaks version ${PROTOCOL_VERSION}, the other ${theirs}`);
@@ -320,7 +337,7 @@ export class ReplicationSession {
   // --- sending, waiting, ending
 
   #hello(): Hello {
-    const { replica, workspace, program, grants } = this.#options;
+    const { replica, workspace, program, grants, clock } = this.#options;
     return {
       versions: [PROTOCOL_VERSION],
       replica: replica.id,
@@ -329,6 +346,7 @@ export class ReplicationSession {
       workspaceName: workspace.name,
       program,
       role: grants,
+      time: clock.now(),
     };
   }
 

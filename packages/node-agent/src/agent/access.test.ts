@@ -2,19 +2,36 @@ import { describe, expect, it } from 'vitest';
 import { isFieldbookError } from '@fieldbook/core';
 import { accessOf, presentedToken } from './access.ts';
 
-const rules = { port: 4270, hosts: ['box.lan'], token: 'secret' };
+const rules = { port: 4270, hosts: ['box.lan'], remote: false, token: 'secret' };
 
 function decide(
   headers: Record<string, string>,
-  override: { method?: string; remoteAddress?: string; upgrade?: boolean } = {},
+  override: {
+    method?: string;
+    path?: string;
+    remoteAddress?: string;
+    upgrade?: boolean;
+    peer?: boolean;
+    remote?: boolean;
+  } = {},
 ): string {
   try {
-    const request = { method: 'GET', remoteAddress: '127.0.0.1', upgrade: false, ...override };
-    return accessOf(rules, {
-      ...request,
-      headers: { host: '127.0.0.1:4270', ...headers },
-      token: presentedToken(headers),
-    }).role;
+    const request = {
+      method: 'GET',
+      path: '/api/v1/runs/x',
+      remoteAddress: '127.0.0.1',
+      upgrade: false,
+      peer: false,
+      ...override,
+    };
+    return accessOf(
+      { ...rules, remote: override.remote === true },
+      {
+        ...request,
+        headers: { host: '127.0.0.1:4270', ...headers },
+        token: presentedToken(headers),
+      },
+    ).role;
   } catch (error) {
     return isFieldbookError(error) ? error.code : String(error);
   }
@@ -46,5 +63,38 @@ describe('access to an agent', () => {
     expect(presentedToken({ 'sec-websocket-protocol': 'fieldbook.v1, fieldbook.token.a-b_c' })).toBe('a-b_c');
     expect(presentedToken({ authorization: 'Basic abc' })).toBeNull();
     expect(decide({ authorization: 'Bearer secre' })).toBe('unauthorized');
+  });
+
+  it('[TOP-2] a token of another machine is good for the exchange and nothing else', () => {
+    const show = (method: string, path: string, more: { upgrade?: boolean; peer?: boolean } = {}): string =>
+      decide({ authorization: 'Bearer fbp_x' }, { method, path: `/api/v1${path}`, peer: true, ...more });
+    const digest = 'a'.repeat(64);
+    expect(show('GET', '/replicate', { upgrade: true })).toBe('member');
+    expect(show('GET', '/workspace')).toBe('member');
+    expect(show('PUT', `/blobs/${digest}`)).toBe('member');
+    expect(show('POST', '/blobs/missing')).toBe('member');
+    for (const [method, path] of [
+      ['GET', '/projects'],
+      ['GET', '/documents/workspace'],
+      ['POST', '/join'],
+      ['POST', '/runs/x/edits'],
+      ['GET', '/bundles'],
+      ['GET', '/workspace/x'],
+      ['GET', `/blobs/${digest}/x`],
+    ] as const)
+      expect([path, show(method, path)]).toEqual([path, 'forbidden']);
+    expect(decide({ authorization: 'Bearer fbp_x' }, { path: '/rooms/workspace', upgrade: true, peer: true })).toBe(
+      'forbidden',
+    );
+    expect(show('GET', '/workspace', { peer: false })).toBe('unauthorized');
+  });
+
+  it('[TOP-2] an agent that other machines may reach answers to addresses, and to no other name', () => {
+    const at = (host: string, remote: boolean): string => decide({ host, authorization: 'Bearer secret' }, { remote });
+    expect(at('192.168.1.7:4270', true)).toBe('owner');
+    expect(at('[fe80::1]:4270', true)).toBe('owner');
+    expect(at('evil.example:4270', true)).toBe('bad_host');
+    expect(at('192.168.1.7.evil.example:4270', true)).toBe('bad_host');
+    expect(at('192.168.1.7:4270', false)).toBe('bad_host');
   });
 });

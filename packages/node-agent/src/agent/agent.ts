@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
-import { isIPv4 } from 'node:net';
+import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { FieldbookError } from '@fieldbook/core';
 import type { Log } from '@fieldbook/core';
@@ -9,6 +9,8 @@ import { openMachine } from '../machine/machine.ts';
 import { openServices } from '../machine/services.ts';
 import { VERSION } from '../version.ts';
 import type { AccessRules } from './access.ts';
+import { isLoopbackHost } from './loopback.ts';
+import { PeerTokens } from './peer-tokens.ts';
 import { listenSomewhere } from './port.ts';
 import { announce, localToken, withdraw } from './presence.ts';
 import { createHttpServer } from './server.ts';
@@ -49,16 +51,21 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const token = await localToken(home);
   const machine = await openMachine(home, env, log);
   const services = await openServices(machine, { watch: true });
-  const rules: AccessRules = { port: 0, hosts: options.hosts, token };
-  const sockets = createSockets({ rules, machine, services, log });
+  const peers = await PeerTokens.open(home.peers);
+  const remote = !isLoopbackHost(options.host);
+  const hosts = remote ? [...options.hosts, ...ownNames(options.host)] : options.hosts;
+  const rules: AccessRules = { port: 0, hosts, remote, token };
+  const sockets = createSockets({ rules, peers, machine, services, log });
   const server = createHttpServer({
     api: services.api,
     site: new StaticSite(options.web ?? WEB_DIST),
     rules,
+    peers,
     log,
     upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => sockets.upgrade(request, socket, head),
   });
   const stop = async (): Promise<void> => {
+    peers.close();
     // Event streams first: nothing else on the server goes on for ever.
     services.api.close();
     // Both at once: a server waits for its upgraded connections, which only the sockets' end closes.
@@ -72,7 +79,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { port, insteadOf } = await listenSomewhere(server, options.host, options.port);
     rules.port = port;
     const url = `http://${urlHost(options.host)}:${port}`;
-    await announce(home, { pid: process.pid, port, url, version: VERSION, started: Date.now() });
+    peers.watch((error) => log.warn('peers.unreadable', { error: String(error) }));
+    const { host } = options;
+    await announce(home, { pid: process.pid, port, url, host, version: VERSION, started: Date.now() });
     log.info('agent.started', { url, pid: process.pid, version: VERSION });
     let closing: Promise<void> | undefined;
     const close = async (): Promise<void> => {
@@ -113,9 +122,15 @@ async function closeServer(server: Server, log: Log): Promise<void> {
 
 /** Refuses anything but loopback unless it was asked for in so many words. */
 export function checkBind(host: string, insist: boolean): void {
-  if (insist || host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))) return;
+  if (insist || isLoopbackHost(host)) return;
   throw new FieldbookError(
     'invalid_argument',
-    `Binding to ${host} lets other machines reach this agent; a relay is made for that. Add --allow-remote to do it all the same: they will need the token.`,
+    `Binding to ${host} lets other machines reach this agent; a relay is made for that. Add --allow-remote to do it all the same: they will need a token, which "fieldbook share" makes.`,
   );
+}
+
+/** What other machines on a network call this one. */
+function ownNames(host: string): string[] {
+  const name = hostname().toLowerCase();
+  return [host.toLowerCase(), name, `${name}.local`];
 }

@@ -9,6 +9,8 @@ export interface Presence {
   pid: number;
   port: number;
   url: string;
+  /** What it listens on; absent from agents of before. */
+  host?: string;
   version: string;
   /** ms since the epoch. */
   started: number;
@@ -37,6 +39,7 @@ export async function readPresence(home: Home): Promise<Presence | undefined> {
     pid: value.pid,
     port: value.port,
     url: value.url,
+    ...(typeof value.host === 'string' && { host: value.host }),
     version: String(value.version ?? ''),
     started: Number(value.started ?? 0),
   };

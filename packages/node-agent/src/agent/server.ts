@@ -9,12 +9,14 @@ import { API_PREFIX, errorResponse } from '@fieldbook/core/api';
 import type { AccessRules } from './access.ts';
 import { accessOf, checkHost, presentedToken } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
+import type { PeerTokens } from './peer-tokens.ts';
 import type { StaticSite } from './static.ts';
 
 export interface HttpOptions {
   api: Api;
   site: StaticSite;
   rules: AccessRules;
+  peers: PeerTokens;
   log: Log;
   /** A checked WebSocket upgrade. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -60,7 +62,7 @@ export function createHttpServer(options: HttpOptions): Server {
 }
 
 async function respond(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { api, rules, site } = options;
+  const { api, rules, site, peers } = options;
   const { path } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
   response.setHeader('x-content-type-options', 'nosniff');
@@ -72,11 +74,14 @@ async function respond(options: HttpOptions, request: IncomingMessage, response:
       const answer = await site.respond(path, request.headers['if-none-match'], request.headers.host ?? '');
       return await writeResponse(response, answer, method === 'HEAD');
     }
+    const token = presentedToken(request.headers);
     const access = accessOf(rules, {
       method,
+      path,
       headers: request.headers,
       remoteAddress: request.socket.remoteAddress ?? '',
-      token: presentedToken(request.headers),
+      token,
+      peer: token !== null && (await peers.find(token)) !== undefined,
       upgrade: false,
     });
     if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);

@@ -16,6 +16,7 @@ import { VERSION } from '../version.ts';
 import type { AccessRules } from './access.ts';
 import { accessOf, presentedToken } from './access.ts';
 import { splitUrl } from './binding.ts';
+import type { PeerTokens } from './peer-tokens.ts';
 
 export interface Sockets {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -34,11 +35,12 @@ const ROOMS = '/rooms/';
  */
 export function createSockets(options: {
   rules: AccessRules;
+  peers: PeerTokens;
   machine: Machine;
   services: Services;
   log: Log;
 }): Sockets {
-  const { machine, services, log, rules } = options;
+  const { machine, services, log, rules, peers } = options;
   const { replica, membership } = machine;
   const { presence } = services;
   const rooms = new RoomServer({ replica, timers, presence, log });
@@ -51,6 +53,14 @@ export function createSockets(options: {
     presence,
     workspace: membership.view,
     program: `fieldbook/${VERSION}`,
+    onChange: () => services.relays.incomingChanged(),
+  });
+  services.relays.incoming = replication;
+  /** Open connections of other machines, with the token that each showed. */
+  const holders = new Map<WebSocket, string>();
+  peers.onRevoked((id) => {
+    log.info('peer.revoked', { id });
+    for (const [socket, token] of holders) if (token === id) socket.close(CLOSE.unauthorized, 'the token was revoked');
   });
   const server = new WebSocketServer({
     noServer: true,
@@ -61,13 +71,21 @@ export function createSockets(options: {
 
   const accept = async (request: IncomingMessage, websocket: WebSocket): Promise<void> => {
     const { path } = splitUrl(request.url ?? '/');
+    const token = presentedToken(request.headers);
+    const peer = token === null ? undefined : await peers.find(token);
     accessOf(rules, {
       method: 'GET',
+      path,
       headers: request.headers,
       remoteAddress: request.socket.remoteAddress ?? '',
-      token: presentedToken(request.headers),
+      token,
+      peer: peer !== undefined,
       upgrade: true,
     });
+    if (peer !== undefined) {
+      holders.set(websocket, peer.id);
+      websocket.once('close', () => holders.delete(websocket));
+    }
     const link = linkOverSocket(websocket as unknown as SocketLike);
     if (path === `${API_PREFIX}/replicate`) {
       // Somebody shares this workspace now: its id must not be exchanged for a relay's any more.

@@ -147,6 +147,8 @@ export interface PeerShape {
   pendingDocuments: number;
   pendingBlobs: number;
   pendingBytes: number;
+  incoming: boolean;
+  clockAheadMs: number | null;
 }
 
 export interface SyncShape {

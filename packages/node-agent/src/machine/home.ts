@@ -22,6 +22,8 @@ export interface Home {
   config: string;
   /** Tokens of joined relays by URL, 0600. */
   relayTokens: string;
+  /** One file per token that another machine may exchange with; hashes only, 0600. */
+  peers: string;
   /** Where `fieldbook up -d` logs. */
   log: string;
 }
@@ -41,6 +43,7 @@ export function homeOf(env: Readonly<Record<string, string | undefined>>): Home 
     token: join(root, 'agent.token'),
     config: join(root, 'config.json'),
     relayTokens: join(root, 'relay-tokens.json'),
+    peers: join(root, 'peers'),
     log: join(root, 'agent.log'),
   };
 }

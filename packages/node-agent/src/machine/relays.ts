@@ -1,23 +1,30 @@
 import type { BlobDigest, BlobStore, DocumentName, Link } from '@fieldbook/core';
-import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import { FieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
-import type { BlobPeer } from '@fieldbook/core/replication';
-import { blobPeerOverHttp, BlobSync, PeerMemories, ReplicationClient, SUBPROTOCOL } from '@fieldbook/core/replication';
+import { Workspace } from '@fieldbook/core/documents';
+import type { BlobPeer, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
+import {
+  askWorkspace,
+  fetchingBlobs,
+  incomingAddress,
+  incomingState,
+  offerWorkspace,
+  PeerExchange,
+  PeerMemories,
+  SUBPROTOCOL,
+} from '@fieldbook/core/replication';
 import type { Presence } from '@fieldbook/core/rooms';
 import { VERSION } from '../version.ts';
 import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
-import { askWorkspace, request } from './relay-http.ts';
+import { request } from './relay-http.ts';
 
 interface Relay {
   paused: boolean;
-  traffic: Traffic;
-  client: ReplicationClient;
-  blobs: BlobSync;
-  peer: BlobPeer;
+  exchange: PeerExchange;
 }
 
 /** A join answers once the relay has let us in, or said why not. */
@@ -28,9 +35,11 @@ const TELL_MS = 300;
 /** One frame; a relay splits what is larger. */
 const FRAME_BYTES = 32 * 1024 * 1024;
 
-/** The relays that this machine exchanges with. */
+/** The replicas that this machine exchanges with: those that it dials, relays or other machines, and those that dial it. */
 export class Relays implements SyncSource {
   readonly memories: PeerMemories;
+  /** Who dialled this machine; set by the server that accepts them. */
+  incoming: ReplicationServer | undefined;
   readonly #machine: Machine;
   readonly #presence: Presence;
   readonly #relays = new Map<string, Relay>();
@@ -58,45 +67,65 @@ export class Relays implements SyncSource {
   /** Connects, and stays so. */
   start(): void {
     this.#started = true;
-    for (const relay of this.#relays.values()) if (!relay.paused) startBoth(relay);
+    for (const { exchange, paused } of this.#relays.values()) if (!paused) exchange.start();
   }
 
   async state(): Promise<SyncState> {
-    const peers = await Promise.all([...this.#relays.values()].map((relay) => this.#peerState(relay)));
+    const sessions = this.#connected();
+    const names = sessions.length === 0 ? new Map<string, string>() : await this.#deviceNames();
+    const peers = [
+      ...(await Promise.all([...this.#relays.values()].map(({ exchange, paused }) => exchange.state(paused)))),
+      ...sessions.map((session) => incomingState(session, names.get(session.hello!.device) ?? null)),
+    ];
     // A session with a token that only reads is settled when it has read everything; what was made here is not there.
     const settled =
-      [...this.#relays.values()].every(({ client, blobs }) => client.settled && blobs.status().settled) &&
+      [...this.#relays.values()].every(({ exchange }) => exchange.settled) &&
+      sessions.every((session) => session.settled) &&
       peers.every(({ pendingDocuments }) => pendingDocuments === 0);
     return { lastSeq: this.#machine.replica.lastSeq, peers, settled };
   }
 
   async holders(document: DocumentName): Promise<readonly string[]> {
     const urls: string[] = [];
-    for (const [url, { client }] of this.#relays) if (await client.holds(document)) urls.push(url);
+    for (const [url, { exchange }] of this.#relays) if (await exchange.client.holds(document)) urls.push(url);
+    const seq = (await this.#machine.replica.info(document))?.seq;
+    for (const session of this.#connected())
+      if (seq !== undefined && session.memory!.holds(document, seq)) urls.push(incomingAddress(session));
     return urls;
   }
 
   async lacking(through: number, limit: number): Promise<ReadonlySet<DocumentName>> {
     let lacking: Set<DocumentName> | undefined;
-    for (const { client } of this.#relays.values()) {
-      const there = await client.lacking(through, limit);
+    for (const { exchange } of this.#relays.values()) {
+      const there = await exchange.client.lacking(through, limit);
       lacking = lacking === undefined ? there : new Set([...lacking].filter((name) => there.has(name)));
     }
-    if (lacking !== undefined) return lacking;
-    const all = await this.#machine.replica.changedSince(0, limit);
-    return new Set(all.flatMap(({ name, seq }) => (seq <= through ? name : [])));
+    const all =
+      lacking === undefined
+        ? (await this.#machine.replica.changedSince(0, limit)).flatMap(({ name, seq }) => (seq <= through ? name : []))
+        : [...lacking];
+    const sessions = this.#connected();
+    const nowhere = new Set<DocumentName>();
+    for (const name of all) {
+      const seq = sessions.length === 0 ? 0 : ((await this.#machine.replica.info(name))?.seq ?? 0);
+      if (!sessions.some((session) => session.memory!.holds(name, seq))) nowhere.add(name);
+    }
+    return nowhere;
   }
 
   async fileHolders(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]> {
     const info = await this.#machine.replica.info(document);
     const seq = info?.seq ?? Number.POSITIVE_INFINITY;
-    return [...this.#relays].filter(([, { blobs }]) => blobs.isThere(digest, seq, sent)).map(([url]) => url);
+    return [...this.#relays]
+      .filter(([, { exchange }]) => exchange.blobs.isThere(digest, seq, sent))
+      .map(([url]) => url);
   }
 
   async missingBlobs(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined> {
     if (this.#relays.size === 0) return new Set(digests);
     let missing: ReadonlySet<BlobDigest> | undefined;
-    for (const { paused, client, peer } of this.#relays.values()) {
+    for (const { paused, exchange } of this.#relays.values()) {
+      const { client, peer } = exchange;
       if (paused || !client.isConnected) continue;
       // A relay that goes away meanwhile says nothing; another may.
       missing = await peer.missing(missing === undefined ? digests : [...missing]).then(
@@ -110,7 +139,7 @@ export class Relays implements SyncSource {
 
   /** The blobs of each joined relay, by url. */
   blobPeers(): ReadonlyMap<string, BlobPeer> {
-    return new Map([...this.#relays].map(([url, { peer }]) => [url, peer]));
+    return new Map([...this.#relays].map(([url, { exchange }]) => [url, exchange.peer]));
   }
 
   onChange(listener: () => void): () => void {
@@ -122,8 +151,12 @@ export class Relays implements SyncSource {
   async join(asked: { url: string; token: string | null }): Promise<PeerState> {
     const url = normalUrl(asked.url);
     const token = asked.token ?? (await readRelayTokens(this.#machine.home))[url] ?? null;
-    const workspace = await askWorkspace(url, token);
-    await this.#machine.membership.adopt(workspace.id, workspace.name);
+    const { membership } = this.#machine;
+    const theirs = await askWorkspace(url, token, request);
+    const ours = membership.info;
+    // Whoever shares a workspace already gives it to the machine that shares none yet, whichever of them dialled.
+    if (theirs.private && !ours.private && theirs.id !== ours.id) await offerWorkspace(url, token, ours, request);
+    else await membership.adopt(theirs.id, theirs.name);
     await keepRelayToken(this.#machine.home, url, token);
     await this.#keepUrls((urls) => urls.add(url));
     await this.#remove(url);
@@ -150,16 +183,12 @@ export class Relays implements SyncSource {
       this.#add(url, (await readRelayTokens(this.#machine.home))[url] ?? null, paused);
       this.#changed();
     }
-    return this.#peerState(this.#relays.get(url)!);
+    return this.#relays.get(url)!.exchange.state(paused);
   }
 
   /** See `ApiActions.retry`. */
   async retry(): Promise<void> {
-    for (const { client, blobs, paused } of this.#relays.values()) {
-      if (paused) continue;
-      client.retry();
-      blobs.retry();
-    }
+    for (const { exchange, paused } of this.#relays.values()) if (!paused) exchange.retry();
   }
 
   /** See `ApiActions.leave`. */
@@ -175,35 +204,12 @@ export class Relays implements SyncSource {
 
   /** `blobs`, whose reads ask the relays for what is not here and keep it. */
   fetching(blobs: BlobStore): BlobStore {
-    const read: BlobStore['read'] = async (digest, range) => {
-      // What the disk has changed is as good as absent: another replica may have it whole, and fetching it heals it.
-      let damage: unknown;
-      const here = await blobs.read(digest, range).catch((error: unknown) => {
-        if (!isFieldbookError(error, 'blob_corrupt')) throw error;
-        damage = error;
-        return undefined;
-      });
-      if (here !== undefined) return here;
-      for (const relay of this.#relays.values()) {
-        try {
-          if ((await relay.blobs.fetch(digest)) !== undefined) return await blobs.read(digest, range);
-        } catch (error) {
-          // Offline is normal: the reader says where the bytes are.
-          this.#machine.log.info('blob.fetch_failed', { url: relay.client.url, digest, error: String(error) });
-        }
-      }
-      if (damage !== undefined) throw damage;
-      return undefined;
-    };
-    return {
-      read,
-      stat: (digest) => blobs.stat(digest),
-      write: (bytes, expected) => blobs.write(bytes, expected),
-      remove: (digest) => blobs.remove(digest),
-      removal: () => blobs.removal(),
-      keep: (digest) => blobs.keep(digest),
-      list: (options) => blobs.list(options),
-    };
+    return fetchingBlobs(blobs, () => [...this.#relays.values()].map(({ exchange }) => exchange), this.#machine.log);
+  }
+
+  /** A session with one that dialled us has begun, has ended, or has moved on. */
+  incomingChanged(): void {
+    this.#tellSoon();
   }
 
   async close(): Promise<void> {
@@ -213,10 +219,10 @@ export class Relays implements SyncSource {
   }
 
   #add(url: string, token: string | null, paused = false): Relay {
-    const traffic: Traffic = { sent: 0, received: 0 };
-    const { replica, membership, log } = this.#machine;
-    const client = new ReplicationClient({
+    const { replica, membership, log, blobs, requested, config } = this.#machine;
+    const exchange = new PeerExchange({
       url,
+      token,
       replica,
       memories: this.memories,
       timers,
@@ -226,61 +232,40 @@ export class Relays implements SyncSource {
       workspace: membership.view,
       program: `fieldbook/${VERSION}`,
       presence: this.#presence,
-      dial: async () => counted(await dial(url, token), traffic),
+      dial: () => dial(url, token),
+      blobs,
+      request,
+      requested,
+      travel: config.files,
       onChange: () => this.#changed(),
     });
-    const peer = blobPeerOverHttp({ url, token, request });
-    const blobs = new BlobSync({
-      replica,
-      blobs: this.#machine.blobs,
-      peer,
-      timers,
-      random,
-      log,
-      requested: this.#machine.requested,
-      travel: this.#machine.config.files,
-      onChange: () => this.#changed(),
-    });
-    const relay = { client, blobs, peer, paused, traffic };
+    const relay = { exchange, paused };
     this.#relays.set(url, relay);
-    if (this.#started && !paused) startBoth(relay);
+    if (this.#started && !paused) exchange.start();
     return relay;
   }
 
   async #remove(url: string): Promise<void> {
     const relay = this.#relays.get(url);
     this.#relays.delete(url);
-    await Promise.all([relay?.client.stop(), relay?.blobs.stop()]);
+    await relay?.exchange.stop();
   }
 
-  async #peerState({ client, blobs, paused, traffic }: Relay): Promise<PeerState> {
-    const { url, connected, since, problem, readOnly, pushedThrough, pulledThrough, toPush, toPull } =
-      await client.status();
-    const upload = blobs.status();
-    const stays = readOnly && toPush > 0 ? ONLY_READS : null;
-    return {
-      url,
-      name: this.#machine.membership.info.name,
-      connected,
-      since,
-      problem: paused ? null : (problem ?? stays ?? upload.problem),
-      pushedThrough,
-      pulledThrough,
-      pendingDocuments: toPush + toPull,
-      pendingBlobs: upload.pending,
-      pendingBytes: upload.pendingBytes,
-      sentBytes: traffic.sent + upload.sentBytes,
-      receivedBytes: traffic.received + blobs.receivedBytes,
-      paused,
-    };
+  #connected(): ReplicationSession[] {
+    return [...(this.incoming?.sessions ?? [])].filter((session) => session.connected);
+  }
+
+  async #deviceNames(): Promise<Map<string, string>> {
+    const devices = await this.#machine.replica.read(WORKSPACE_DOCUMENT, (doc) => [...new Workspace(doc).devices()]);
+    return new Map(devices.map(({ device, name }) => [device, name]));
   }
 
   async #whenConnected(relay: Relay): Promise<PeerState> {
     const deadline = clock.now() + JOIN_MS;
     for (;;) {
-      const state = await this.#peerState(relay);
+      const state = await relay.exchange.state(relay.paused);
       if (state.connected || clock.now() > deadline) return state;
-      const { stopped, problem } = await relay.client.status();
+      const { stopped, problem } = await relay.exchange.client.status();
       if (stopped && problem !== null) throw new FieldbookError(problem.code as 'unauthorized', problem.message);
       await this.#nextChange(deadline - clock.now());
     }
@@ -326,57 +311,11 @@ export class Relays implements SyncSource {
   }
 }
 
-const ONLY_READS = {
-  code: 'forbidden',
-  message: 'The token only reads: what is made on this machine stays on it. Join again with the token of a member.',
-};
-
-/** Bytes of frames since this program began. */
-interface Traffic {
-  sent: number;
-  received: number;
-}
-
-/** The same link, counting what goes over it. */
-function counted(link: Link, traffic: Traffic): Link {
-  return {
-    send: (message) => {
-      traffic.sent += message.length;
-      link.send(message);
-    },
-    close: (code, reason) => link.close(code, reason),
-    buffered: () => link.buffered(),
-    get onMessage() {
-      return link.onMessage;
-    },
-    set onMessage(listener) {
-      link.onMessage =
-        listener === null
-          ? null
-          : (message) => {
-              traffic.received += message.length;
-              listener(message);
-            };
-    },
-    get onClose() {
-      return link.onClose;
-    },
-    set onClose(listener) {
-      link.onClose = listener;
-    },
-  };
-}
-
-function startBoth({ client, blobs }: Relay): void {
-  client.start();
-  blobs.start();
-}
-
-/** One spelling for one relay. Throws `invalid_argument`. */
+/** One spelling for one relay, also for one written as `ws://` or `wss://`. Throws `invalid_argument`. */
 export function normalUrl(text: string): string {
   let url: URL;
   try {
-    url = new URL(text);
+    url = new URL(text.replace(/^ws(s?):/i, 'http$1:'));
   } catch {
     throw new FieldbookError('invalid_argument', `${text.slice(0, 200)} is not an address.`);
   }

@@ -65,6 +65,7 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     files: () => files.status(),
     actions: {
       join: (request) => relays.join(request),
+      adopt: (id, name) => machine.membership.adopt(id, name),
       leave: (request) => relays.leave(request),
       pause: (request) => relays.pause(request),
       retry: () => relays.retry(),

@@ -60,3 +60,14 @@ it('[BST-1] numbers, sizes, durations and times follow the units that the person
   setUnits({});
   expect([bytes(1_000_000), number(0.123456789), duration(7_500_000)]).toEqual(['1.0 MB', '0.1235', '2h 05m']);
 });
+
+it('[HLC-7] a time that lies ahead is shown as one that lies ahead', () => {
+  const now = Date.UTC(2026, 10, 26, 12);
+  expect([30_000, 5 * 60_000, 3 * 3_600_000, 12 * 86_400_000].map((later) => ago(now + later, now))).toEqual([
+    'just now',
+    'in 5 min',
+    'in 3 h',
+    'in 12 days',
+  ]);
+  expect(ago(Date.UTC(2101, 0, 2, 12), now)).toMatch(/^2101-01-0[1-3], ahead of this clock$/);
+});

@@ -37,10 +37,13 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** `just now`, `5 min ago`, `3 h ago`, `yesterday`, `12 days ago`, then the date. */
+/**
+ * `just now`, `5 min ago`, `3 h ago`, `yesterday`, `12 days ago`, then the date. What lies ahead was made by a clock that is wrong, or
+ * is read by one: `in 3 h`, `in 12 days`, `2031-05-03, ahead of this clock`.
+ */
 export function ago(time: number, now: number): string {
   const ms = now - time;
-  if (ms < -60_000) return date(time);
+  if (ms < -60_000) return ahead(time, -ms);
   if (ms < 45_000) return 'just now';
   const minutes = Math.round(ms / 60_000);
   if (minutes < 60) return `${minutes} min ago`;
@@ -50,6 +53,15 @@ export function ago(time: number, now: number): string {
   if (days === 1) return 'yesterday';
   if (days < 30) return `${days} days ago`;
   return date(time);
+}
+
+function ahead(time: number, ms: number): string {
+  const minutes = Math.round(ms / 60_000);
+  if (minutes < 60) return `in ${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  if (hours < 48) return `in ${hours} h`;
+  const days = Math.round(hours / 24);
+  return days < 30 ? `in ${days} days` : `${date(time)}, ahead of this clock`;
 }
 
 /** `2026-11-23`, local or UTC. */

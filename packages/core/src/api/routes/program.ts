@@ -1,6 +1,6 @@
 import { Workspace } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
-import { WORKSPACE_DOCUMENT } from '../../ids.ts';
+import { parseWorkspaceId, WORKSPACE_DOCUMENT } from '../../ids.ts';
 import { LIMITS } from '../../limits.ts';
 import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
@@ -61,6 +61,31 @@ export function programRoutes(context: ApiContext): Route[] {
       },
     },
     {
+      id: 'offerWorkspace',
+      method: 'POST',
+      path: '/workspace',
+      summary: 'Make a workspace that of this machine, which belongs to nobody else’s yet',
+      needs: 'member',
+      body: {
+        description: 'The workspace of who asks, who joins this machine next.',
+        schema: object({ id: { type: 'string', maxLength: 64 }, name: orNull({ type: 'string', maxLength: 512 }) }, [
+          'name',
+        ]),
+      },
+      answers: [
+        {
+          status: 200,
+          description: 'It is so.',
+          schema: object({ id: { type: 'string' }, private: { type: 'boolean' } }),
+        },
+      ],
+      handle: async ({ body }) => {
+        const { id, name = null } = body as { id: string; name?: string | null };
+        await neededActions(context).adopt(parseWorkspaceId(id), name);
+        return json(200, { id, private: false });
+      },
+    },
+    {
       id: 'getSync',
       method: 'GET',
       path: '/sync',
@@ -98,13 +123,14 @@ export function programRoutes(context: ApiContext): Route[] {
 
 const url = { type: 'string', minLength: 1, maxLength: 2_048 } as const;
 
+function neededActions({ actions }: ApiContext): ApiActions {
+  if (actions === undefined)
+    throw new FieldbookError('not_supported', 'Only an agent can do this; a relay is joined by agents.');
+  return actions;
+}
+
 function actionRoutes(context: ApiContext): Route[] {
-  const { actions } = context;
-  const needed = (): ApiActions => {
-    if (actions === undefined)
-      throw new FieldbookError('not_supported', 'Only an agent can do this; a relay is joined by agents.');
-    return actions;
-  };
+  const needed = (): ApiActions => neededActions(context);
   return [
     {
       id: 'join',

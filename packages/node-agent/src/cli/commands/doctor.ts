@@ -16,7 +16,7 @@ import type { Style } from '../terminal.ts';
 import { paint } from '../terminal.ts';
 import { oneLine } from '../width.ts';
 import { checkBlobs } from './doctor-blobs.ts';
-import { describePeer } from './status.ts';
+import { CLOCK_TOLD_MS, describeClock, describePeer, nameOfPeer } from './status.ts';
 
 export interface Finding {
   check: string;
@@ -37,8 +37,6 @@ interface Health {
 
 /** Less than this is soon nothing on a machine that trains. */
 const DISK_LEAST = 1_000_000_000;
-/** Clocks that differ by minutes order edits wrongly; NTP keeps them within a second. */
-const CLOCK_MOST_MS = 60_000;
 
 export function doctorCommand(program: Command, cli: Cli): void {
   const command = program
@@ -218,7 +216,7 @@ async function checkStore(client: Client, { ok, warn, bad }: Say): Promise<void>
   }
   // Only an agent looks after the spool; without one nobody knows what waits there.
   if (client.kind === 'agent') checkSpool(health.files, { ok, warn, bad });
-  if (clockAheadMs > CLOCK_MOST_MS)
+  if (clockAheadMs > CLOCK_TOLD_MS)
     warn(
       'clock',
       `another machine's clock is ${formatDuration(clockAheadMs)} ahead of this one's`,
@@ -248,6 +246,13 @@ async function checkPeers(cli: Cli, client: Client, { ok, warn, bad }: Say): Pro
   if (peers.length === 0) ok('relays', 'none joined');
   for (const peer of peers) {
     const line = describePeer(peer, cli.now());
+    const clock = describeClock(peer);
+    if (clock !== null)
+      warn(
+        'clock',
+        `${clock} (${nameOfPeer(peer)})`,
+        'One of them is wrong: check NTP on both (timedatectl). Edits keep their order; times and durations mislead.',
+      );
     if (peer.connected && peer.problem === null) ok('relay', line);
     else if (client.kind === 'direct') warn('relay', line, 'Start the agent to exchange with it: fieldbook up -d.');
     else if (peer.problem?.code === 'unauthorized')

@@ -8,10 +8,12 @@ import { formatBytes, plural } from '../format.ts';
 import type { PeerShape, SyncShape } from '../shapes.ts';
 import { Progress } from '../terminal.ts';
 import { oneLine } from '../width.ts';
-import { describePeer } from './status.ts';
+import { linkCommands } from './link.ts';
+import { describePeer, nameOfPeer } from './status.ts';
 
 export function shareCommands(program: Command, cli: Cli): void {
   joinCommand(program, cli);
+  linkCommands(program, cli);
   const leave = program
     .command('leave')
     .description('stop exchanging with a relay; nothing is deleted on either side')
@@ -37,8 +39,8 @@ export function shareCommands(program: Command, cli: Cli): void {
 function joinCommand(program: Command, cli: Cli): void {
   const join = program
     .command('join')
-    .description('share everything on this machine with a relay')
-    .argument('<url>', 'the relay’s address; a link with #token=… will do')
+    .description('share everything on this machine with a relay, or with another machine')
+    .argument('<url>', 'its address, http://… or ws://…; a link with #token=… will do')
     .option('-t, --token <token>', 'the token; "-" reads it from stdin; else FIELDBOOK_TOKEN, else the link’s own');
   withJson(join).action(async (link: string, options: { token?: string; json?: boolean }) => {
     const { url, token } = readLink(link);
@@ -71,7 +73,7 @@ function joinCommand(program: Command, cli: Cli): void {
 export function readLink(link: string): { url: string; token: string | null } {
   let parsed: URL;
   try {
-    parsed = new URL(link.includes('://') ? link : `https://${link}`);
+    parsed = new URL(link.includes('://') ? link.replace(/^ws(s?):/i, 'http$1:') : `https://${link}`);
   } catch {
     throw new FieldbookError(
       'invalid_argument',
@@ -108,7 +110,7 @@ async function waitUntilSettled(cli: Cli, client: Client, options: { json?: bool
         if (options.json === true) printJson(cli.terminal, sync);
         else if (sync.peers.length === 0)
           cli.terminal.out('Everything is taken in and on disk. No relay is joined, so it is only here.\n');
-        else cli.terminal.out(`Everything is exchanged with ${sync.peers.map(({ url }) => url).join(', ')}.\n`);
+        else cli.terminal.out(`Everything is exchanged with ${sync.peers.map(nameOfPeer).join(', ')}.\n`);
         return;
       }
       refuseHopeless(sync, cli.now() - moved.at > STILL_MS);

@@ -3,9 +3,10 @@ import { readPresence } from '../../agent/presence.ts';
 import type { Cli } from '../command.ts';
 import { printJson, withJson } from '../command.ts';
 import { EXIT } from '../exit.ts';
-import { formatAgo, formatBytes, plural } from '../format.ts';
+import { formatAgo, formatBytes, formatDuration, plural } from '../format.ts';
 import type { FileHealthShape, PeerShape, ProjectShape, SyncShape } from '../shapes.ts';
 import { facts } from '../table.ts';
+import { oneLine } from '../width.ts';
 
 export function statusCommand(program: Command, cli: Cli): void {
   const command = program
@@ -60,7 +61,7 @@ export function statusCommand(program: Command, cli: Cli): void {
           ['files', describeSpool(health.files)],
           ...(sync.peers.length === 0
             ? [['relays', 'none: what is here is only here'] as const]
-            : sync.peers.map((peer) => ['relay', describePeer(peer, cli.now())] as const)),
+            : sync.peers.map((peer) => [peer.incoming ? 'machine' : 'relay', describePeer(peer, cli.now())] as const)),
         ]),
       );
     } finally {
@@ -84,5 +85,21 @@ export function describePeer(peer: PeerShape, now: number): string {
       ? 'everything is exchanged'
       : `${plural(peer.pendingDocuments, 'document')} and ${plural(peer.pendingBlobs, 'blob')} (${formatBytes(peer.pendingBytes)}) to go`
     : `not connected${peer.since === null ? '' : ` since ${formatAgo(peer.since, now)}`}`;
-  return `${peer.url}: ${state}${peer.problem === null ? '' : `; ${peer.problem.message}`}`;
+  const clock = describeClock(peer);
+  return `${nameOfPeer(peer)}: ${state}${peer.problem === null ? '' : `; ${peer.problem.message}`}${clock === null ? '' : `; ${clock}`}`;
+}
+
+/** A relay by its address, a machine that dialled this one by its name. */
+export function nameOfPeer({ url, name, incoming }: PeerShape): string {
+  return incoming ? `${oneLine(name ?? url)}, which joined this one` : url;
+}
+
+/** Clocks that differ by minutes make "when" a guess; NTP keeps them within a second. */
+export const CLOCK_TOLD_MS = 60_000;
+
+/** How a peer's clock and this machine's differ, in words; null when they agree, or it is not known. */
+export function describeClock({ clockAheadMs, incoming }: PeerShape): string | null {
+  if (clockAheadMs == null || Math.abs(clockAheadMs) < CLOCK_TOLD_MS) return null;
+  const other = incoming ? 'that machine’s' : 'the relay’s';
+  return `this machine’s clock is ${formatDuration(Math.abs(clockAheadMs))} ${clockAheadMs > 0 ? 'behind' : 'ahead of'} ${other}`;
 }

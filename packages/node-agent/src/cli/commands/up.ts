@@ -113,6 +113,7 @@ async function startHere(cli: Cli, options: Options): Promise<void> {
   );
   if (agent === null) return;
   say(cli, options, { url: agent.url, pid: process.pid, already: false, insteadOf: agent.insteadOf });
+  if (options.allowRemote === true && options.json !== true) cli.terminal.err(HOW_TO_SHARE);
   if (cli.terminal.interactive && options.json !== true)
     cli.terminal.err(`Data is in ${cli.home.root}. Stop with Ctrl+C.\n`);
   await stopped;
@@ -172,7 +173,10 @@ async function startDetached(cli: Cli, options: Options): Promise<void> {
   }
   await client.close();
   say(cli, options, { url: client.url!, pid: child.pid ?? 0, already: false });
+  if (options.allowRemote === true && options.json !== true) cli.terminal.err(HOW_TO_SHARE);
 }
+
+const HOW_TO_SHARE = 'Other machines reach it with a token: "fieldbook share" makes a link for one.\n';
 
 async function until(done: () => Promise<boolean>, ms: number): Promise<boolean> {
   for (const deadline = Date.now() + ms; Date.now() < deadline;) {
