@@ -309,8 +309,9 @@ describe('attributes on the run page', () => {
     expect((await shown()).attributes).toMatchObject({ 'params/lr': 0.25, 'eval/verdict': true });
     await page.getByRole('button', { name: 'Take params/lr off' }).click();
     await page.getByText('taken off').first().waitFor();
-    await page.getByRole('button', { name: 'Back to what the script said of params/lr' }).click();
-    await page.getByText(`the script said ${lr}`).waitFor({ state: 'detached' });
+    const restore = page.getByRole('button', { name: 'Back to what the script said of params/lr' });
+    await restore.click();
+    await restore.waitFor({ state: 'detached' });
     await saved(page);
     expect((await shown()).attributes['params/lr']).toBe(lr);
 
