@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '@fieldbook/core';
-import { HybridClock, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { HybridClock, isFieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { createApi } from '@fieldbook/core/api';
 import { Workspace } from '@fieldbook/core/documents';
 import { Author } from '@fieldbook/core/fold';
@@ -14,14 +14,20 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { Audit } from './audit.ts';
 import type { RelayConfig } from './config/index.ts';
+import { Health } from './health.ts';
 import { Certificate } from './http/certificate.ts';
 import { Limiter } from './http/limiter.ts';
 import { limitsOf } from './http/limits.ts';
 import { Proxies } from './http/proxies.ts';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
+import type { MetricsListener } from './metrics/listener.ts';
+import { serveMetrics } from './metrics/listener.ts';
+import { RelayMetrics } from './metrics/metrics.ts';
 import { bundlePlatform } from './platform/bundles.ts';
+import { contextual } from './platform/context.ts';
 import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard, sha256 } from './platform/data.ts';
+import { DiskGuard } from './platform/disk.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
 import { RelaySync } from './sync-source.ts';
@@ -43,7 +49,9 @@ export interface Relay {
   limiter: Limiter;
   /** Reads the certificate's files again. */
   reload(): Promise<void>;
-  /** Takes no more, flushes, closes the store. */
+  /** Says "not ready" from now on; takes in as before. */
+  drain(): void;
+  /** Takes no more, lets open requests end, flushes, closes the store. */
   close(): Promise<void>;
 }
 
@@ -52,7 +60,9 @@ const WEB_DIST = fileURLToPath(new URL('../../web/dist', import.meta.url));
 
 /** Starts a relay. Throws `store_locked`, `store_version`, `port_in_use`. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { config, log } = options;
+  const { config } = options;
+  const metrics = new RelayMetrics();
+  const log = metrics.counting(contextual(options.log));
   const host = config['listen.host'];
   const { 'tls.cert': cert, 'tls.key': key } = config;
   const certificate = cert === null || key === null ? undefined : await Certificate.open({ cert, key }, log);
@@ -65,10 +75,26 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const audit = new Audit(data.audit, {
     failed: (error) => log.error('audit.unwritable', { error: String(error) }),
   });
-  const storage = levelStorage(await openLevel(data.store), { freeBytes: () => freeBytes(data.store) });
-  const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(data.guard), log });
+  const free = (): Promise<number> => freeBytes(data.store);
+  const disk = new DiskGuard({
+    freeBytes: free,
+    reserve: config['disk.reserve'],
+    log,
+    onRoom: () => sync.replication?.takeAgain(),
+  });
+  const level = levelStorage(await openLevel(data.store), { freeBytes: free });
+  const replica = await openReplica({
+    storage: metrics.timing(disk.storage(level)),
+    device: device.id,
+    random,
+    guard: await restoreGuard(data.guard),
+    compacted: () => metrics.compacted(),
+    log,
+  });
+  disk.arm();
+  await disk.isFull();
   const library = await Library.open(replica, log);
-  const blobs = openBlobs(data.blobs);
+  const blobs = disk.blobs(openBlobs(data.blobs));
   const workspace = { id: await workspaceOf(replica), name: await workspaceName(replica) };
   const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
   const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true });
@@ -84,6 +110,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     workspace,
     program: `fieldbook-relay/${VERSION}`,
     presence,
+    isFull: () => disk.full,
     onChange: () => sync.changed(),
   });
   sync.replication = replication;
@@ -97,7 +124,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     proxies,
     limiter,
   };
-  const sockets = createSockets({ rules, rooms, replication, log });
+  const sockets = createSockets({ rules, rooms, replication, metrics, log });
   const api = createApi({
     program: { name: 'fieldbook-relay', version: VERSION },
     role: 'relay',
@@ -119,25 +146,43 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     live: liveSource(presence),
   });
   const site = new StaticSite(config['web.directory'] ?? WEB_DIST);
+  const health = new Health(replica, () => disk.isFull());
+  metrics.measure({
+    replica,
+    replication,
+    blobs,
+    connections: () => sockets.counts(),
+    limits: () => limiter.counts,
+    freeBytes: free,
+    isFull: () => disk.isFull(),
+    isDraining: () => health.draining,
+  });
   const server = createHttpServer({
     api,
     site,
     rules,
+    health,
+    metrics,
     log,
     certificate,
     hsts: config['tls.hsts'],
     upgrade: (...upgrade) => sockets.upgrade(...upgrade),
   });
+  let scraped: MetricsListener | null = null;
 
   const stop = async (): Promise<void> => {
+    health.drain();
     tokens.close();
     certificate?.close();
     limiter.close();
-    const served = closeServer(server);
+    const served = closeServer(server, config['drain.timeout']);
     await sockets.close();
     sync.close();
     api.close();
-    await served;
+    if (!(await served)) log.warn('relay.requests_cut', { after: config['drain.timeout'] });
+    scraped?.close();
+    await metrics.close();
+    disk.close();
     await purged.close();
     library.close();
     await replica.flush();
@@ -151,19 +196,26 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     if (why === 'expired') audit.record('token.expired', { id, role, name });
   });
   try {
-    await replica.transact(WORKSPACE_DOCUMENT, (doc) => {
-      const { id, publicKey, created } = device;
-      new Workspace(doc).putDevice({
-        kind: 'device',
-        device: id,
-        role: 'relay',
-        name: 'relay',
-        publicKey,
-        created,
-        extra: {},
+    await replica
+      .transact(WORKSPACE_DOCUMENT, (doc) => {
+        const { id, publicKey, created } = device;
+        new Workspace(doc).putDevice({
+          kind: 'device',
+          device: id,
+          role: 'relay',
+          name: 'relay',
+          publicKey,
+          created,
+          extra: {},
+        });
+      })
+      // A full disk is no reason not to be read; the record is written at a later start.
+      .catch((error: unknown) => {
+        if (!isFieldbookError(error, 'disk_full')) throw error;
+        log.warn('relay.device_unwritten', { code: 'disk_full' });
       });
-    });
     void purged.scanAll();
+    scraped = await serveMetrics(config, metrics);
     const port = await listen(server, config['listen.port'], host);
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
     const url = `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -173,8 +225,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       version: VERSION,
       workspace: workspace.id,
       tokens: tokens.list().length,
+      ...(scraped === null ? {} : { metricsPort: scraped.port }),
     });
-    return { url, port, workspace: workspace.id, limiter, reload: async () => certificate?.reload(), close: stop };
+    return {
+      url,
+      port,
+      workspace: workspace.id,
+      limiter,
+      reload: async () => certificate?.reload(),
+      drain: () => health.drain(),
+      close: stop,
+    };
   } catch (error) {
     await stop();
     throw error;

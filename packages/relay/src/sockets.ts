@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
@@ -14,17 +15,26 @@ import type { AccessRules } from './http/access.ts';
 import { auditRefusal, offeredProtocols, tokenOf } from './http/access.ts';
 import { splitUrl } from './http/binding.ts';
 import { plainAddress } from './http/proxies.ts';
+import type { RelayMetrics } from './metrics/metrics.ts';
+import type { LogContext } from './platform/context.ts';
+import { inContext, linkInContext } from './platform/context.ts';
 import type { Token } from './tokens.ts';
 
 export interface Sockets {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, refused?: FieldbookError): void;
+  /** Open connections by kind. */
+  counts(): Readonly<Record<SocketKind, number>>;
   close(): Promise<void>;
 }
+
+/** What a connection is for. */
+export type SocketKind = 'replication' | 'room';
 
 export interface SocketOptions {
   rules: AccessRules;
   rooms: RoomServer;
   replication: ReplicationServer;
+  metrics: RelayMetrics;
   log: Log;
 }
 
@@ -40,7 +50,7 @@ const GOODBYE_MS = 1_000;
  * that is closed with a 44xx code and a reason, because browsers hide the HTTP status of a refused upgrade.
  */
 export function createSockets(options: SocketOptions): Sockets {
-  const { rules, log } = options;
+  const { rules, log, metrics } = options;
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MESSAGE_BYTES,
@@ -49,11 +59,13 @@ export function createSockets(options: SocketOptions): Sockets {
   });
   const holders = new Map<WebSocket, Token>();
   const answered = new WeakSet<WebSocket>();
+  const kinds = new Map<WebSocket, SocketKind>();
 
   const accepted = (socket: WebSocket, request: IncomingMessage, access: Entry | FieldbookError): void => {
     socket.on('error', (error) => log.debug('socket.error', { error: error.message }));
     if (access instanceof FieldbookError) {
       const { address } = rules.proxies.caller(request);
+      metrics.refused(access.code);
       log.info('socket.refused', { code: access.code, address });
       auditRefusal(rules, access, { address, path: splitUrl(request.url ?? '/').path });
       socket.close(closingCode(access), clipReason(access.message));
@@ -65,17 +77,28 @@ export function createSockets(options: SocketOptions): Sockets {
     holders.set(socket, token);
     answered.add(socket);
     socket.on('pong', () => answered.add(socket));
-    socket.on('close', () => {
-      holders.delete(socket);
-      left();
-    });
     slowDown(
       socket,
       rules.limiter.connection(token.id),
       () => answered.add(socket),
       () => log.info('socket.slowed', { token: token.id }),
     );
-    route(options, socket, request, token);
+    const context = { connection: randomUUID().slice(0, 8), token: token.id };
+    const began = performance.now();
+    const kind = route(options, socket, request, token, context);
+    if (kind !== undefined) {
+      kinds.set(socket, kind);
+      metrics.accepted(kind);
+      log.info('socket.opened', { ...context, kind, address: rules.proxies.caller(request).address });
+    }
+    socket.on('close', (code) => {
+      holders.delete(socket);
+      kinds.delete(socket);
+      left();
+      if (kind === undefined) return;
+      metrics.closed(kind, code);
+      log.info('socket.closed', { ...context, kind, close: code, ms: Math.round(performance.now() - began) });
+    });
   };
 
   rules.tokens.onEnded(({ id }, why) => {
@@ -98,6 +121,11 @@ export function createSockets(options: SocketOptions): Sockets {
         .then((access) => {
           server.handleUpgrade(request, socket, head, (websocket) => accepted(websocket, request, access));
         });
+    },
+    counts: () => {
+      const counts = { replication: 0, room: 0 };
+      for (const kind of kinds.values()) counts[kind] += 1;
+      return counts;
     },
     close: async () => {
       clearInterval(pings);
@@ -168,21 +196,33 @@ function closingCode({ code }: FieldbookError): number {
   return code === 'rate_limited' ? CLOSE.limited : code === 'internal' ? CLOSE.internal : CLOSE.forbidden;
 }
 
-function route({ rooms, replication }: SocketOptions, socket: WebSocket, request: IncomingMessage, token: Token): void {
+/** Hands a connection to what it is for; undefined, and closed, when that is nothing. */
+function route(
+  { rooms, replication }: SocketOptions,
+  socket: WebSocket,
+  request: IncomingMessage,
+  token: Token,
+  context: LogContext,
+): SocketKind | undefined {
   const { path } = splitUrl(request.url ?? '/');
   if (path === '/api/v1/replicate') {
-    replication.accept(linkOverSocket(socket), reaches(token.role, 'member') ? 'member' : 'viewer');
-    return;
+    const link = linkInContext(context, linkOverSocket(socket));
+    inContext(context, () => replication.accept(link, reaches(token.role, 'member') ? 'member' : 'viewer'));
+    return 'replication';
   }
   if (path.startsWith('/rooms/')) {
-    rooms.enter(linkOverSocket(socket), {
-      name: decode(path.slice('/rooms/'.length)),
-      mayWrite: reaches(token.role, 'member'),
-      acks: offeredProtocols(request.headers).includes(ACK_SUBPROTOCOL),
-    });
-    return;
+    const link = linkInContext(context, linkOverSocket(socket));
+    inContext(context, () =>
+      rooms.enter(link, {
+        name: decode(path.slice('/rooms/'.length)),
+        mayWrite: reaches(token.role, 'member'),
+        acks: offeredProtocols(request.headers).includes(ACK_SUBPROTOCOL),
+      }),
+    );
+    return 'room';
   }
   socket.close(CLOSE.notFound, clipReason(`there is no socket at ${path}`));
+  return undefined;
 }
 
 /** Never the token: what a server chooses is repeated in the answer. */

@@ -18,6 +18,8 @@ export interface ReplicaOptions {
   log?: Log;
   /** Documents kept in memory after use, by stored bytes. */
   cacheBytes?: number;
+  /** A document's log became a snapshot. */
+  compacted?(name: DocumentName): void;
   /** Local changes are not judged as remote ones are: only for tests that play a program with a fault. */
   trusting?: boolean;
 }
@@ -42,6 +44,7 @@ class StoredReplica implements Replica {
   readonly #log: Log | undefined;
   readonly #cacheBytes: number;
   readonly #trusting: boolean;
+  readonly #compacted: ReplicaOptions['compacted'];
   /** Least recently used first. */
   readonly #open = new Map<DocumentName, OpenDocument>();
   readonly #opening = new Map<DocumentName, Promise<void>>();
@@ -56,6 +59,7 @@ class StoredReplica implements Replica {
     this.#log = options.log;
     this.#cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#trusting = options.trusting ?? false;
+    this.#compacted = options.compacted;
   }
 
   get id(): string {
@@ -391,7 +395,9 @@ class StoredReplica implements Replica {
   async #compact(name: DocumentName): Promise<void> {
     if ((this.#store.meta(name)?.logCount ?? 0) === 0) return;
     const { value, meta } = await this.#committed(name, (doc) => Y.encodeStateAsUpdate(doc));
-    if (meta !== undefined) await this.#store.compact(name, meta, value);
+    if (meta === undefined) return;
+    await this.#store.compact(name, meta, value);
+    this.#compacted?.(name);
   }
 
   #compactLater(name: DocumentName): void {

@@ -43,6 +43,12 @@ export class ReplicationServer {
     for (const session of this.#sessions) session.close(code, reason);
   }
 
+  /** There is room again: peers that nothing was taken from come back at once, with what they have. */
+  takeAgain(): void {
+    for (const session of this.#sessions)
+      if (session.full) session.close(CLOSE.storage, 'there is room again; come back');
+  }
+
   /** A peer that dials again has lost its old connection, whether or not we have noticed. */
   #replaceOthers(session: ReplicationSession): void {
     for (const other of this.#sessions) {

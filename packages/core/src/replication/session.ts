@@ -24,6 +24,11 @@ export interface SessionOptions {
   program: string;
   /** What the other side may do here; null on the side that dialled, which lets the one it chose do everything. */
   grants: PeerRole | null;
+  /**
+   * True while nothing can be stored here: then this side gives, takes nothing, and says why. Looked at when both sides have
+   * greeted; whoever sees room again closes the session (`ReplicationServer.takeAgain`), and the next one takes.
+   */
+  isFull?(): boolean;
   /** Live values that nobody stores; joined with the rooms of this program. */
   presence?: Presence;
   /** Status has changed. */
@@ -70,6 +75,8 @@ export class ReplicationSession {
   #since: number | null = null;
   readonly #began: number;
   #clockAheadMs: number | null = null;
+  #full = false;
+  #saidFull = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -144,7 +151,12 @@ export class ReplicationSession {
   get settled(): boolean {
     const state = this.#state;
     if (state.at !== 'exchanging') return false;
-    return (!this.#takes || state.inbox.settled) && (this.readOnly || state.outbox.settled);
+    return !this.#full && (!this.#takes || state.inbox.settled) && (this.readOnly || state.outbox.settled);
+  }
+
+  /** This side takes nothing for want of room. */
+  get full(): boolean {
+    return this.#full;
   }
 
   /** Documents that the other side listed and that are not here yet. */
@@ -245,10 +257,11 @@ export class ReplicationSession {
     } as const;
     this.#state = state;
     this.#since = this.#options.clock.now();
+    this.#full = this.#takes && (this.#options.isFull?.() ?? false);
     this.#send({ kind: 'resume', seq: memory.pulled });
     for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
       this.#send({ kind: 'ephemeral', name, bytes });
-    if (this.#takes) state.inbox.start();
+    if (this.#takes && !this.#full) state.inbox.start();
     this.#options.onChange?.();
     for (const frame of before.early) {
       if (this.#state === state) this.#handle(frame);
@@ -262,7 +275,8 @@ export class ReplicationSession {
         return;
       case 'feed': {
         const first = frame.entries[0];
-        if (this.#takes) inbox.listed(frame.entries, frame.through, frame.more);
+        if (this.#full) this.#refuseFull(first?.name, first?.seq);
+        else if (this.#takes) inbox.listed(frame.entries, frame.through, frame.more);
         else if (first !== undefined) this.#refuseWrite(first.name, first.seq);
         return;
       }
@@ -276,6 +290,7 @@ export class ReplicationSession {
         const channel = this.#channels.theirs(frame.channel);
         const { message } = frame;
         if (message.type === 'step1') outbox.asked({ ...channel, stateVector: message.stateVector });
+        else if (this.#full) this.#refuseFull(channel.name, frame.seq);
         else if (this.#takes) inbox.content(channel, frame.channel, frame.seq, message.type, message.update);
         else this.#refuseWrite(channel.name, frame.seq);
         return;
@@ -332,6 +347,14 @@ export class ReplicationSession {
   #refuseWrite(name: DocumentName, seq: number): void {
     const reason = 'This token may only read; ask for one of a member.';
     this.#send({ kind: 'refuse', name, seq: Math.max(1, seq), code: 'forbidden', reason });
+  }
+
+  /** Said once, of whatever comes first: what is not acknowledged stays with the other side anyhow. */
+  #refuseFull(name: DocumentName | undefined, seq = 1): void {
+    if (name === undefined || this.#saidFull) return;
+    this.#saidFull = true;
+    const reason = 'The disk is full: nothing is stored until somebody makes room. Reading goes on.';
+    this.#send({ kind: 'refuse', name, seq: Math.max(1, seq), code: 'disk_full', reason });
   }
 
   // --- sending, waiting, ending

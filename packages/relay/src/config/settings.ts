@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { LOG_LEVELS } from '../platform/ports.ts';
 import type { Kind } from './kinds.ts';
-import { addresses, choice, flag, listOf, maybe, size, text, whole } from './kinds.ts';
+import { addresses, choice, flag, listOf, maybe, size, span, text, whole } from './kinds.ts';
 
 /** One setting of a relay. */
 export interface Setting<T> {
@@ -82,6 +82,12 @@ export const SETTINGS = {
     flag: '--web <directory>',
   }),
   'log.level': setting(choice(...LOG_LEVELS), 'info', 'how much to log', { flag: '--log-level <level>' }),
+  'disk.reserve': setting(size(), 64 * 2 ** 20, 'refuse writes while less than this is free on the disk of the data'),
+  'drain.delay': setting(span(), 0, 'say "not ready" for this long before connections are refused and closed'),
+  'drain.timeout': setting(span(), 10_000, 'how long open requests may take to end once the relay was told to stop'),
+  'metrics.port': setting(maybe(whole(0, 65_535)), null, 'serve Prometheus metrics on this port; null serves none'),
+  'metrics.host': setting(text(), '127.0.0.1', 'what the port for metrics listens on'),
+  'metrics.tokenFile': setting(maybe(text()), null, 'a file with the bearer token that metrics ask for'),
 } as const;
 
 export type SettingKey = keyof typeof SETTINGS;
@@ -97,7 +103,15 @@ export const CONFLICTS: readonly ((config: RelayConfig) => readonly [key: Settin
     (config['tls.cert'] === null) === (config['tls.key'] === null)
       ? null
       : [config['tls.cert'] === null ? 'tls.cert' : 'tls.key', 'TLS needs both the certificate and its key'],
+  (config) =>
+    config['metrics.port'] === null || isLoopback(config['metrics.host']) || config['metrics.tokenFile'] !== null
+      ? null
+      : ['metrics.host', 'metrics that others can reach need metrics.tokenFile'],
 ];
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
 
 /** The variable of the environment that holds a setting. */
 export function variableOf(key: string): string {

@@ -1,13 +1,18 @@
+import { AsyncResource } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
-import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import { asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { reaches } from '@fieldbook/core/access';
 import type { Api, ApiResponse } from '@fieldbook/core/api';
 import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
+import type { Health } from '../health.ts';
+import type { RelayMetrics } from '../metrics/metrics.ts';
+import { inContext } from '../platform/context.ts';
 import type { AccessRules } from './access.ts';
 import type { Token } from '../tokens.ts';
 import { auditRefusal, checkHost, tokenOf } from './access.ts';
@@ -20,6 +25,8 @@ export interface HttpOptions {
   api: Api;
   site: StaticSite;
   rules: AccessRules;
+  health: Health;
+  metrics: RelayMetrics;
   log: Log;
   /** Encrypts; without it, plain HTTP. */
   certificate?: Certificate | undefined;
@@ -38,8 +45,10 @@ const KEEP_ALIVE_MS = 75_000;
 const HANDSHAKE_MS = 10_000;
 /** Browsers that saw this page over TLS ask for it in no other way for a year. */
 const HSTS = 'max-age=31536000';
-/** Open requests get this long to end before their connections are cut. */
-const DRAIN_MS = 3_000;
+/** What a proxy may have named a request. */
+const REQUEST_ID = /^[\w.-]{1,64}$/;
+/** A whole error answer is shorter; what is longer has no code to count. */
+const ERROR_BYTES = 64 * 1024;
 
 /** The HTTP side of the relay, not yet listening. The API needs a token; the UI's files and `/healthz` do not. */
 export function createHttpServer(options: HttpOptions): Server {
@@ -50,9 +59,15 @@ export function createHttpServer(options: HttpOptions): Server {
     maxHeaderSize: HEADER_BYTES,
   };
   const respondTo: RequestListener = (request, response) => {
-    respond(options, crowd, request, response).catch((error: unknown) => {
-      options.log.warn('http.failed', { error: String(error) });
-      response.destroy();
+    const named = request.headers['x-request-id'];
+    const id = typeof named === 'string' && REQUEST_ID.test(named) ? named : randomUUID();
+    response.setHeader('x-request-id', id);
+    inContext({ request: id }, () => {
+      follow(options, request, response);
+      respond(options, crowd, request, response).catch((error: unknown) => {
+        options.log.warn('http.failed', { error: String(error) });
+        response.destroy();
+      });
     });
   };
   const { certificate, rules } = options;
@@ -67,6 +82,7 @@ export function createHttpServer(options: HttpOptions): Server {
   if (server instanceof TlsServer)
     certificate?.watch((pair) => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' }));
   const crowd = new Crowd(server, rules);
+  options.metrics.watch(server);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     options.upgrade(request, socket, head, crowd.refusal(request.socket));
@@ -78,13 +94,29 @@ export function createHttpServer(options: HttpOptions): Server {
   return server;
 }
 
+/** Counts an answer and logs it, without its query: people search for things. */
+function follow({ metrics, log }: HttpOptions, request: IncomingMessage, response: ServerResponse): void {
+  const began = performance.now();
+  const { method, url = '/' } = request;
+  const { path } = splitUrl(url);
+  // Streams outlast the context that began them.
+  response.once(
+    'close',
+    AsyncResource.bind(() => {
+      const status = response.headersSent ? response.statusCode : 0;
+      metrics.responded(status);
+      log.debug('http.answered', { method, path, status, ms: Math.round(performance.now() - began) });
+    }),
+  );
+}
+
 async function respond(
   options: HttpOptions,
   crowd: Crowd,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { api, rules, site } = options;
+  const { api, rules, site, health, metrics } = options;
   const { path } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
   const headOnly = method === 'HEAD';
@@ -96,6 +128,10 @@ async function respond(
     const refused = crowd.refusal(request.socket);
     if (refused !== undefined) throw refused;
     if (path === '/healthz') return await writeResponse(response, json(200, { ok: true }), headOnly);
+    if (path === '/readyz') {
+      const readiness = await health.readiness();
+      return await writeResponse(response, json(readiness.ready ? 200 : 503, readiness), headOnly);
+    }
     rules.limiter.request(caller.address);
     if (path === '/api' || path.startsWith('/api/')) {
       token = await tokenOf(rules, request.headers, caller);
@@ -106,6 +142,7 @@ async function respond(
       const access = { role: reaches(role, 'member') ? 'member' : 'viewer', name } as const;
       const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(id, bytes));
       const answer = await api.handle(await readRequest(request, api, access, pace));
+      if (answer.status >= 400) metrics.refused(codeOf(answer));
       if (answer.status === 403) auditRefusal(rules, refusalOf(answer), { address: caller.address, path, token });
       return await writeResponse(response, answer, headOnly);
     }
@@ -116,6 +153,7 @@ async function respond(
   } catch (error) {
     const who = { address: caller.address, path };
     auditRefusal(rules, error, token === undefined ? who : { ...who, token });
+    metrics.refused(asFieldbookError(error).code);
     if (response.headersSent) throw error;
     // What is left of a refused body is not read, so the connection cannot be used again.
     const headers: Record<string, string> = request.complete ? {} : { connection: 'close' };
@@ -135,6 +173,17 @@ function refusalOf({ body }: ApiResponse): FieldbookError {
 
 function pause(ms: number): Promise<void> {
   return ms <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** The code that an error answer says. */
+function codeOf({ status, body }: ApiResponse): string {
+  if (!(body instanceof Uint8Array) || body.length > ERROR_BYTES) return `http_${status}`;
+  try {
+    const { error } = JSON.parse(new TextDecoder().decode(body)) as { error?: { code?: unknown } };
+    return typeof error?.code === 'string' ? error.code : `http_${status}`;
+  } catch {
+    return `http_${status}`;
+  }
 }
 
 /** Listens; resolves with the port. Throws `port_in_use`. */
@@ -160,15 +209,20 @@ export function listen(server: Server, port: number, host: string): Promise<numb
   });
 }
 
-/** Takes no more requests and waits, for a while, for those under way. */
-export async function closeServer(server: Server): Promise<void> {
-  if (!server.listening) return;
+/** Takes no more connections and waits up to `ms` for the requests under way; then they are cut. False when some were. */
+export async function closeServer(server: Server, ms: number): Promise<boolean> {
+  if (!server.listening) return true;
+  let whole = true;
   await new Promise<void>((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    const cut = setTimeout(() => {
+      whole = false;
+      server.closeAllConnections();
+    }, ms);
     server.close(() => {
       clearTimeout(cut);
       resolve();
     });
     server.closeIdleConnections();
   });
+  return whole;
 }
