@@ -48,8 +48,8 @@ export default defineConfig({
       suite('e2e', {
         include: ['tests/e2e/**/*.test.ts'],
         globalSetup: ['tests/scaffold/build-all.ts'],
-        // A browser beside another one on two cores is late now and then. What passes only the second time is named at the end.
-        retry: long ? 0 : 1,
+        // A browser beside another one on two cores is late now and then. What passes only when tried again is named at the end.
+        retry: long ? 0 : 2,
         testTimeout: long ? 60 * MINUTE : 2 * MINUTE,
         hookTimeout: 2 * MINUTE,
       }),

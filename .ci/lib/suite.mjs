@@ -89,7 +89,7 @@ export async function main(argv) {
       failed += result.counts.failed;
       skipped += result.counts.skipped;
       say(stageLine(stage.name, result.counts, Date.now() - started));
-      for (const test of result.counts.again ?? []) say(`    passed only the second time: ${test}`);
+      for (const test of result.counts.again ?? []) say(`    passed only when tried again: ${test}`);
       if (result.counts.failed > 0) {
         say(tail(result.output, 60));
         broken.push(...(result.counts.broken?.map((test) => `${stage.name}: ${test}`) ?? [stage.name]));
