@@ -82,6 +82,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     log,
     onRoom: () => sync.replication?.takeAgain(),
   });
+  const { deflate, inflate } = bundlePlatform;
+  const history = { clock, deflate, inflate, maxBytes: config['history.size'], maxAgeMs: config['history.age'] };
   const level = levelStorage(await openLevel(data.store), { freeBytes: free });
   const replica = await openReplica({
     storage: metrics.timing(disk.storage(level)),
@@ -90,6 +92,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     guard: await restoreGuard(data.guard),
     compacted: () => metrics.compacted(),
     log,
+    history,
   });
   disk.arm();
   await disk.isFull();

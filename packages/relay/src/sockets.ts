@@ -8,7 +8,7 @@ import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
 import type { ReplicationServer } from '@fieldbook/core/replication';
 import { SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { RoomServer } from '@fieldbook/core/rooms';
-import { ACK_SUBPROTOCOL } from '@fieldbook/core/rooms';
+import { ACK_SUBPROTOCOL, generationIn } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { AccessRules } from './http/access.ts';
@@ -204,10 +204,11 @@ function route(
   token: Token,
   context: LogContext,
 ): SocketKind | undefined {
-  const { path } = splitUrl(request.url ?? '/');
+  const { path, query } = splitUrl(request.url ?? '/');
   if (path === '/api/v1/replicate') {
     const link = linkInContext(context, linkOverSocket(socket));
-    inContext(context, () => replication.accept(link, reaches(token.role, 'member') ? 'member' : 'viewer'));
+    const from = { token: token.id, rebuilds: reaches(token.role, 'admin') };
+    inContext(context, () => replication.accept(link, reaches(token.role, 'member') ? 'member' : 'viewer', from));
     return 'replication';
   }
   if (path.startsWith('/rooms/')) {
@@ -216,6 +217,8 @@ function route(
       rooms.enter(link, {
         name: decode(path.slice('/rooms/'.length)),
         mayWrite: reaches(token.role, 'member'),
+        generation: generationIn(query),
+        token: token.id,
         acks: offeredProtocols(request.headers).includes(ACK_SUBPROTOCOL),
       }),
     );

@@ -38,6 +38,8 @@ type Summary = Pick<RunState, 'id' | 'name' | 'status' | 'updated' | 'trashed'>;
 
 interface Project {
   fold: ProjectFold;
+  /** Runs of a fold that was given up, until their listeners are told. */
+  gone: Set<RunId>;
   books: Map<DocumentName, BookSeen>;
   /** Runs that are known and not purged, as of when they were last folded. */
   summaries: Map<RunId, Summary>;
@@ -68,7 +70,10 @@ export class Library {
   private constructor(replica: Replica, log?: Log) {
     this.#replica = replica;
     this.#log = log;
-    this.#stop = replica.onCommit(({ name }) => this.#mark(name));
+    this.#stop = replica.onCommit(({ name, rebuilt }) => {
+      if (rebuilt === true) this.#forget(name);
+      this.#mark(name);
+    });
   }
 
   /** A library over all books that the replica holds now and later. */
@@ -235,6 +240,20 @@ export class Library {
     return titles;
   }
 
+  /** A book was replaced: records that it had may be gone, which a fold cannot take back. All of its project is read anew. */
+  #forget(name: DocumentName): void {
+    const parsed = name.startsWith('book/') ? parseDocumentName(name) : undefined;
+    const project = parsed?.kind === 'book' ? this.#projects.get(parsed.project) : undefined;
+    if (project === undefined || parsed?.kind !== 'book') return;
+    for (const run of project.fold.ids()) project.gone.add(run);
+    project.fold = new ProjectFold(parsed.project);
+    project.summaries.clear();
+    project.unsummarised.clear();
+    project.states.clear();
+    for (const book of project.books.keys())
+      project.books.set(book, { cards: new Map(), edits: new Set(), dirty: true });
+  }
+
   #mark(name: DocumentName): void {
     if (!name.startsWith('book/')) return;
     const parsed = parseDocumentName(name);
@@ -247,6 +266,7 @@ export class Library {
         summaries: new Map(),
         unsummarised: new Set(),
         states: new Map(),
+        gone: new Set(),
       };
       this.#projects.set(parsed.project, project);
     }
@@ -283,23 +303,37 @@ export class Library {
   async #rescan(): Promise<void> {
     this.#scheduled = false;
     for (const [id, project] of this.#projects) {
-      const changed = new Set<RunId>();
-      for (const [name, seen] of project.books) {
-        if (!seen.dirty) continue;
-        seen.dirty = false;
-        try {
-          await this.#replica.read(name, (doc) => scan(new Book(doc), name, seen, project.fold, changed));
-        } catch (error) {
-          // A quarantined book must not take the others with it; the replica reports it.
-          this.#log?.warn('library.book_unreadable', { name, error: String(error) });
-        }
-      }
-      for (const run of changed) {
-        project.states.delete(run);
-        project.unsummarised.add(run);
-      }
+      let changed: Set<RunId> | undefined;
+      while (changed === undefined) changed = await this.#rescanProject(project);
       if (changed.size > 0) this.#tell({ project: id, runs: changed });
     }
+  }
+
+  /** Runs that changed; undefined when a book was replaced meanwhile, and all is to be read again. */
+  async #rescanProject(project: Project): Promise<Set<RunId> | undefined> {
+    const changed = new Set<RunId>(project.gone);
+    project.gone.clear();
+    const { fold } = project;
+    for (const [name, seen] of project.books) {
+      if (!seen.dirty) continue;
+      seen.dirty = false;
+      try {
+        await this.#replica.read(name, (doc) => scan(new Book(doc), name, seen, fold, changed));
+      } catch (error) {
+        // A quarantined book must not take the others with it; the replica reports it.
+        this.#log?.warn('library.book_unreadable', { name, error: String(error) });
+      }
+    }
+    if (project.fold !== fold) {
+      for (const run of changed) project.gone.add(run);
+      return undefined;
+    }
+    for (const run of changed) {
+      project.states.delete(run);
+      if (fold.has(run)) project.unsummarised.add(run);
+      else project.summaries.delete(run);
+    }
+    return changed;
   }
 
   /** Brings the summaries up to date; not at every commit, so that one fold serves both them and who reads all states. */

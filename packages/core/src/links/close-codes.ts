@@ -12,6 +12,8 @@ export const CLOSE = {
   forbidden: 4403,
   notFound: 4404,
   workspaceMismatch: 4409,
+  /** In a room: the document was rebuilt, and what the visitor holds is of before. The reason begins with the generation that is here. */
+  generation: 4412,
   badData: 4422,
   version: 4426,
   internal: 4500,
@@ -38,6 +40,8 @@ export function errorCodeOf(code: number): ErrorCode {
       return 'not_found';
     case CLOSE.workspaceMismatch:
       return 'workspace_mismatch';
+    case CLOSE.generation:
+      return 'generation_mismatch';
     case CLOSE.badData:
       return 'protocol_violation';
     case CLOSE.version:
@@ -59,6 +63,8 @@ export function closeInWords(code: number, reason: string): string {
       return `The token may not do this.${said}`;
     case CLOSE.workspaceMismatch:
       return `The other side belongs to another workspace.${said}`;
+    case CLOSE.generation:
+      return `The document was rebuilt on the other side.${said}`;
     case CLOSE.badData:
       return `The other side could not read what was sent.${said}`;
     case CLOSE.version:

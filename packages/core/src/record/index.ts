@@ -6,4 +6,5 @@ export * from './edit.ts';
 export * from './entry.ts';
 export * from './file-entry.ts';
 export * from './object-entry.ts';
+export * from './repair.ts';
 export * from './value.ts';

@@ -14,8 +14,10 @@ import {
   decodeEntry,
   decodeRecord,
   fileKey,
+  isRepairPiece,
   linkId,
   objectsKey,
+  REPAIRS,
   segmentKey,
   writerKey,
 } from '../record/index.ts';
@@ -139,7 +141,11 @@ export function documentLimit(name: DocumentName): number {
   return parseDocumentName(name).kind === 'note' ? LIMITS.noteDocumentBytes : LIMITS.documentBytes;
 }
 
+/** What a rebuilding leaves behind for replicas that come late. It comes with the rebuilt document and in no other way. */
+const REPAIRS_RULE: MapRule = { immutable: true, deletable: false, limitBytes: LIMITS.entryBytes, fits: isRepairPiece };
+
 function ruleOf(schema: Schema, map: string): MapRule | undefined {
+  if (map === REPAIRS && schema !== NOTE) return REPAIRS_RULE;
   return Object.hasOwn(schema, map) ? schema[map] : NEWER.test(map) ? NEWER_RULE : undefined;
 }
 
@@ -172,9 +178,10 @@ export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (
 /**
  * What can only be said once an update is applied: that the changed keys of immutable maps are new, and that every
  * changed value is a record that belongs under its key. Throws `record_immutable`, `record_malformed`,
- * `record_too_large`, `update_forbidden_content`; the caller must then throw the document away.
+ * `record_too_large`, `update_forbidden_content`; the caller must then throw the document away. `whole`: what is applied
+ * is a whole document that is to replace ours, notes of its rebuildings included.
  */
-export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: Y.Transaction): void {
+export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: Y.Transaction, whole = false): void {
   const schema = schemaOf(name);
   for (const [type, keys] of transaction.changed) {
     const map = mapNameOf(doc, type);
@@ -184,6 +191,7 @@ export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: 
     }
     const rule = map === undefined ? undefined : ruleOf(schema, map);
     if (map === undefined || rule === undefined) throw forbidden(name, 'a shared type that it may not hold');
+    if (map === REPAIRS && !whole) throw forbidden(name, 'notes of a repair outside of a rebuilt document');
     for (const key of keys) {
       if (key === null) throw forbidden(name, `list content in "${map}"`);
       const item = type._map.get(key);

@@ -6,6 +6,8 @@ import { inspectTransaction, inspectUpdate } from './admission.ts';
 
 /** Yjs observes a change in one transaction with this origin: it is ours to judge. */
 const JUDGED = Symbol('judged');
+/** The same for a whole document that is to replace another. */
+const WHOLE = Symbol('whole');
 
 /**
  * One Yjs document in memory. It may be ahead of the disk by what is under way (`pending`), and by nothing else: after
@@ -32,9 +34,9 @@ export class OpenDocument {
     load(this.doc, parts);
     if (this.#hasPending()) throw new FieldbookError('store_corrupt', 'A stored update is missing.');
     this.doc.on('afterTransaction', (transaction: Y.Transaction) => {
-      if (transaction.origin !== JUDGED) return;
+      if (transaction.origin !== JUDGED && transaction.origin !== WHOLE) return;
       try {
-        inspectTransaction(name, this.doc, transaction);
+        inspectTransaction(name, this.doc, transaction, transaction.origin === WHOLE);
       } catch (error) {
         this.#refusal = asFieldbookError(error, 'update_malformed');
       }
@@ -58,8 +60,8 @@ export class OpenDocument {
     return this.#judge(() => this.doc.transact(() => change(this.doc), judged ? JUDGED : null));
   }
 
-  /** Applies a remote update; gives what of it was new. Throws the codes of admission. `renew` gives another client id. */
-  apply(update: Uint8Array, renew: () => number): Uint8Array | undefined {
+  /** Applies a remote update; gives what of it was new. Throws the codes of admission. `renew` gives another client id; `whole`: as `inspectTransaction` has it. */
+  apply(update: Uint8Array, renew: () => number, whole = false): Uint8Array | undefined {
     const { spans } = inspectUpdate(this.name, update, (client) => this.stateOf(client));
     const own = this.doc.clientID;
     // Somebody has seen our client id go further than we have: this store was restored or copied. Take what they know
@@ -67,7 +69,7 @@ export class OpenDocument {
     if ((spans.get(own)?.end ?? 0) > this.stateOf(own)) this.doc.clientID = renew();
     return this.#judge(() => {
       try {
-        Y.applyUpdate(this.doc, update, JUDGED);
+        Y.applyUpdate(this.doc, update, whole ? WHOLE : JUDGED);
       } catch (error) {
         throw new FieldbookError('update_malformed', `An update of ${this.name} cannot be applied.`, { cause: error });
       }

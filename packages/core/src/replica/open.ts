@@ -3,12 +3,24 @@ import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
-import type { DocumentMeta, RestoreGuard } from '../store/index.ts';
+import type { Without } from '../repair/index.ts';
+import { assemble, carryOver, encodeRebuilt, nextGeneration, orphansOf, planRebuilding } from '../repair/index.ts';
+import type { Aside, CommitSource, DocumentMeta, HistoryOptions, LoggedCommit, RestoreGuard } from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
 import { documentLimit } from './admission.ts';
 import { isWorthCompacting } from './compaction.ts';
 import { OpenDocument } from './open-document.ts';
-import type { Commit, DocumentInfo, EncodedState, FeedEntry, Replica } from './replica.ts';
+import type {
+  Adopted,
+  Commit,
+  DocumentInfo,
+  EncodedState,
+  FeedEntry,
+  Rebuilt,
+  RebuildRequest,
+  Replica,
+  WholeDocument,
+} from './replica.ts';
 
 export interface ReplicaOptions {
   storage: Storage;
@@ -20,6 +32,8 @@ export interface ReplicaOptions {
   cacheBytes?: number;
   /** A document's log became a snapshot. */
   compacted?(name: DocumentName): void;
+  /** Keep every update, and where it came from, for repair. */
+  history?: HistoryOptions;
   /** Local changes are not judged as remote ones are: only for tests that play a program with a fault. */
   trusting?: boolean;
 }
@@ -45,6 +59,7 @@ class StoredReplica implements Replica {
   readonly #cacheBytes: number;
   readonly #trusting: boolean;
   readonly #compacted: ReplicaOptions['compacted'];
+  readonly #history: HistoryOptions | undefined;
   /** Least recently used first. */
   readonly #open = new Map<DocumentName, OpenDocument>();
   readonly #opening = new Map<DocumentName, Promise<void>>();
@@ -60,6 +75,7 @@ class StoredReplica implements Replica {
     this.#cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#trusting = options.trusting ?? false;
     this.#compacted = options.compacted;
+    this.#history = options.history;
   }
 
   get id(): string {
@@ -113,8 +129,16 @@ class StoredReplica implements Replica {
     });
   }
 
-  async apply(name: DocumentName, update: Uint8Array, origin: unknown): Promise<Commit | undefined> {
+  async apply(
+    name: DocumentName,
+    update: Uint8Array,
+    origin: unknown,
+    generation?: number,
+  ): Promise<Commit | undefined> {
     return this.#with(name, (open) => {
+      const ours = this.#store.meta(name)?.generation ?? 0;
+      // Asked only now: the document may have been replaced while this waited for it.
+      if (generation !== undefined && generation !== ours) throw generationMismatch(name, ours, generation);
       const limit = documentLimit(name);
       if (this.#sizeOf(name) + update.length > limit) {
         const message = `Document ${name} would have more than ${limit} bytes.`;
@@ -126,6 +150,85 @@ class StoredReplica implements Replica {
       };
       return this.#changed(open, () => open.apply(update, renew), origin, []);
     });
+  }
+
+  async adopt(name: DocumentName, { generation, updates }: WholeDocument): Promise<Adopted> {
+    parseDocumentName(name);
+    const staged = new OpenDocument(name, [], this.#store.epoch);
+    try {
+      let bytes = 0;
+      for (const update of updates) {
+        bytes += update.length;
+        if (bytes > documentLimit(name)) {
+          throw new FieldbookError('update_too_large', `Document ${name} has more than ${documentLimit(name)} bytes.`);
+        }
+        staged.apply(update, () => this.#freshClientId(staged), true);
+      }
+      return await this.#replacing(name, async () => {
+        const meta = this.#store.meta(name);
+        const { parts, damage } = await this.#partsOf(name);
+        const isDamaged = damage.length > 0;
+        if (meta !== undefined && meta.generation >= generation && !(isDamaged && meta.generation === generation))
+          throw generationMismatch(name, meta.generation, generation);
+        staged.doc.clientID = this.#freshClientId(staged);
+        const isHealed = isDamaged && meta?.generation === generation;
+        const carried = isHealed
+          ? healFrom(staged, parts)
+          : inDocument(parts, (from) => {
+              let so = { added: 0, removed: 0 };
+              const options = { generation: meta?.generation ?? 0, device: this.device };
+              staged.change((doc) => (so = carryOver(name, from, doc, options)), false);
+              return so;
+            });
+        const update = Y.encodeStateAsUpdate(staged.doc);
+        const reason = isHealed ? 'healed' : 'adopted';
+        const commit = await this.#replace(name, { generation, snapshot: update, reason });
+        this.#log?.warn(`replica.${reason}`, { name, generation, ...carried, damage });
+        return { commit, ...carried };
+      });
+    } finally {
+      staged.destroy();
+    }
+  }
+
+  async rebuild(name: DocumentName, request: RebuildRequest): Promise<Rebuilt> {
+    parseDocumentName(name);
+    const without: Without = request.without ?? {};
+    const work = async (): Promise<Rebuilt> => {
+      const meta = this.#store.meta(name);
+      if (meta === undefined && request.source === undefined)
+        throw new FieldbookError('not_found', `There is no document ${name} here.`);
+      const { parts, damage } =
+        request.source === undefined ? await this.#partsOf(name) : { parts: request.source.parts, damage: [] };
+      const log: LoggedCommit[] = [];
+      for await (const commit of this.#store.history(name)) log.push(commit);
+      const old = Math.max(meta?.generation ?? 0, request.source?.generation ?? 0);
+      const source = { name, generation: request.source?.generation ?? old, parts, log };
+      const { kept, ...plan } = planRebuilding(source, without);
+      const generation = nextGeneration(old, this.#random);
+      const records = [...kept.values()].reduce((sum, map) => sum + map.size, 0);
+      const bytes = this.#random.bytes(4);
+      const client = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+      const { time, reason } = request;
+      const as = { client, to: generation, device: this.device, time, reason, without };
+      const snapshot = encodeRebuilt(source, { kept, ...plan }, as);
+      const commit =
+        request.dryRun === true ? undefined : await this.#replace(name, { generation, snapshot, reason, time });
+      return { ...plan, records, damage, generation, bytesAfter: snapshot.length, commit };
+    };
+    return request.dryRun === true ? work() : this.#replacing(name, work);
+  }
+
+  history(name: DocumentName, generation?: number): AsyncIterable<LoggedCommit> {
+    return this.#store.history(name, generation);
+  }
+
+  asides(name: DocumentName): Promise<Aside[]> {
+    return this.#store.asides(name);
+  }
+
+  asideParts(aside: Aside): Promise<Uint8Array[]> {
+    return this.#store.asideParts(aside);
   }
 
   async encodeState(name: DocumentName, stateVector?: Uint8Array): Promise<EncodedState> {
@@ -213,6 +316,66 @@ class StoredReplica implements Replica {
     const open = this.#open.get(name);
     if (open !== undefined) this.#discard(open);
     for (const update of updates) this.#announce({ name, seq, generation, update, origin: 'surfaced' });
+    if (updates.length > 0) return;
+    // A document that was replaced has no updates of its own; whoever knew it must read it anew.
+    void this.encodeState(name)
+      .then(({ update }) => this.#announce({ name, seq, generation, update, origin: 'surfaced', rebuilt: true }))
+      .catch((error: unknown) => this.#log?.warn('replica.surfaced_unread', { name, error: String(error) }));
+  }
+
+  // --- documents replaced
+
+  /** Runs `work` while nobody else has the document and nothing of it is under way; who asks for it meanwhile waits. */
+  async #replacing<T>(name: DocumentName, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#closed) throw new FieldbookError('store_closed', 'The replica is closed.');
+      const opening = this.#opening.get(name);
+      if (opening === undefined) break;
+      await opening.catch(() => undefined);
+    }
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    this.#opening.set(name, gate);
+    const open = this.#open.get(name);
+    try {
+      if (open !== undefined) {
+        const { pending } = open;
+        this.#discard(open);
+        await pending?.catch(() => undefined);
+      }
+      return await work();
+    } finally {
+      if (this.#opening.get(name) === gate) this.#opening.delete(name);
+      release();
+    }
+  }
+
+  /** What the disk has of a document, and what is wrong with it. */
+  async #partsOf(name: DocumentName): Promise<{ parts: Uint8Array[]; damage: string[] }> {
+    const meta = this.#store.meta(name);
+    if (meta === undefined) return { parts: [], damage: [] };
+    try {
+      return { parts: await this.#store.load(name), damage: [] };
+    } catch (error) {
+      if (!isFieldbookError(error, 'document_quarantined')) throw error;
+      const { parts, damage } = await this.#store.salvage(name);
+      return { parts, damage: damage.length > 0 ? damage : [error.message] };
+    }
+  }
+
+  async #replace(
+    name: DocumentName,
+    { generation, snapshot, reason, time }: { generation: number; snapshot: Uint8Array; reason: string; time?: number },
+  ): Promise<Commit> {
+    let commit: Commit | undefined;
+    const committed = ({ seq }: DocumentMeta): void => {
+      // Of nobody, so that also the side that it came from hears that it is here, and takes back what it refused before.
+      commit = { name, seq, generation, update: snapshot, origin: 'rebuilt', rebuilt: true };
+      this.#announce(commit);
+    };
+    const now = time ?? this.#history?.clock.now() ?? 0;
+    await this.#store.replace(name, { generation, snapshot, reason, time: now, committed });
+    return commit!;
   }
 
   // --- documents in memory
@@ -332,6 +495,7 @@ class StoredReplica implements Replica {
       clientId: doc.clientID,
       nextClock: open.stateOf(doc.clientID),
       also,
+      source: sourceOf(origin),
       committed: ({ seq, generation }) => {
         commit = { name, seq, generation, update: update!, origin };
         this.#announce(commit);
@@ -418,4 +582,53 @@ function encodeState(doc: Y.Doc, stateVector: Uint8Array | undefined): Uint8Arra
   } catch (error) {
     throw new FieldbookError('update_malformed', 'A state vector cannot be decoded.', { cause: error });
   }
+}
+
+/** Who an origin is, for the log of commits. */
+function sourceOf(origin: unknown): CommitSource {
+  const source = typeof origin === 'object' && origin !== null && 'source' in origin ? origin.source : undefined;
+  if (typeof source === 'object' && source !== null) return source as CommitSource;
+  return { via: typeof origin === 'string' ? origin : 'replication', device: null, replica: null, token: null };
+}
+
+/** `work` on what parts make together, as far as they fit. */
+function inDocument<T>(parts: readonly Uint8Array[], work: (doc: Y.Doc) => T): T {
+  const { doc } = assemble(parts, []);
+  try {
+    return work(doc);
+  } finally {
+    doc.destroy();
+  }
+}
+
+/** Adds to a whole document what is left of a damaged one of the same generation. */
+function healFrom(whole: OpenDocument, parts: readonly Uint8Array[]): { added: number; removed: number } {
+  let added = 0;
+  for (const part of parts) {
+    try {
+      if (whole.apply(part, () => whole.doc.clientID) !== undefined) added += 1;
+    } catch (error) {
+      // What it builds on is lost; its records are looked at below. Anything else would have been refused long ago.
+      if (!isFieldbookError(error)) throw error;
+      if (whole.spoilt) throw error;
+    }
+  }
+  inDocument(parts, (doc) => {
+    whole.change((to) => {
+      for (const { map, key, bytes } of orphansOf(doc)) {
+        if (to.getMap(map).has(key)) continue;
+        to.getMap(map).set(key, bytes);
+        added += 1;
+      }
+    }, false);
+  });
+  return { added, removed: 0 };
+}
+
+export function generationMismatch(name: DocumentName, ours: number, theirs: number): FieldbookError {
+  return new FieldbookError(
+    'generation_mismatch',
+    `Document ${name} was rebuilt on one side (generation ${ours} here, ${theirs} there); the two are not merged.`,
+    { details: { name, ours, theirs } },
+  );
 }

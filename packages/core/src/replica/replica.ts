@@ -1,6 +1,8 @@
 import type * as Y from 'yjs';
 import type { DocumentName, DeviceId } from '../ids.ts';
 import type { BatchOperation } from '../ports.ts';
+import type { Carried, Rebuilding, Without } from '../repair/index.ts';
+import type { Aside, LoggedCommit } from '../store/index.ts';
 
 /**
  * All documents of one machine: the store plus the Yjs documents in memory. The agent and the relay each have one;
@@ -38,9 +40,30 @@ export interface Replica {
   /**
    * A remote update. Rejects with `update_malformed`, `update_too_large`, `update_forbidden_content`, `record_*`,
    * `missing_dependency` or `document_quarantined`; resolves after fsync, with undefined when it held nothing new.
-   * `origin` names the connection, so that its own commits are not sent back to it.
+   * `origin` names the connection, so that its own commits are not sent back to it; its `source`, if it has one, is what
+   * the log says of where the update came from. With `generation`, rejects with `generation_mismatch` when the document
+   * is of another.
    */
-  apply(name: DocumentName, update: Uint8Array, origin: unknown): Promise<Commit | undefined>;
+  apply(name: DocumentName, update: Uint8Array, origin: unknown, generation?: number): Promise<Commit | undefined>;
+
+  /**
+   * Takes a whole document from elsewhere in the place of ours: one of a higher generation, one of the same when ours is
+   * damaged, or any when we have none. What ours holds that whoever rebuilt it did not know is added to it, our bytes go
+   * aside, and all of that is one commit. Rejects with what `apply` does, and with `generation_mismatch` when ours is
+   * whole and not older.
+   */
+  adopt(name: DocumentName, state: WholeDocument): Promise<Adopted>;
+  /**
+   * Writes a document anew from its records under the next generation, without those that `without` says. What was there
+   * goes aside. Also of a damaged document: then what is left of it.
+   */
+  rebuild(name: DocumentName, request: RebuildRequest): Promise<Rebuilt>;
+  /** What is kept of a document's commits, oldest first; those of its generation without another. */
+  history(name: DocumentName, generation?: number): AsyncIterable<LoggedCommit>;
+  /** What was put aside of a document when it was replaced, newest first. */
+  asides(name: DocumentName): Promise<Aside[]>;
+  /** The bytes of one, in parts, oldest first; damaged ones are left out. */
+  asideParts(aside: Aside): Promise<Uint8Array[]>;
 
   /** What a peer with this state vector lacks (all of it without one), from committed state; `seq` is the document's last commit. */
   encodeState(name: DocumentName, stateVector?: Uint8Array): Promise<EncodedState>;
@@ -88,6 +111,40 @@ export interface DocumentInfo {
   quarantined: boolean;
 }
 
+/** A document as one side gave it: all of it. */
+export interface WholeDocument {
+  generation: number;
+  /** Together the whole, each needing only those before it. */
+  updates: readonly Uint8Array[];
+}
+
+export interface Adopted extends Carried {
+  commit: Commit;
+}
+
+export interface RebuildRequest {
+  without?: Without;
+  /** `repair` or `compaction`; noted in the document. */
+  reason: string;
+  /** ms since the epoch. */
+  time: number;
+  /** Only say what would happen. */
+  dryRun?: boolean;
+  /** Instead of what the store has: what was put aside, or the parts of a copy. */
+  source?: { parts: readonly Uint8Array[]; generation: number };
+}
+
+export interface Rebuilt extends Omit<Rebuilding, 'kept'> {
+  /** Records of the new document. */
+  records: number;
+  /** What of the old one could not be read, in words. */
+  damage: string[];
+  generation: number;
+  bytesAfter: number;
+  /** Undefined for a dry run. */
+  commit: Commit | undefined;
+}
+
 export interface FeedEntry {
   seq: number;
   name: DocumentName;
@@ -96,8 +153,10 @@ export interface FeedEntry {
 
 export interface Commit extends FeedEntry {
   update: Uint8Array;
-  /** What `apply` was given; `'local'` for `transact`; `'surfaced'` for a write that failed and was on disk all the same. */
+  /** What `apply` was given; `'local'` for `transact`; `'surfaced'` for a write that failed and was on disk all the same; `'rebuilt'`. */
   origin: unknown;
+  /** The document was replaced, and `update` is all of it: nothing of what was known of it before holds. */
+  rebuilt?: true;
 }
 
 export interface EncodedState {

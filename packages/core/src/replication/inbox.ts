@@ -1,11 +1,13 @@
 import { asFieldbookError, FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
+import { documentLimit } from '../replica/admission.ts';
+import { generationMismatch } from '../replica/open.ts';
 import type { Channel } from './channels.ts';
 import type { Ticket } from './frontier.ts';
 import { Frontier } from './frontier.ts';
 import type { Half } from './outbox.ts';
-import { endsSession, generationMismatch } from './outbox.ts';
+import { endsSession } from './outbox.ts';
 import type { ListedDocument } from './protocol.ts';
 
 /** Documents asked for at once. A round trip of 50 ms then still brings 600 small documents a second. */
@@ -29,6 +31,8 @@ interface Want {
   /** Our channel that the question went out in. */
   channel: number | undefined;
   failure: FieldbookError | undefined;
+  /** The parts so far of a whole document that is to replace ours; undefined when we ask for what ours lacks. */
+  whole: Uint8Array[] | undefined;
 }
 
 /**
@@ -56,6 +60,15 @@ export class Inbox {
     this.#frontier = new Frontier(half.memory.pulled);
     // What was refused is asked for once more: a newer program or a repaired document may settle it.
     for (const [name] of half.memory.refusedHere) this.#want({ name, generation: 0, seq: 0 }, undefined);
+    void this.#wantDamaged().catch(half.fail);
+  }
+
+  /** Documents that are damaged here, whatever the other side lists. */
+  async #wantDamaged(): Promise<void> {
+    for await (const { name, quarantined } of this.#half.replica.list())
+      if (quarantined && !this.#stopped && !this.#wanted.has(name))
+        this.#want({ name, generation: 0, seq: 0 }, undefined);
+    this.#ask();
   }
 
   /** Everything that the other side listed so far is here. */
@@ -128,7 +141,17 @@ export class Inbox {
   #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined): void {
     if (this.#wanted.size >= WANTED_MAX)
       throw new FieldbookError('protocol_violation', 'Too many documents are listed.');
-    const want = { name, generation, seq, ticket, asked: false, askedSeq: 0, channel: undefined, failure: undefined };
+    const want = {
+      name,
+      generation,
+      seq,
+      ticket,
+      asked: false,
+      askedSeq: 0,
+      channel: undefined,
+      failure: undefined,
+      whole: undefined,
+    };
     this.#wanted.set(name, want);
     this.#queue(want);
     this.#half.changed();
@@ -161,17 +184,21 @@ export class Inbox {
   async #askFor(want: Want): Promise<void> {
     const { replica, channels, send } = this.#half;
     const { name } = want;
-    let generation = want.generation;
+    let generation: number;
     let stateVector: Uint8Array = EMPTY_STATE_VECTOR;
+    want.whole = undefined;
     try {
       parseDocumentName(name);
-      const info = await replica.info(name);
-      if (info !== undefined) {
-        if (want.seq > 0 && info.generation !== generation) throw generationMismatch(name, info.generation, generation);
-        ({ stateVector, generation } = await replica.stateVector(name));
-      } else if (generation !== 0) {
-        throw generationMismatch(name, 0, generation);
-      }
+      const ours = await this.#ours(name);
+      generation = want.seq > 0 ? want.generation : (ours?.generation ?? 0);
+      if (ours === undefined) {
+        if (generation > 0) want.whole = [];
+      } else if (generation > ours.generation) {
+        if (!this.#half.rebuilds && ours.whole) throw rebuiltByNobody(name, ours.generation, generation);
+        want.whole = [];
+      } else if (generation < ours.generation) throw generationMismatch(name, ours.generation, generation);
+      else if (ours.whole) ({ stateVector, generation } = await replica.stateVector(name));
+      else want.whole = [];
     } catch (error) {
       this.#failed(want, error);
       return;
@@ -181,13 +208,29 @@ export class Inbox {
     send({ kind: 'sync', channel: want.channel, seq: 0, message: { type: 'step1', stateVector } });
   }
 
+  /** What is here of a document; not `whole` when it is damaged, which only reading it tells. */
+  async #ours(name: DocumentName): Promise<{ generation: number; whole: boolean } | undefined> {
+    const { replica } = this.#half;
+    const info = await replica.info(name);
+    if (info === undefined) return undefined;
+    if (!info.quarantined) {
+      try {
+        return { generation: (await replica.stateVector(name)).generation, whole: true };
+      } catch (error) {
+        if (!isFieldbookError(error, 'document_quarantined')) throw error;
+      }
+    }
+    return { generation: info.generation, whole: false };
+  }
+
   // --- applying
 
   async #applyAnswer(channel: Channel, number: number, seq: number, update: Uint8Array): Promise<void> {
     const want = this.#wanted.get(channel.name);
     try {
       if (want?.failure !== undefined) throw want.failure;
-      await this.#apply(channel, update);
+      if (want?.whole === undefined) await this.#apply(channel, update);
+      else await this.#adopt(channel, [...want.whole.splice(0), update]);
     } catch (error) {
       if (want === undefined) this.#refuse(channel.name, seq, error);
       else this.#failed(want, error);
@@ -206,7 +249,8 @@ export class Inbox {
     const want = this.#wanted.get(channel.name);
     if (want?.failure !== undefined) return;
     try {
-      await this.#apply(channel, update);
+      if (want?.whole === undefined) await this.#apply(channel, update);
+      else this.#stage(want, want.whole, update);
     } catch (error) {
       // The answer that the part belongs to ends the matter, once.
       if (want !== undefined) want.failure = asFieldbookError(error);
@@ -241,7 +285,13 @@ export class Inbox {
         await this.#apply(channel, update);
         this.#half.send({ kind: 'ack', channel: number, seq });
       } catch (error) {
-        if (isFieldbookError(error, 'missing_dependency')) {
+        // Rebuilt there, damaged here, or more is missing: all of it is asked for.
+        const isOlder = isFieldbookError(error, 'generation_mismatch') && Number(error.details['ours']) < generation;
+        if (
+          isOlder ||
+          isFieldbookError(error, 'missing_dependency') ||
+          isFieldbookError(error, 'document_quarantined')
+        ) {
           this.#want({ name, generation, seq }, ticket);
           this.#ask();
           return;
@@ -255,9 +305,25 @@ export class Inbox {
   async #apply({ name, generation }: Channel, update: Uint8Array): Promise<void> {
     const { replica, origin } = this.#half;
     parseDocumentName(name);
-    const ours = (await replica.info(name))?.generation ?? 0;
-    if (ours !== generation) throw generationMismatch(name, ours, generation);
-    await replica.apply(name, update, origin);
+    await replica.apply(name, update, origin, generation);
+  }
+
+  /** A whole document waits in memory until all of it is here: nothing of it may show before. */
+  #stage(want: Want, parts: Uint8Array[], update: Uint8Array): void {
+    const bytes = parts.reduce((sum, part) => sum + part.length, update.length);
+    if (bytes > documentLimit(want.name)) {
+      throw new FieldbookError(
+        'update_too_large',
+        `Document ${want.name} has more than ${documentLimit(want.name)} bytes.`,
+      );
+    }
+    parts.push(update);
+  }
+
+  async #adopt({ name, generation }: Channel, updates: readonly Uint8Array[]): Promise<void> {
+    const { replica, log } = this.#half;
+    const { added, removed } = await replica.adopt(name, { generation, updates });
+    log.info('replication.adopted', { name, generation, added, removed });
   }
 
   // --- endings
@@ -321,6 +387,15 @@ export class Inbox {
       changed();
     }
   }
+}
+
+function rebuiltByNobody(name: DocumentName, ours: number, theirs: number): FieldbookError {
+  return new FieldbookError(
+    'generation_mismatch',
+    `Document ${name} was rebuilt on the other side (generation ${theirs} there, ${ours} here), whose token may not ` +
+      'rebuild documents here: only an administrator may. Use such a token, or rebuild it here.',
+    { details: { name, ours, theirs } },
+  );
 }
 
 /** What a replica without a document says it has of it. */

@@ -1,5 +1,7 @@
 import type { DocumentName } from '../ids.ts';
 import { asFieldbookError, FieldbookError } from '../errors.ts';
+import { generationMismatch } from '../replica/open.ts';
+import type { Log } from '../ports.ts';
 import type { Commit, Replica } from '../replica/replica.ts';
 import type { Channels } from './channels.ts';
 import type { PeerMemory } from './peer-memory.ts';
@@ -11,7 +13,10 @@ import { PART_BYTES, splitUpdate } from './split.ts';
 export interface Half {
   replica: Replica;
   memory: PeerMemory;
+  log: Log;
   channels: Channels;
+  /** Whether documents that the other side rebuilt are taken from it in the place of ours. */
+  rebuilds: boolean;
   /** Marks commits that came over this connection. */
   origin: unknown;
   send(frame: Frame): void;
@@ -106,7 +111,8 @@ export class Outbox {
       this.#theirOwn(commit);
       return;
     }
-    if (commit.update.length > PART_BYTES || this.#congested()) {
+    // One that was rebuilt is asked for by those who can take it.
+    if (commit.rebuilt === true || commit.update.length > PART_BYTES || this.#congested()) {
       this.#mode = 'listing';
       this.#pump();
       return;
@@ -265,6 +271,7 @@ export class Outbox {
       const error = asFieldbookError(thrown);
       if (endsSession(error)) throw error;
       send({ kind: 'refuse', name, seq: 0, code: error.code, reason: error.message });
+      if (error.code === 'generation_mismatch' && ours > generation) this.#relist(name, ours, seq);
       return;
     }
     const parts = splitUpdate(update);
@@ -282,6 +289,14 @@ export class Outbox {
     send({ kind: 'sync', channel, seq, message: { type: 'step2', update: lastPart } });
   }
 
+  /** They asked for a generation that is gone, and may not know of the one that is here. */
+  #relist(name: DocumentName, generation: number, seq: number): void {
+    if (this.#mode !== 'listing' && this.#mode !== 'live') return;
+    this.#expect(name, seq, 0);
+    const more = this.#mode === 'listing';
+    this.#half.send({ kind: 'feed', entries: [{ name, generation, seq }], through: this.#through, more });
+  }
+
   #isStopped(): boolean {
     return this.#mode === 'stopped';
   }
@@ -291,14 +306,6 @@ export class Outbox {
       await new Promise<void>((resolve) => this.#half.after(POLL_MS, resolve));
     }
   }
-}
-
-export function generationMismatch(name: DocumentName, ours: number, theirs: number): FieldbookError {
-  return new FieldbookError(
-    'generation_mismatch',
-    `Document ${name} was rebuilt on one side (generation ${ours} here, ${theirs} there); the two are not merged.`,
-    { details: { name, ours, theirs } },
-  );
 }
 
 /** Our own trouble, which says nothing about the document: end the connection and try again later. */

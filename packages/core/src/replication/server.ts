@@ -20,10 +20,12 @@ export class ReplicationServer {
   }
 
   /** Takes over an accepted connection. Close the returned session to take a grant back. */
-  accept(link: Link, role: PeerRole): ReplicationSession {
+  accept(link: Link, role: PeerRole, from: Pick<SessionOptions, 'rebuilds' | 'token'> = {}): ReplicationSession {
     let greeted = false;
     const session: ReplicationSession = new ReplicationSession({
       ...this.#options,
+      rebuilds: false,
+      ...from,
       link,
       grants: role,
       onChange: () => {

@@ -3,6 +3,7 @@ import type { DocumentName } from '../ids.ts';
 import { CLOSE } from '../links/index.ts';
 import type { Clock, Link, Log, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { CommitSource } from '../store/index.ts';
 import type { Presence } from '../rooms/presence.ts';
 import { Channels } from './channels.ts';
 import { Inbox } from './inbox.ts';
@@ -29,6 +30,10 @@ export interface SessionOptions {
    * greeted; whoever sees room again closes the session (`ReplicationServer.takeAgain`), and the next one takes.
    */
   isFull?(): boolean;
+  /** The other side may replace documents by ones that were rebuilt. Without: when we dialled it. */
+  rebuilds?: boolean;
+  /** The id of the token that the other side showed. */
+  token?: string | null;
   /** Live values that nobody stores; joined with the rooms of this program. */
   presence?: Presence;
   /** Status has changed. */
@@ -114,6 +119,17 @@ export class ReplicationSession {
   /** Who the other side is, once it has said so. */
   get hello(): Hello | undefined {
     return this.#state.at === 'exchanging' || this.#state.at === 'remembering' ? this.#state.hello : undefined;
+  }
+
+  /** What the log of commits says of what comes over this connection. */
+  get source(): CommitSource {
+    const { hello } = this;
+    return {
+      via: 'replication',
+      device: hello?.device ?? null,
+      replica: hello?.replica ?? null,
+      token: this.#options.token ?? null,
+    };
   }
 
   get memory(): PeerMemory | undefined {
@@ -240,6 +256,8 @@ export class ReplicationSession {
     const half: Half = {
       replica: this.#options.replica,
       memory,
+      log: this.#options.log,
+      rebuilds: this.#options.rebuilds ?? this.#options.grants === null,
       channels: this.#channels,
       origin: this,
       send: (frame) => this.#send(frame),

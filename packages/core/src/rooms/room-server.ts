@@ -7,6 +7,7 @@ import { CLOSE } from '../links/index.ts';
 import type { Link, Log, Timers } from '../ports.ts';
 import type { Commit, Replica } from '../replica/replica.ts';
 import type { SyncMessage } from '../replication/protocol.ts';
+import type { CommitSource } from '../store/index.ts';
 import { readSyncMessage, writeSyncMessage } from '../replication/protocol.ts';
 import { splitUpdate } from '../replication/split.ts';
 import type { Presence } from './presence.ts';
@@ -41,6 +42,10 @@ export interface Visitor {
   name: string;
   /** Viewers may look and are closed with 4403 when they write. */
   mayWrite: boolean;
+  /** The generation of the document that the visitor holds: what `?generation=` in the address says, 0 without. */
+  generation?: number;
+  /** The id of the token that the visitor showed. */
+  token?: string | null;
   /** The visitor asked for acknowledgements (subprotocol `fieldbook.ack`). */
   acks: boolean;
 }
@@ -100,6 +105,9 @@ export class RoomServer {
 }
 
 class Socket {
+  /** What the log of commits says of what comes from here. */
+  readonly source: CommitSource;
+  readonly #generation: number;
   readonly #options: RoomOptions;
   readonly #link: Link;
   readonly #name: DocumentName;
@@ -124,6 +132,8 @@ class Socket {
     this.#name = name;
     this.#visitor = visitor;
     this.#left = left;
+    this.#generation = visitor.generation ?? 0;
+    this.source = { via: 'room', device: null, replica: null, token: visitor.token ?? null };
   }
 
   start(): void {
@@ -137,7 +147,8 @@ class Socket {
   }
 
   committed(commit: Commit): void {
-    if (this.#live) this.#sendSync({ type: 'update', update: commit.update });
+    if (commit.generation !== this.#generation) this.#rebuilt(commit.generation);
+    else if (this.#live) this.#sendSync({ type: 'update', update: commit.update });
     else this.#since?.push(commit);
   }
 
@@ -207,10 +218,24 @@ class Socket {
       });
   }
 
+  /** The visitor's copy is of another generation: merged with ours, it would bring back what a repair took out. */
+  #rebuilt(generation: number): void {
+    this.close(CLOSE.generation, `${generation}: the document was rebuilt; come again with ?generation=${generation}`);
+  }
+
+  /** True when the document is of the visitor's generation. Closes the connection otherwise. */
+  async #isSame(): Promise<boolean> {
+    const info = await this.#options.replica.info(this.#name);
+    if (info === undefined || info.generation === this.#generation) return true;
+    this.#rebuilt(info.generation);
+    return false;
+  }
+
   /** Sync step 1 of ours. A viewer is not asked: it has nothing that we would take. */
   async #askWhatWeLack(): Promise<void> {
-    if (!this.#visitor.mayWrite) return;
-    const { stateVector } = await this.#options.replica.stateVector(this.#name);
+    if (!(await this.#isSame()) || !this.#visitor.mayWrite) return;
+    const { stateVector, generation } = await this.#options.replica.stateVector(this.#name);
+    if (generation !== this.#generation) this.#rebuilt(generation);
     this.#sendSync({ type: 'step1', stateVector });
   }
 
@@ -218,8 +243,10 @@ class Socket {
     // Commits made while the state is read are sent after it, even those that are in it: twice is harmless.
     this.#live = false;
     this.#since = [];
+    if (!(await this.#isSame())) return;
     await this.#options.replica.noteClientIdSeen(this.#name, stateVector);
-    const { update } = await this.#options.replica.encodeState(this.#name, stateVector);
+    const { update, generation } = await this.#options.replica.encodeState(this.#name, stateVector);
+    if (generation !== this.#generation) this.#rebuilt(generation);
     if (!this.#open) return;
     this.#allowance = BUFFERED_MAX + this.#link.buffered() + update.length;
     const parts = splitUpdate(update);
@@ -241,7 +268,7 @@ class Socket {
       return;
     }
     try {
-      await this.#options.replica.apply(this.#name, update, this);
+      await this.#options.replica.apply(this.#name, update, this, this.#generation);
     } catch (error) {
       if (!isFieldbookError(error, 'missing_dependency')) throw error;
       this.#gaps += 1;
@@ -268,6 +295,10 @@ class Socket {
   #failed(thrown: unknown): void {
     if (!this.#open) return;
     const error = asFieldbookError(thrown);
+    if (error.code === 'generation_mismatch') {
+      this.#rebuilt(Number(error.details['ours']));
+      return;
+    }
     this.#options.log.warn('room.closed', { name: this.#name, code: error.code, error: error.message });
     this.close(closeCodeOf(error), error.code === 'internal' ? 'internal error' : error.message);
   }
@@ -294,6 +325,12 @@ class Socket {
       if (this.#open) this.#keepAlive();
     });
   }
+}
+
+/** What a room's address says of the generation that the visitor holds; 0 when it says nothing, NaN for nonsense, which is nobody's. */
+export function generationIn(query: readonly (readonly [string, string])[]): number {
+  const said = query.find(([key]) => key === 'generation')?.[1];
+  return said === undefined ? 0 : /^\d{1,16}$/.test(said) ? Number(said) : Number.NaN;
 }
 
 /** No structs and no deletions. */

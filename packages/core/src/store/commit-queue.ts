@@ -47,14 +47,18 @@ export class CommitQueue {
     this.#running ??= this.#run();
   }
 
-  /** `build` in the next batch. Rejects with `disk_full` or `storage_failed`; `undo` then runs before anything else. */
-  write(build: (batch: BatchOperation[]) => void, bytes = 0, undo?: () => void): Promise<void> {
+  /** `build` in the next batch. Rejects with `disk_full` or `storage_failed`; `undo` then runs before anything else. `did` runs in turn, before later work. */
+  write(build: (batch: BatchOperation[]) => void, bytes = 0, undo?: () => void, did?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
+      const done = (): void => {
+        did?.();
+        resolve();
+      };
       const failed = (error: FieldbookError): void => {
         undo?.();
         reject(error);
       };
-      this.push({ bytes, build, done: resolve, failed });
+      this.push({ bytes, build, done, failed });
     });
   }
 

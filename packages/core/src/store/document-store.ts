@@ -6,10 +6,14 @@ import type { Work } from './commit-queue.ts';
 import { CommitQueue } from './commit-queue.ts';
 import type { Head, HeadOptions } from './head.ts';
 import { mintReplicaId, openHead } from './head.ts';
+import type { CommitSource, HistoryOptions, HistoryStats, LoggedCommit } from './history.ts';
+import { History } from './history.ts';
 import * as keys from './keys.ts';
 import type { DocumentMeta, StoreInfo } from './meta.ts';
 import { decodeMeta, emptyMeta, encodeInfo, encodeMeta } from './meta.ts';
-import { readParts, readUpdates } from './parts.ts';
+import { readParts, readUpdates, salvageParts } from './parts.ts';
+import type { Aside } from './asides.ts';
+import { Asides } from './asides.ts';
 
 export interface Append {
   name: DocumentName;
@@ -18,6 +22,8 @@ export interface Append {
   clientId: number | null;
   nextClock: number;
   also: readonly BatchOperation[];
+  /** Where it came from, for the log that is kept for repair. */
+  source?: CommitSource | undefined;
   /** After fsync, in seq order over all appends, before the promise resolves. Must not throw. */
   committed?(meta: DocumentMeta): void;
   /** At once when the write failed, before anything else runs. Must not throw. */
@@ -27,6 +33,21 @@ export interface Append {
 export interface DocumentStoreOptions extends HeadOptions {
   /** Updates whose write was reported as failed turned out to be on disk: they were committed after all, under `seq`. */
   surfaced?(meta: DocumentMeta, updates: Uint8Array[]): void;
+  /** Keep what compactions take out of the logs, and where each commit came from. */
+  history?: HistoryOptions | undefined;
+}
+
+/** Another state in the place of a document's. */
+export interface Replacement {
+  generation: number;
+  /** The whole of it. */
+  snapshot: Uint8Array;
+  /** Why, in a word: `repair`, `adopted`, `healed`. */
+  reason: string;
+  /** ms since the epoch; names the bytes that are put aside. */
+  time: number;
+  /** After fsync, before the promise resolves. Must not throw. */
+  committed?(meta: DocumentMeta): void;
 }
 
 /**
@@ -38,6 +59,8 @@ export class DocumentStore {
   readonly #random: Random;
   readonly #log: Log | undefined;
   readonly #surfaced: DocumentStoreOptions['surfaced'];
+  readonly #history: History | undefined;
+  readonly #asides: Asides;
   readonly #queue: CommitQueue;
   /** As the queue will leave them: a commit under way shows its seq. */
   readonly #metas: Map<DocumentName, DocumentMeta>;
@@ -51,8 +74,10 @@ export class DocumentStore {
   #seq: number;
   #committed: number;
 
-  private constructor(options: DocumentStoreOptions, head: Head) {
+  private constructor(options: DocumentStoreOptions, head: Head, history: History | undefined) {
     this.#storage = options.storage;
+    this.#history = history;
+    this.#asides = new Asides(options.storage);
     this.#random = options.random;
     this.#log = options.log;
     this.#surfaced = options.surfaced;
@@ -65,7 +90,10 @@ export class DocumentStore {
 
   /** Opens or creates a store. Throws `store_version` for one written by a newer program, `store_corrupt` for a broken head. */
   static async open(options: DocumentStoreOptions): Promise<DocumentStore> {
-    return new DocumentStore(options, await openHead(options));
+    const head = await openHead(options);
+    const { storage, history, log } = options;
+    const kept = history === undefined ? undefined : await History.open(storage, history, log);
+    return new DocumentStore(options, head, kept);
   }
 
   /** Names this store to its peers; another one from when it proved to be a copy. */
@@ -138,6 +166,7 @@ export class DocumentStore {
           batch.push(...append.also);
           if (update === null) return;
           after = this.#buildCommit(append, update, before, batch);
+          if (this.#history !== undefined) batch.push(this.#history.sourceOf(name, after.seq, append.source));
           built = true;
         },
         done: () => {
@@ -224,12 +253,100 @@ export class DocumentStore {
       );
       if (before === undefined) return;
       const dead: BatchOperation[] = [];
-      const covered = { gte: keys.logKey(name, 0), lte: keys.logKey(name, seq) };
+      const kept = await this.#history?.archive(name, through.generation, seq);
+      const covered = [keys.logKey, keys.sourceKey].map((key) => ({ gte: key(name, 0), lte: key(name, seq) }));
       const older = { gte: keys.snapshotKey(name, 0), lt: keys.snapshotKey(name, seq) };
-      for await (const key of this.#storage.keys(covered)) dead.push({ type: 'del', key });
-      for await (const key of this.#storage.keys(older)) dead.push({ type: 'del', key });
-      await this.#queue.write((batch) => batch.push(...dead));
+      for (const range of [...covered, older])
+        for await (const key of this.#storage.keys(range)) dead.push({ type: 'del', key });
+      await this.#queue.write((batch) => batch.push(...(kept?.operations ?? []), ...dead));
+      kept?.written();
     });
+  }
+
+  /**
+   * Puts another state in the document's place: one fsynced batch in which it appears under a new seq and the old bytes,
+   * damaged or not, go aside. Nothing may be under way for the document; its caller sees to that. A crash before that
+   * batch leaves the document as it was.
+   */
+  replace(name: DocumentName, replacement: Replacement): Promise<DocumentMeta> {
+    const { generation, snapshot, reason } = replacement;
+    return this.#exclusive(name, async () => {
+      await this.#queue.flush();
+      const [newest] = await this.#asides.list(name);
+      const time = Math.max(replacement.time, (newest?.time ?? 0) + 1);
+      const old = this.#metas.get(name) ?? emptyMeta(name);
+      const aside = { name, time, generation: old.generation, seq: old.seq, reason };
+      const moved = await this.#asides.put(aside, (batch) => this.#queue.write((into) => into.push(...batch)));
+      // A damaged entry does not say where the document stands in the feed.
+      const places = old.seq > 0 || this.#metas.get(name) === undefined ? [old.seq] : await this.#placesInFeed(name);
+      let after: DocumentMeta | undefined;
+      await this.#queue.write(
+        (batch) => {
+          const seq = (this.#seq += 1);
+          after = {
+            ...emptyMeta(name),
+            seq,
+            generation,
+            epoch: this.epoch,
+            snapshotSeq: seq,
+            snapshotBytes: snapshot.length,
+          };
+          this.#metas.set(name, after);
+          for (const place of places) if (place > 0) batch.push({ type: 'del', key: keys.feedKey(place) });
+          batch.push(
+            ...moved,
+            { type: 'put', key: keys.snapshotKey(name, seq), value: seal(snapshot) },
+            { type: 'put', key: keys.feedKey(seq), value: keys.metaKey(name).slice(2) },
+            { type: 'put', key: keys.metaKey(name), value: encodeMeta(after) },
+          );
+        },
+        snapshot.length,
+        () => {
+          if (after !== undefined) this.#takeBack(name, old.seq > 0 || old.quarantined !== null ? old : undefined);
+        },
+        () => {
+          this.#committed = after!.seq;
+          replacement.committed?.(after!);
+        },
+      );
+      return after!;
+    });
+  }
+
+  async #placesInFeed(name: DocumentName): Promise<number[]> {
+    const places: number[] = [];
+    for await (const [key, value] of this.#storage.range(keys.prefixRange('f/')))
+      if (keys.textAfter(value, 0) === name) places.push(keys.seqOf(key));
+    return places;
+  }
+
+  /** What is kept of a document's commits, oldest first; nothing without a history. */
+  async *history(name: DocumentName, generation?: number): AsyncGenerator<LoggedCommit> {
+    await this.#queue.flush();
+    const ours = this.#metas.get(name)?.generation ?? 0;
+    if (this.#history !== undefined) yield* this.#history.read(name, generation ?? ours, ours);
+  }
+
+  get historyStats(): HistoryStats {
+    return this.#history?.stats ?? { chunks: 0, bytes: 0 };
+  }
+
+  /** Every part of a document that is whole, oldest first, and what is wrong with the others. Also of one in quarantine. */
+  async salvage(name: DocumentName): Promise<{ parts: Uint8Array[]; damage: string[] }> {
+    return this.#exclusive(name, async () => {
+      await this.#queue.flush();
+      return salvageParts(this.#storage, name, this.#metas.get(name));
+    });
+  }
+
+  /** What was put aside of a document, newest first, without its bytes. */
+  asides(name: DocumentName): Promise<Aside[]> {
+    return this.#asides.list(name);
+  }
+
+  /** The intact parts of what was put aside, oldest first. */
+  asideParts(aside: Aside): Promise<Uint8Array[]> {
+    return this.#asides.parts(aside);
   }
 
   /** Documents whose last commit lies after `seq`, oldest first. */

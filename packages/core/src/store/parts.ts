@@ -1,4 +1,4 @@
-import { FieldbookError } from '../errors.ts';
+import { asFieldbookError, FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import type { Storage } from '../ports.ts';
 import { unseal } from './checked.ts';
@@ -34,4 +34,37 @@ export async function readUpdates(
     updates.push(unseal(value, `Update ${seqOf(key)}`));
   }
   return updates;
+}
+
+/** As `readParts`, whatever is left of it: the parts that are whole, leftovers of compactions too, and in words what is not. */
+export async function salvageParts(
+  storage: Storage,
+  name: DocumentName,
+  meta: DocumentMeta | undefined,
+): Promise<{ parts: Uint8Array[]; damage: string[] }> {
+  const parts: Uint8Array[] = [];
+  const damage: string[] = [];
+  const take = (what: string, value: Uint8Array): boolean => {
+    try {
+      parts.push(unseal(value, what));
+      return true;
+    } catch (error) {
+      damage.push(asFieldbookError(error).message);
+      return false;
+    }
+  };
+  const snapshots = { gte: snapshotKey(name, 0), lte: snapshotKey(name, Number.MAX_SAFE_INTEGER) };
+  let snapshot = false;
+  for await (const [key, value] of storage.range(snapshots))
+    snapshot = take(`Snapshot ${seqOf(key)}`, value) || snapshot;
+  if (!snapshot && (meta?.snapshotSeq ?? 0) > 0) damage.push('Its snapshot is missing.');
+  let count = 0;
+  const logged = { gte: logKey(name, 0), lte: logKey(name, Number.MAX_SAFE_INTEGER) };
+  for await (const [key, value] of storage.range(logged)) {
+    take(`Update ${seqOf(key)}`, value);
+    if (seqOf(key) > (meta?.snapshotSeq ?? 0)) count += 1;
+  }
+  const lacking = (meta?.logCount ?? 0) - count;
+  if (lacking > 0) damage.push(`${lacking} of ${meta!.logCount} updates are missing.`);
+  return { parts, damage };
 }

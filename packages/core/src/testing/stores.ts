@@ -1,5 +1,7 @@
 import { isFieldbookError } from '../errors.ts';
 import type { Storage } from '../ports.ts';
+import type { HistoryOptions } from '../store/index.ts';
+import { FakeClock } from './clock.ts';
 import { FaultStorage } from './fault-storage.ts';
 import { MemoryStorage } from './memory-storage.ts';
 
@@ -30,4 +32,16 @@ export function codeOf(work: Promise<unknown>): Promise<string | undefined> {
     () => undefined,
     (error: unknown) => (isFieldbookError(error) ? error.code : `not ours: ${String(error)}`),
   );
+}
+
+/** A log for repair without compression. */
+export function testHistory(override: Partial<HistoryOptions> = {}): HistoryOptions {
+  return {
+    clock: new FakeClock(1_768_478_400_000),
+    maxBytes: 64 * 1024 * 1024,
+    maxAgeMs: 365 * 86_400_000,
+    deflate: (bytes) => Promise.resolve(bytes.slice()),
+    inflate: (bytes) => Promise.resolve(bytes.slice()),
+    ...override,
+  };
 }

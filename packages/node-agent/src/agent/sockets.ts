@@ -6,7 +6,7 @@ import { API_PREFIX } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
 import { ReplicationServer, SUBPROTOCOL } from '@fieldbook/core/replication';
-import { ACK_SUBPROTOCOL, RoomServer } from '@fieldbook/core/rooms';
+import { ACK_SUBPROTOCOL, RoomServer, generationIn } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { Machine } from '../machine/machine.ts';
@@ -70,7 +70,7 @@ export function createSockets(options: {
   });
 
   const accept = async (request: IncomingMessage, websocket: WebSocket): Promise<void> => {
-    const { path } = splitUrl(request.url ?? '/');
+    const { path, query } = splitUrl(request.url ?? '/');
     const token = presentedToken(request.headers);
     const peer = token === null ? undefined : await peers.find(token);
     accessOf(rules, {
@@ -90,11 +90,13 @@ export function createSockets(options: {
     if (path === `${API_PREFIX}/replicate`) {
       // Somebody shares this workspace now: its id must not be exchanged for a relay's any more.
       await membership.adopt(membership.info.id, membership.info.name);
-      replication.accept(link, 'member');
+      // Who has the agent's own token may do everything; a link to another machine is for exchanging only.
+      replication.accept(link, 'member', { rebuilds: peer === undefined, token: peer?.id ?? null });
     } else if (path.startsWith(ROOMS)) {
       rooms.enter(link, {
         name: decodeURIComponent(path.slice(ROOMS.length)),
         mayWrite: true,
+        generation: generationIn(query),
         acks: websocket.protocol === ACK_SUBPROTOCOL,
       });
     } else {

@@ -13,14 +13,20 @@ export interface Config {
   relays: readonly { url: string; paused?: boolean }[];
   /** When files travel that said nothing about it themselves; the first rule that fits holds. */
   files: readonly TravelRule[];
+  /** What is kept of compacted updates, for repair. */
+  history: { maxBytes: number; maxAgeMs: number };
 }
+
+const HISTORY_MIB = 64;
+const HISTORY_DAYS = 90;
+const DAY_MS = 86_400_000;
 
 export async function readConfig(home: Home): Promise<Config> {
   const value = (await readJsonIfThere(home.config)) ?? {};
   const at = (key: string, problem: string): FieldbookError =>
     new FieldbookError('config_invalid', `${home.config}: "${key}" ${problem}.`, { details: { key } });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw at('', 'must be an object');
-  const { person = null, journals = [], relays = [], files = [] } = value as Record<string, unknown>;
+  const { person = null, journals = [], relays = [], files = [], history = {} } = value as Record<string, unknown>;
   if (person !== null && typeof person !== 'string') throw at('person', 'must be a string');
   if (!Array.isArray(journals) || !journals.every((path) => typeof path === 'string')) {
     throw at('journals', 'must be a list of directories');
@@ -33,7 +39,11 @@ export async function readConfig(home: Home): Promise<Config> {
   }
   if (!Array.isArray(files)) throw at('files', 'must be a list of {"pattern", "over", "travel"}');
   const rules = files.map((rule: unknown, index) => readRule(rule, (problem) => at(`files[${index}]`, problem)));
-  return { person, journals: journals as string[], relays: relays as Config['relays'], files: rules };
+  const { mib = HISTORY_MIB, days = HISTORY_DAYS } = (history ?? {}) as Record<string, unknown>;
+  if (![mib, days].every((bound) => typeof bound === 'number' && Number.isFinite(bound) && bound >= 0))
+    throw at('history', 'must be {"mib": …, "days": …}, both numbers that are not negative');
+  const kept = { maxBytes: Number(mib) * 2 ** 20, maxAgeMs: Number(days) * DAY_MS };
+  return { person, journals: journals as string[], relays: relays as Config['relays'], files: rules, history: kept };
 }
 
 const TRAVELS: readonly Travel[] = ['now', 'request', 'never'];

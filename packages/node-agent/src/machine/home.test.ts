@@ -69,7 +69,13 @@ describe('the device', () => {
 describe('the configuration', () => {
   it('keeps what this version does not know, and names the key that is wrong', async () => {
     const home = await newHome();
-    expect(await readConfig(home)).toEqual({ person: null, journals: [], relays: [], files: [] });
+    expect(await readConfig(home)).toEqual({
+      person: null,
+      journals: [],
+      relays: [],
+      files: [],
+      history: { maxBytes: 64 * 2 ** 20, maxAgeMs: 90 * 86_400_000 },
+    });
     writeFileSync(home.config, '{"person": "Ada", "later": {"a": 1}}');
     await changeConfig(home, { relays: [{ url: 'https://relay.example' }] });
     expect(JSON.parse(readFileSync(home.config, 'utf8'))).toEqual({

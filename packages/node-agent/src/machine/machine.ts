@@ -62,7 +62,10 @@ export async function openMachine(
   const device = await loadDevice(home.device, env);
   const by = await personName(env, config.person);
   const storage = levelStorage(await openLevel(home.store), { freeBytes: () => freeBytes(home.store) });
-  const replica = await openReplica({ storage, device: device.id, random, guard: await restoreGuard(home), log }).catch(
+  const { deflate, inflate } = bundlePlatform;
+  const history = { clock, deflate, inflate, ...config.history };
+  const guard = await restoreGuard(home);
+  const replica = await openReplica({ storage, device: device.id, random, guard, log, history }).catch(
     async (error: unknown) => {
       await storage.close();
       throw error;

@@ -78,6 +78,8 @@ export const SETTINGS = {
     20,
     'wrong tokens of one address in a quarter of an hour before it has to wait, longer each time',
   ),
+  'history.size': setting(size(), 2 ** 30, 'what is kept of compacted updates, for repair; 0 keeps nothing'),
+  'history.age': setting(span(), 400 * 86_400_000, 'how long updates are kept for repair'),
   'web.directory': setting(maybe(text()), null, 'the built web UI, when not the one of this build', {
     flag: '--web <directory>',
   }),

@@ -1,0 +1,3 @@
+export * from './carry-over.ts';
+export * from './generation.ts';
+export * from './rebuild.ts';
