@@ -5,7 +5,7 @@ import type { DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import { CLOSE } from '../links/index.ts';
 import type { Link, Log, Timers } from '../ports.ts';
-import type { Commit, Replica } from '../replica/replica.ts';
+import type { Replica } from '../replica/replica.ts';
 import type { SyncMessage } from '../replication/protocol.ts';
 import type { CommitSource } from '../store/index.ts';
 import { readSyncMessage, writeSyncMessage } from '../replication/protocol.ts';
@@ -62,11 +62,18 @@ export class RoomServer {
   constructor(options: RoomOptions) {
     this.#options = options;
     this.#stops = [
-      options.replica.onCommit((commit) => {
-        for (const socket of this.#rooms.get(commit.name) ?? []) if (socket !== commit.origin) socket.committed(commit);
+      // One frame for a whole room: with a thousand visitors encoding costs more than sending.
+      options.replica.onCommit(({ name, update, generation, origin }) => {
+        const room = this.#rooms.get(name);
+        if (room === undefined) return;
+        const frame = syncFrame({ type: 'update', update });
+        for (const socket of room) if (socket !== origin) socket.committed(frame, generation);
       }),
       options.presence.subscribe((name, update, origin) => {
-        for (const socket of this.#rooms.get(name) ?? []) if (socket !== origin) socket.sendAwareness(update);
+        const room = this.#rooms.get(name);
+        if (room === undefined) return;
+        const frame = awarenessFrame(update);
+        for (const socket of room) if (socket !== origin) socket.send(frame);
       }),
     ];
   }
@@ -117,8 +124,8 @@ class Socket {
   #turn: Promise<void> = Promise.resolve();
   #arrived = 0;
   #open = true;
-  /** Commits since the state that is being read for the visitor; null before it asked for one. */
-  #since: Commit[] | null = null;
+  /** Frames of commits since the state that is being read for the visitor; null before it asked for one. */
+  #since: Uint8Array[] | null = null;
   #live = false;
   #allowance = BUFFERED_MAX;
   #content = 0;
@@ -143,20 +150,14 @@ class Socket {
     this.#keepAlive();
     this.#do(0, () => this.#askWhatWeLack());
     const states = this.#options.presence.current(this.#name);
-    if (states !== undefined) this.sendAwareness(states);
+    if (states !== undefined) this.send(awarenessFrame(states));
   }
 
-  committed(commit: Commit): void {
-    if (commit.generation !== this.#generation) this.#rebuilt(commit.generation);
-    else if (this.#live) this.#sendSync({ type: 'update', update: commit.update });
-    else this.#since?.push(commit);
-  }
-
-  sendAwareness(update: Uint8Array): void {
-    const encoder = encoding.createEncoder();
-    encoding.writeVarUint(encoder, MESSAGE_AWARENESS);
-    encoding.writeVarUint8Array(encoder, update);
-    this.#send(encoder);
+  /** `frame` says what was committed; it is shared with others and not changed. */
+  committed(frame: Uint8Array, generation: number): void {
+    if (generation !== this.#generation) this.#rebuilt(generation);
+    else if (this.#live) this.send(frame);
+    else this.#since?.push(frame);
   }
 
   close(code: number, reason: string): void {
@@ -196,7 +197,7 @@ class Socket {
           this.#options.presence.receive(this.#name, decoding.readVarUint8Array(decoder), this);
         return;
       case MESSAGE_QUERY_AWARENESS:
-        this.sendAwareness(this.#options.presence.current(this.#name) ?? EMPTY_AWARENESS);
+        this.send(awarenessFrame(this.#options.presence.current(this.#name) ?? EMPTY_AWARENESS));
         return;
       default:
         // A newer client's.
@@ -257,7 +258,7 @@ class Socket {
     const since = this.#since;
     this.#since = null;
     this.#live = true;
-    for (const commit of since) this.committed(commit);
+    for (const frame of since) this.send(frame);
   }
 
   async #apply(update: Uint8Array, type: 'step2' | 'update'): Promise<void> {
@@ -289,7 +290,7 @@ class Socket {
     const encoder = encoding.createEncoder();
     encoding.writeVarUint(encoder, MESSAGE_ACK);
     encoding.writeVarUint(encoder, count);
-    this.#send(encoder);
+    this.send(encoding.toUint8Array(encoder));
   }
 
   #failed(thrown: unknown): void {
@@ -304,24 +305,22 @@ class Socket {
   }
 
   #sendSync(message: SyncMessage): void {
-    const encoder = encoding.createEncoder();
-    encoding.writeVarUint(encoder, MESSAGE_SYNC);
-    writeSyncMessage(encoder, message);
-    this.#send(encoder);
+    this.send(syncFrame(message));
   }
 
-  #send(encoder: encoding.Encoder): void {
+  /** Sends a frame, or closes the socket of a visitor that does not read. */
+  send(frame: Uint8Array): void {
     if (!this.#open) return;
     if (this.#link.buffered() > this.#allowance) {
       this.close(CLOSE.slow, 'too slow to follow; come again and catch up');
       return;
     }
-    this.#link.send(encoding.toUint8Array(encoder));
+    this.#link.send(frame);
   }
 
   #keepAlive(): void {
     this.#cancel = this.#options.timers.after(KEEP_ALIVE_MS, () => {
-      this.sendAwareness(EMPTY_AWARENESS);
+      this.send(KEEP_ALIVE);
       if (this.#open) this.#keepAlive();
     });
   }
@@ -332,6 +331,22 @@ export function generationIn(query: readonly (readonly [string, string])[]): num
   const said = query.find(([key]) => key === 'generation')?.[1];
   return said === undefined ? 0 : /^\d{1,16}$/.test(said) ? Number(said) : Number.NaN;
 }
+
+function syncFrame(message: SyncMessage): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, MESSAGE_SYNC);
+  writeSyncMessage(encoder, message);
+  return encoding.toUint8Array(encoder);
+}
+
+function awarenessFrame(update: Uint8Array): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, MESSAGE_AWARENESS);
+  encoding.writeVarUint8Array(encoder, update);
+  return encoding.toUint8Array(encoder);
+}
+
+const KEEP_ALIVE = awarenessFrame(EMPTY_AWARENESS);
 
 /** No structs and no deletions. */
 const EMPTY_UPDATE_BYTES = 2;

@@ -39,6 +39,8 @@ export interface HttpOptions {
 /** Headers never take long; bodies are bounded in time as they are read. */
 const HEADERS_MS = 10_000;
 const HEADER_BYTES = 16 * 1024;
+/** When a relay comes back, everybody comes at once; whom the kernel finds no room for tries again a second later. */
+const BACKLOG = 4_096;
 /** Longer than common proxies keep their side open, so that it is they who close. */
 const KEEP_ALIVE_MS = 75_000;
 /** A TLS handshake that takes longer holds a connection for nothing. */
@@ -202,7 +204,7 @@ export function listen(server: Server, port: number, host: string): Promise<numb
       );
     };
     server.once('error', failed);
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off('error', failed);
       resolve((server.address() as AddressInfo).port);
     });
