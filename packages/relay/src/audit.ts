@@ -11,6 +11,8 @@ export const AUDIT_EVENTS = [
   'invitation.created',
   'invitation.used',
   'sign-in',
+  'peer.added',
+  'peer.removed',
   'access.refused',
   'update.refused',
   'repair',

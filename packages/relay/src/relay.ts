@@ -5,6 +5,7 @@ import { HybridClock, isFieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/co
 import { createApi } from '@fieldbook/core/api';
 import { Workspace } from '@fieldbook/core/documents';
 import { Author } from '@fieldbook/core/fold';
+import { RequestedFiles } from '@fieldbook/core/files';
 import { PurgedRuns } from '@fieldbook/core/ingest';
 import { Library } from '@fieldbook/core/library';
 import { openReplica } from '@fieldbook/core/replica';
@@ -24,6 +25,8 @@ import { StaticSite } from './http/static.ts';
 import type { MetricsListener } from './metrics/listener.ts';
 import { serveMetrics } from './metrics/listener.ts';
 import { RelayMetrics } from './metrics/metrics.ts';
+import { PeerList } from './peer-list.ts';
+import { Peers } from './peers.ts';
 import { bundlePlatform } from './platform/bundles.ts';
 import { contextual } from './platform/context.ts';
 import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard, sha256 } from './platform/data.ts';
@@ -34,7 +37,7 @@ import { RelaySync } from './sync-source.ts';
 import { TokenUse } from './token-use.ts';
 import { Tokens } from './tokens.ts';
 import { VERSION } from './version.ts';
-import { workspaceName, workspaceOf } from './workspace.ts';
+import { RelayWorkspace } from './workspace.ts';
 
 export interface RelayOptions {
   config: RelayConfig;
@@ -98,15 +101,29 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   await disk.isFull();
   const library = await Library.open(replica, log);
   const blobs = disk.blobs(openBlobs(data.blobs));
-  const workspace = { id: await workspaceOf(replica), name: await workspaceName(replica) };
+  const workspace = await RelayWorkspace.open(replica, device.id);
   const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
   const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true });
   purged.resume();
   const presence = new Presence(clock);
   const sync = new RelaySync(replica);
+  const memories = new PeerMemories(replica);
+  const requested = new RequestedFiles(replica, log);
+  const peers = new Peers({
+    list: await PeerList.open(data.peers),
+    replica,
+    memories,
+    blobs,
+    requested,
+    presence,
+    workspace,
+    log,
+    onChange: () => sync.changed(),
+  });
+  sync.peers = peers;
   const replication = new ReplicationServer({
     replica,
-    memories: new PeerMemories(replica),
+    memories,
     timers,
     clock,
     log,
@@ -134,17 +151,19 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     replica,
     library,
     author,
-    series: new SeriesReader(blobs, {
+    series: new SeriesReader(peers.fetching(blobs), {
       gunzip: (bytes, size) => gunzipSync(bytes, { maxOutputLength: Math.max(1, size) }),
     }),
     blobs,
+    fetching: peers.fetching(blobs),
+    requested,
     clock,
     timers,
     log,
     gzip: gzipBytes,
     bundles: { ...bundlePlatform, random },
     sha256,
-    workspace: async () => ({ ...workspace, private: false }),
+    workspace: async () => ({ id: workspace.id, name: workspace.name, private: false }),
     sync,
     live: liveSource(presence),
   });
@@ -180,6 +199,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     limiter.close();
     const served = closeServer(server, config['drain.timeout']);
     await sockets.close();
+    await peers.close();
     sync.close();
     api.close();
     if (!(await served)) log.warn('relay.requests_cut', { after: config['drain.timeout'] });
@@ -187,6 +207,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await metrics.close();
     disk.close();
     await purged.close();
+    requested.close();
     library.close();
     await replica.flush();
     await replica.close();
@@ -220,6 +241,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     void purged.scanAll();
     scraped = await serveMetrics(config, metrics);
     const port = await listen(server, config['listen.port'], host);
+    peers.start();
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
     const url = `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     log.info('relay.started', {

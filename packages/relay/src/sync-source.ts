@@ -2,15 +2,17 @@ import type { PeerState, SyncSource } from '@fieldbook/core/api';
 import type { Replica } from '@fieldbook/core/replica';
 import type { ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
 import { incomingAddress, incomingState } from '@fieldbook/core/replication';
+import type { Peers } from './peers.ts';
 import { timers } from './platform/ports.ts';
 
 const QUIET_MS = 500;
 
-/** The sync state that a relay shows: the machines that are connected to it now. */
+/** The sync state that a relay shows: the relays that it dials, and the machines that are connected to it now. */
 export class RelaySync implements SyncSource {
   readonly #replica: Replica;
   readonly #listeners = new Set<() => void>();
   replication: ReplicationServer | undefined;
+  peers: Peers | undefined;
   #cancel: (() => void) | undefined;
 
   constructor(replica: Replica) {
@@ -37,16 +39,17 @@ export class RelaySync implements SyncSource {
 
   async state(): Promise<{ lastSeq: number; peers: PeerState[]; settled: boolean }> {
     const sessions = this.#connected();
-    const peers = sessions.map((session) => incomingState(session, null));
-    return { lastSeq: this.#replica.lastSeq, peers, settled: sessions.every((session) => session.settled) };
+    const dialled = (await this.peers?.states()) ?? [];
+    const peers = [...dialled, ...sessions.map((session) => incomingState(session, null))];
+    const settled = sessions.every((session) => session.settled) && this.peers?.settled !== false;
+    return { lastSeq: this.#replica.lastSeq, peers, settled };
   }
 
   async holders(document: Parameters<SyncSource['holders']>[0]): Promise<string[]> {
     const info = await this.#replica.info(document);
     if (info === undefined) return [];
-    return this.#connected()
-      .filter((session) => session.memory!.holds(document, info.seq))
-      .map(incomingAddress);
+    const there = this.#connected().filter((session) => session.memory!.holds(document, info.seq));
+    return [...((await this.peers?.holders(document)) ?? []), ...there.map(incomingAddress)];
   }
 
   #connected(): ReplicationSession[] {

@@ -2,6 +2,7 @@ export { askWorkspace, offerWorkspace } from './ask-workspace.ts';
 export { backoffMs } from './backoff.ts';
 export type { BlobPeer, Request } from './blob-peer.ts';
 export { blobPeerOverHttp } from './blob-peer.ts';
+export { BlobPull } from './blob-pull.ts';
 export type { BlobSyncOptions, BlobSyncStatus } from './blob-sync.ts';
 export { BlobSync } from './blob-sync.ts';
 export type { ClientOptions, PeerStatus } from './client.ts';

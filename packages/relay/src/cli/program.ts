@@ -5,6 +5,7 @@ import { printAudit } from './audit.ts';
 import type { SettingFlags } from './config.ts';
 import { checkConfig, configOf, withSettings } from './config.ts';
 import { parseExpiry, parseSince } from './duration.ts';
+import { addPeer, listPeers, removePeer } from './peer.ts';
 import { serve } from './serve.ts';
 import { createToken, listTokens, revokeToken } from './token.ts';
 
@@ -65,6 +66,27 @@ export function buildProgram(env: Env): Command {
     .argument('<id>', 'as "token list" shows it')
     .option('--json', 'answer as JSON')
     .action((id: string, options: DataOption) => revokeToken(id, { ...options, data: dataOf(options) }));
+
+  const peer = program
+    .command('peer')
+    .description('exchange with other relays of the same workspace; works while the relay runs');
+  withSettings(peer.command('add'), ['data'])
+    .description('dial another relay; an empty relay joins its workspace')
+    .argument('<url>', 'its address')
+    .option('-t, --token <token>', 'a member’s token there; "-" reads it from stdin')
+    .option('--json', 'answer as JSON')
+    .action((url: string, options: DataOption & { token?: string }) =>
+      addPeer(url, { ...options, data: dataOf(options) }),
+    );
+  withSettings(peer.command('list'), ['data'])
+    .description('list the relays that this one dials')
+    .option('--json', 'answer as JSON')
+    .action(onData(listPeers));
+  withSettings(peer.command('remove'), ['data'])
+    .description('dial it no more; nothing is deleted')
+    .argument('<url>', 'as "peer list" shows it')
+    .option('--json', 'answer as JSON')
+    .action((url: string, options: DataOption) => removePeer(url, { ...options, data: dataOf(options) }));
 
   withSettings(program.command('audit'), ['data'])
     .description('print who was let in, what was refused, and what was done to the data')

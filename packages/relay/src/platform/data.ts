@@ -19,6 +19,8 @@ export interface DataDirectory {
   tokens: string;
   /** When each token was last used. */
   tokenUse: string;
+  /** Other relays that this one dials, one file each. */
+  peers: string;
   /** Who did what; full files lie beside it. */
   audit: string;
   device: string;
@@ -33,11 +35,12 @@ export async function openDirectory(root: string): Promise<DataDirectory> {
     blobs: join(root, 'blobs'),
     tokens: join(root, 'tokens'),
     tokenUse: join(root, 'token-use.json'),
+    peers: join(root, 'peers'),
     audit: join(root, 'audit.jsonl'),
     device: join(root, 'device.json'),
     guard: join(root, 'guard'),
   };
-  for (const path of [data.root, data.store, data.blobs, data.tokens])
+  for (const path of [data.root, data.store, data.blobs, data.tokens, data.peers])
     await fs.mkdir(path, { recursive: true, mode: 0o700 });
   return data;
 }
