@@ -10,6 +10,7 @@ export const AUDIT_EVENTS = [
   'token.expired',
   'invitation.created',
   'invitation.used',
+  'invitation.revoked',
   'sign-in',
   'peer.added',
   'peer.removed',

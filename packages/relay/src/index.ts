@@ -3,4 +3,5 @@ export { startRelay } from './relay.ts';
 export type { AuditEntry, AuditEvent } from './audit.ts';
 export { Audit, readAudit } from './audit.ts';
 export type { Token, TokenEnd, TokenSpec } from './tokens.ts';
+export { Invitations } from './invitations.ts';
 export { Tokens } from './tokens.ts';

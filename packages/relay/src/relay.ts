@@ -17,11 +17,13 @@ import { Audit } from './audit.ts';
 import type { RelayConfig } from './config/index.ts';
 import { Health } from './health.ts';
 import { Certificate } from './http/certificate.ts';
+import { peopleRoutes } from './http/people-routes.ts';
 import { Limiter } from './http/limiter.ts';
 import { limitsOf } from './http/limits.ts';
 import { Proxies } from './http/proxies.ts';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
 import { StaticSite } from './http/static.ts';
+import { Invitations } from './invitations.ts';
 import type { MetricsListener } from './metrics/listener.ts';
 import { serveMetrics } from './metrics/listener.ts';
 import { RelayMetrics } from './metrics/metrics.ts';
@@ -75,6 +77,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const device = await loadDevice(data.device);
   const tokens = await Tokens.open(data.tokens);
   const use = await TokenUse.open(data.tokenUse);
+  const invitations = await Invitations.open(data.invitations);
   const audit = new Audit(data.audit, {
     failed: (error) => log.error('audit.unwritable', { error: String(error) }),
   });
@@ -166,6 +169,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     workspace: async () => ({ id: workspace.id, name: workspace.name, private: false }),
     sync,
     live: liveSource(presence),
+    routes: peopleRoutes({ tokens, use, invitations, audit, limiter, now: () => clock.now() }),
   });
   const site = new StaticSite(config['web.directory'] ?? WEB_DIST);
   const health = new Health(replica, () => disk.isFull());

@@ -197,13 +197,18 @@ async function readToken(path: string, id: string): Promise<Kept | undefined> {
     return undefined;
   }
   const hash = Buffer.from(String(value.sha256), 'hex');
+  const spec = readSpec(value);
+  if (hash.length !== 32 || spec === undefined) return undefined;
+  return { ...spec, id, created: Number(value.created), hash, over: false };
+}
+
+/** What of a file says what a token may. Undefined when a newer version wrote it in a way that this one cannot read: nobody is let in to more than it says. */
+export function readSpec(value: Readonly<Partial<Record<keyof TokenSpec, unknown>>>): TokenSpec | undefined {
   const projects = readProjects(value.projects);
   const expires = value.expires ?? null;
-  // What a newer version wrote and we cannot read must not let in more than it says.
-  if (hash.length !== 32 || !isRole(value.role) || projects === undefined) return undefined;
+  if (!isRole(value.role) || projects === undefined) return undefined;
   if (expires !== null && typeof expires !== 'number') return undefined;
-  const name = typeof value.name === 'string' ? value.name : null;
-  return { id, role: value.role, projects, name, created: Number(value.created), expires, hash, over: false };
+  return { role: value.role, projects, name: typeof value.name === 'string' ? value.name : null, expires };
 }
 
 function readProjects(value: unknown): ProjectId[] | null | undefined {

@@ -28,3 +28,15 @@ export function reaches(role: Role, needed: Role): boolean {
 export function isRole(value: unknown): value is Role {
   return (ROLES as readonly unknown[]).includes(value);
 }
+
+/** How the secret of an invitation begins. It is given where a token is asked for, and is turned into one, once. */
+export const INVITATION_PREFIX = 'fbi_';
+
+/** What a link to a relay carries behind `#`, which is sent nowhere: a token, or an invitation to one. */
+export function secretOfFragment(fragment: string): string | null {
+  for (const part of fragment.replace(/^#/, '').split('&')) {
+    const mark = part.indexOf('=');
+    if (mark !== -1 && ['token', 'invite'].includes(part.slice(0, mark))) return part.slice(mark + 1);
+  }
+  return null;
+}

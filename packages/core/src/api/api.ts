@@ -30,6 +30,8 @@ export interface Api {
   bodyLimit(method: string, path: string): number;
   /** Whether a binding hands the body of a request in as `stream`, up to `bodyLimit` bytes. */
   streams(method: string, path: string): boolean;
+  /** Whether a request needs no token: its route looks itself at what is presented. */
+  isOpen(method: string, path: string): boolean;
   /** The OpenAPI 3.1 document, which is also at `/api/v1/openapi.json`. */
   openapi(): object;
   /** Ends event streams and follows the library no more. Requests under way still get their answers. */
@@ -67,11 +69,13 @@ export function createApi(options: ApiOptions): Api {
     ...programRoutes(context),
     ...queryRoutes(context),
     ...eventRoutes(context),
+    ...(options.routes ?? []),
   ]);
   const document = openApiDocument(table, options.program);
   return {
     openapi: () => document,
     bodyLimit: (method, path) => table.bodyLimit(method, path),
+    isOpen: (method, path) => table.isOpen(method, path),
     streams: (method, path) => table.streams(method, path),
     close: () => {
       for (const end of context.streams) end();

@@ -1,3 +1,4 @@
+import type { Role } from '../access/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import { asFieldbookError, FieldbookError } from '../errors.ts';
 import { utf8 } from '../ids.ts';
@@ -17,11 +18,13 @@ export interface ApiRequest {
   /** The body as it comes, of a route that takes it so (`Api.streams`); `body` is null then. */
   stream?: AsyncIterable<Uint8Array>;
   access: Access;
+  /** What the binding knows beyond that, for routes of its own program. */
+  visitor?: unknown;
 }
 
-/** Who is asking, as the binding found out. An `owner` sits at the machine; a relay's tokens are members and viewers. */
+/** Who is asking, as the binding found out. An `owner` sits at the machine; a relay's tokens have the other roles. */
 export interface Access {
-  role: 'owner' | 'member' | 'viewer';
+  role: 'owner' | Role;
   /** The name that edits are made under, when it is not the program's own person. */
   name: string | null;
 }
@@ -64,7 +67,9 @@ export function errorResponse(thrown: unknown, headers: Readonly<Record<string, 
     thrown instanceof FieldbookError
       ? thrown
       : new FieldbookError('internal', 'Something went wrong inside Fieldbook; its log says what.', { cause: thrown });
-  return json(statusOf(error.code), { error: error.toJSON() }, headers);
+  const { retryAfter } = error.details;
+  const again: Record<string, string> = typeof retryAfter === 'number' ? { 'retry-after': String(retryAfter) } : {};
+  return json(statusOf(error.code), { error: error.toJSON() }, { ...again, ...headers });
 }
 
 /** The HTTP status of an error code: what a program that knows only HTTP should make of it. */

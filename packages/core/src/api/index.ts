@@ -20,4 +20,7 @@ export type {
   SyncState,
   WorkspaceInfo,
 } from './options.ts';
+export type { Call, Route } from './route.ts';
+export type { Schema } from './schema.ts';
+export { array, object, orNull } from './schema.ts';
 export { siteFile, siteHeaders } from './site.ts';

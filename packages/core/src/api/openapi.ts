@@ -53,6 +53,7 @@ function operation(route: Route): object {
     operationId: route.id,
     summary: route.summary,
     description: `Role: ${route.needs}.`,
+    ...(route.needs === 'anybody' ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
     responses,

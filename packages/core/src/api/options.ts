@@ -1,3 +1,4 @@
+import type { Role } from '../access/index.ts';
 import type { BundlePlatform } from '../bundle/index.ts';
 import type { Author } from '../fold/index.ts';
 import type { DeviceId, DocumentName, RunId, WorkspaceId } from '../ids.ts';
@@ -6,6 +7,7 @@ import type { FilePresence, RequestedFiles, TravelRule } from '../files/index.ts
 import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { SeriesReader } from '../series/index.ts';
+import type { Route } from './route.ts';
 
 /** What a program hands to its API. Agent and relay differ in what they put here, not in the API. */
 export interface ApiOptions {
@@ -39,6 +41,8 @@ export interface ApiOptions {
   journals?(): JournalHealth;
   /** What waits in the spool; a relay has none. */
   files?(): FileHealth;
+  /** Routes of one program only. */
+  routes?: readonly Route[];
   /** What only an agent's owner can ask for; absent, these answer `not_supported`. */
   actions?: ApiActions;
 }
@@ -195,7 +199,7 @@ export interface DeviceInfo {
   version: string;
   api: string;
   /** What whoever asks may do here. */
-  access: 'owner' | 'member' | 'viewer';
+  access: 'owner' | Role;
 }
 
 export interface JournalHealth {

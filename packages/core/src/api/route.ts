@@ -1,3 +1,4 @@
+import type { Role } from '../access/index.ts';
 import { FieldbookError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { ApiRequest, ApiResponse } from './http.ts';
@@ -24,12 +25,15 @@ export interface RouteAnswer {
 /** One operation: what it takes, what it answers, who may ask, and what it does. The OpenAPI document is made from these. */
 export interface Route {
   id: string;
-  method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
   /** Below `/api/v1`; `{name}` takes one segment, `{name*}` all that follow. */
   path: string;
   summary: string;
-  /** Viewers read, members also change runs and add blobs, the owner also decides what the machine does. */
-  needs: 'viewer' | 'member' | 'owner';
+  /**
+   * Viewers read, contributors also add runs and change their own, members change runs, admins let people in, the owner also decides
+   * what the machine does. Anybody needs nothing: the route looks itself at what is presented.
+   */
+  needs: Role | 'owner' | 'anybody';
   inPath?: Readonly<Record<string, Parameter>>;
   inQuery?: Readonly<Record<string, Parameter>>;
   /** A JSON body, or raw bytes. */
@@ -51,7 +55,7 @@ export interface Call {
   body: unknown;
 }
 
-const RANK = { viewer: 0, member: 1, owner: 2 };
+const RANK = { anybody: -1, viewer: 0, contributor: 1, member: 2, admin: 3, owner: 4 };
 
 /** Finds a request's route and checks everything that the route declares. */
 export class RouteTable {
@@ -76,6 +80,11 @@ export class RouteTable {
   streams(method: string, path: string): boolean {
     const body = this.#find(path).find(({ route }) => route.method === method)?.route.body;
     return body !== undefined && 'limit' in body && body.streamed === true;
+  }
+
+  /** Whether the route is for whoever knocks. */
+  isOpen(method: string, path: string): boolean {
+    return this.#find(path).some(({ route }) => route.method === method && route.needs === 'anybody');
   }
 
   /** Throws `not_found`, `method_not_allowed` (details.allowed), `forbidden`, `invalid_argument`. */

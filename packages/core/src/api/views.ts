@@ -1,3 +1,4 @@
+import { ROLES } from '../access/index.ts';
 import { hlcMs } from '../hlc.ts';
 import type { Conflict, RunState } from '../fold/index.ts';
 import { mergeMetrics } from '../fold/index.ts';
@@ -417,6 +418,6 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     program: text,
     version: text,
     api: text,
-    access: { type: 'string', enum: ['owner', 'member', 'viewer'], description: 'What whoever asks may do here.' },
+    access: { type: 'string', enum: ['owner', ...ROLES], description: 'What whoever asks may do here.' },
   }),
 };

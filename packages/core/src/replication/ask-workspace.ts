@@ -33,23 +33,37 @@ export async function offerWorkspace(
   await workspaceOf(url, token, request, { method: 'POST', headers, body: JSON.stringify({ id, name }) });
 }
 
+/** The token that an invitation becomes, for a machine of that name. Throws as `askWorkspace`; `unauthorized` when it is used up. */
+export async function redeemInvitation(url: string, secret: string, device: string, request: Request): Promise<string> {
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ secret, device: device.slice(0, 128) || 'a machine' });
+  const told = await ask(url, '/invitations/redeem', request, { method: 'POST', headers, body });
+  if (typeof told?.token !== 'string') throw new FieldbookError('peer_unreachable', `${url} is not a Fieldbook relay.`);
+  return told.token;
+}
+
 interface Told {
   id?: unknown;
   name?: unknown;
   private?: unknown;
+  token?: unknown;
   error?: { code?: ErrorCode; message?: string };
 }
 
-async function workspaceOf(
+function workspaceOf(
   url: string,
   token: string | null,
   request: Request,
   init: Parameters<Request>[1],
 ): Promise<Told | null> {
   const headers = token === null ? init.headers : { ...init.headers, authorization: `Bearer ${token}` };
+  return ask(url, '/workspace', request, { ...init, headers });
+}
+
+async function ask(url: string, path: string, request: Request, init: Parameters<Request>[1]): Promise<Told | null> {
   let response: Awaited<ReturnType<Request>>;
   try {
-    response = await request(`${url}/api/v1/workspace`, { ...init, headers });
+    response = await request(`${url}/api/v1${path}`, init);
   } catch (error) {
     throw unreachable(url, error);
   }

@@ -1,4 +1,4 @@
-export { askWorkspace, offerWorkspace } from './ask-workspace.ts';
+export { askWorkspace, offerWorkspace, redeemInvitation } from './ask-workspace.ts';
 export { backoffMs } from './backoff.ts';
 export type { BlobPeer, Request } from './blob-peer.ts';
 export { blobPeerOverHttp } from './blob-peer.ts';

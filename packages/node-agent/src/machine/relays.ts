@@ -1,5 +1,6 @@
 import type { BlobDigest, BlobStore, DocumentName, Link } from '@fieldbook/core';
 import { FieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { INVITATION_PREFIX } from '@fieldbook/core/access';
 import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
@@ -13,6 +14,7 @@ import {
   offerWorkspace,
   PeerExchange,
   PeerMemories,
+  redeemInvitation,
   SUBPROTOCOL,
 } from '@fieldbook/core/replication';
 import type { Presence } from '@fieldbook/core/rooms';
@@ -150,7 +152,8 @@ export class Relays implements SyncSource {
   /** See `ApiActions.join`. Nothing is kept unless the relay let us in. */
   async join(asked: { url: string; token: string | null }): Promise<PeerState> {
     const url = normalUrl(asked.url);
-    const token = asked.token ?? (await readRelayTokens(this.#machine.home))[url] ?? null;
+    const presented = asked.token ?? (await readRelayTokens(this.#machine.home))[url] ?? null;
+    const token = presented?.startsWith(INVITATION_PREFIX) === true ? await this.#redeem(url, presented) : presented;
     const { membership } = this.#machine;
     const theirs = await askWorkspace(url, token, request);
     const ours = membership.info;
@@ -166,6 +169,13 @@ export class Relays implements SyncSource {
       await this.leave({ url });
       throw error;
     });
+  }
+
+  /** Kept at once: an invitation is good for one, and what goes wrong after this can be tried again without it. */
+  async #redeem(url: string, secret: string): Promise<string> {
+    const token = await redeemInvitation(url, secret, this.#machine.device.name, request);
+    await keepRelayToken(this.#machine.home, url, token);
+    return token;
   }
 
   /** See `ApiActions.pause`. */

@@ -8,6 +8,13 @@ function spanOf(text: string): number | undefined {
   return match === null ? undefined : Number(match[1]) * UNITS[match[2]!]!;
 }
 
+/** ms of a span. */
+export function parseSpan(text: string): number {
+  const span = spanOf(text);
+  if (span === undefined) throw new InvalidArgumentError('Write a span such as 90d, 12h or 90m.');
+  return span;
+}
+
 /** ms since the epoch of a date, or of a span from now on. */
 export function parseExpiry(text: string): number {
   const at = momentOf(text, 1);

@@ -1,10 +1,12 @@
 import { Command, Option } from 'commander';
 import { ROLES } from '@fieldbook/core/access';
+import type { RelayConfig } from '../config/index.ts';
 import { VERSION } from '../version.ts';
 import { printAudit } from './audit.ts';
 import type { SettingFlags } from './config.ts';
 import { checkConfig, configOf, withSettings } from './config.ts';
-import { parseExpiry, parseSince } from './duration.ts';
+import { parseExpiry, parseSince, parseSpan } from './duration.ts';
+import { invite, listInvitations, revokeInvitation } from './invite.ts';
 import { addPeer, listPeers, removePeer } from './peer.ts';
 import { serve } from './serve.ts';
 import { createToken, listTokens, revokeToken } from './token.ts';
@@ -87,6 +89,28 @@ export function buildProgram(env: Env): Command {
     .argument('<url>', 'as "peer list" shows it')
     .option('--json', 'answer as JSON')
     .action((url: string, options: DataOption) => removePeer(url, { ...options, data: dataOf(options) }));
+
+  const place = (options: object): RelayConfig => configOf(options as SettingFlags, env).config;
+  withSettings(program.command('invite'), ['data', 'listen.host', 'listen.port', 'tls.cert', 'tls.key'])
+    .description('print a link that lets one person or machine in, once; works while the relay runs')
+    .addOption(new Option('--role <role>', 'what whoever opens it may do').choices(ROLES).default('member'))
+    .option('--project <name...>', 'only these projects; all without')
+    .option('--name <name>', 'whom it is for')
+    .option('--expires <when>', 'until when it may be opened: a span such as 7d (the default), or a date', parseExpiry)
+    .option('--token-lifetime <span>', 'how long whoever opened it may come in; for ever without', parseSpan)
+    .option('--url <address>', 'where others reach the relay (https://relay.example.org)')
+    .option('--json', 'answer as JSON')
+    .action((options: Parameters<typeof invite>[0]) => invite(options, place(options)));
+  const invitation = program.command('invitation').description('list and revoke invitations that nobody has used yet');
+  withSettings(invitation.command('list'), ['data'])
+    .description('list them')
+    .option('--json', 'answer as JSON')
+    .action((options: { json?: boolean }) => listInvitations(options, place(options)));
+  withSettings(invitation.command('revoke'), ['data'])
+    .description('make an invitation worthless')
+    .argument('<id>', 'as "invitation list" shows it')
+    .option('--json', 'answer as JSON')
+    .action((id: string, options: { json?: boolean }) => revokeInvitation(id, options, place(options)));
 
   withSettings(program.command('audit'), ['data'])
     .description('print who was let in, what was refused, and what was done to the data')

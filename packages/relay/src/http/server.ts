@@ -8,18 +8,20 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { reaches } from '@fieldbook/core/access';
-import type { Api, ApiResponse } from '@fieldbook/core/api';
+import type { Access, Api, ApiResponse } from '@fieldbook/core/api';
 import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
 import type { Health } from '../health.ts';
 import type { RelayMetrics } from '../metrics/metrics.ts';
 import { inContext } from '../platform/context.ts';
 import type { AccessRules } from './access.ts';
 import type { Token } from '../tokens.ts';
-import { auditRefusal, checkHost, tokenOf } from './access.ts';
+import { auditRefusal, checkHost, checkOrigin, tokenOf } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
 import type { Certificate } from './certificate.ts';
 import { Crowd } from './crowd.ts';
+import type { Caller } from './proxies.ts';
 import type { StaticSite } from './static.ts';
+import type { Visitor } from './visitor.ts';
 
 export interface HttpOptions {
   api: Api;
@@ -136,16 +138,16 @@ async function respond(
     }
     rules.limiter.request(caller.address);
     if (path === '/api' || path.startsWith('/api/')) {
-      token = await tokenOf(rules, request.headers, caller);
-      rules.limiter.tokenRequest(token.id);
-      const { id, role, name } = token;
-      if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
       response.setHeader('cross-origin-resource-policy', 'same-origin');
-      const access = { role: reaches(role, 'member') ? 'member' : 'viewer', name } as const;
-      const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(id, bytes));
-      const answer = await api.handle(await readRequest(request, api, access, pace));
+      token = await visitorsToken(options, request, caller);
+      if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
+      const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(token?.id ?? caller.address, bytes));
+      const visitor: Visitor = { caller, token };
+      const asked = { ...(await readRequest(request, api, accessOf(token), pace)), visitor };
+      const answer = await api.handle(asked);
       if (answer.status >= 400) metrics.refused(codeOf(answer));
-      if (answer.status === 403) auditRefusal(rules, refusalOf(answer), { address: caller.address, path, token });
+      if (answer.status === 403 && token !== undefined)
+        auditRefusal(rules, refusalOf(answer), { address: caller.address, path, token });
       return await writeResponse(response, answer, headOnly);
     }
     checkHost(rules, caller);
@@ -159,12 +161,33 @@ async function respond(
     if (response.headersSent) throw error;
     // What is left of a refused body is not read, so the connection cannot be used again.
     const headers: Record<string, string> = request.complete ? {} : { connection: 'close' };
-    if (isFieldbookError(error, 'rate_limited')) {
-      headers['retry-after'] = String(error.details['retryAfter']);
-      if (error.details['limit'] === 'connections-per-address') headers['connection'] = 'close';
-    }
+    if (isFieldbookError(error, 'rate_limited') && error.details['limit'] === 'connections-per-address')
+      headers['connection'] = 'close';
     return writeResponse(response, errorResponse(error, headers), headOnly);
   }
+}
+
+/** Undefined for a route that is open to anybody. */
+async function visitorsToken(
+  { api, rules }: HttpOptions,
+  request: IncomingMessage,
+  caller: Caller,
+): Promise<Token | undefined> {
+  if (api.isOpen(request.method ?? 'GET', splitUrl(request.url ?? '/').path)) {
+    checkHost(rules, caller);
+    checkOrigin(rules, request.headers, caller);
+    return undefined;
+  }
+  const token = await tokenOf(rules, request.headers, caller);
+  rules.limiter.tokenRequest(token.id);
+  return token;
+}
+
+/** Whoever has no token reaches routes that need none, and may nothing. */
+function accessOf(token: Token | undefined): Access {
+  if (token === undefined) return { role: 'viewer', name: null };
+  const { role, name } = token;
+  return { role: reaches(role, 'admin') ? 'admin' : reaches(role, 'member') ? 'member' : 'viewer', name };
 }
 
 /** The error that an answer of the API says. */

@@ -17,6 +17,8 @@ export interface DataDirectory {
   blobs: string;
   /** One file per access token; the only part that `token` commands touch while the server runs. */
   tokens: string;
+  /** One file per open invitation. */
+  invitations: string;
   /** When each token was last used. */
   tokenUse: string;
   /** Other relays that this one dials, one file each. */
@@ -34,6 +36,7 @@ export async function openDirectory(root: string): Promise<DataDirectory> {
     store: join(root, 'store'),
     blobs: join(root, 'blobs'),
     tokens: join(root, 'tokens'),
+    invitations: join(root, 'invitations'),
     tokenUse: join(root, 'token-use.json'),
     peers: join(root, 'peers'),
     audit: join(root, 'audit.jsonl'),

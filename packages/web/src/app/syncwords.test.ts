@@ -10,6 +10,7 @@ const session = (change: Partial<Session>): Session => ({
   person: 'Ada',
   suggestedPerson: null,
   hasToken: true,
+  entryProblem: null,
   refusal: null,
   unsaved: 0,
   books: { listed: 0, loaded: 0 },

@@ -66,6 +66,7 @@ export interface FieldbookWorker
   devices(): Promise<DeviceLine[]>;
   loadExamples(): Promise<void>;
   setPerson(name: string): Promise<void>;
+  /** A token, or an invitation to one. */
   setToken(token: string | null): Promise<void>;
   retry(): Promise<void>;
   persist(): Promise<boolean>;
@@ -96,6 +97,8 @@ export interface Session {
   /** A good guess for `person`: the user of the agent's machine. */
   suggestedPerson: string | null;
   hasToken: boolean;
+  /** Why the invitation of the address did not let this browser in; null when there was none, or it did. */
+  entryProblem: string | null;
   /** Why the server did not take an edit, in its words; null while it takes them. */
   refusal: string | null;
   /** Edits made in this browser that no server has acknowledged. */

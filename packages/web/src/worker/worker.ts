@@ -32,6 +32,7 @@ import { browserDevice } from './device.ts';
 import type { BrowserDevice } from './device.ts';
 import { Editor } from './edits.ts';
 import type { Content } from './files-api.ts';
+import { Entry } from './entry.ts';
 import { Forgetting } from './forgetting.ts';
 import { Grouped, NO_LINES } from './grouped.ts';
 import type { Layout, LinesRequest } from './groups-api.ts';
@@ -88,7 +89,7 @@ class Worker implements FieldbookWorker {
   #notes: Promise<Notes> | undefined;
   /** Those notes once their code is here: before that, none is open and nothing of them was sent. */
   #openedNotes: Notes | undefined;
-  #token: string | null = null;
+  #entry!: Entry;
   /** Run documents held open for the page, the newest last. */
   readonly #openRuns: RunId[] = [];
   readonly #grouped = new Grouped();
@@ -108,14 +109,13 @@ class Worker implements FieldbookWorker {
     this.#listener = listener;
     const [{ keep, problem }, bytes, tables] = await opening;
     this.#keep = keep;
-    if (options.token !== null) await keep.put('token', options.token).catch(() => undefined);
-    const [token, device, server, name] = await Promise.all([
-      keep.get<string>('token'),
+    const [entry, device, server, name] = await Promise.all([
+      Entry.open(keep, options.origin, options.token, options.browser),
       browserDevice(keep),
       keep.get<ServerInfo>('server'),
       keep.get<string>('browser'),
     ]);
-    this.#token = options.token ?? token ?? null;
+    this.#entry = entry;
     this.#device = device;
     this.#editor = await Editor.open(this.#device, keep, {
       onChange: () => this.#tell(),
@@ -125,14 +125,15 @@ class Worker implements FieldbookWorker {
           if (run !== null && project !== null) this.#listener({ kind: 'project', id: project, runs: [run] });
       },
     });
-    this.#http = new Http(options.origin, this.#token);
+    this.#http = new Http(options.origin, this.#entry.token);
     this.#session = {
       connection: { state: 'connecting' },
       server: server ?? null,
       device: { id: device.id, name: name ?? options.browser },
       person: this.#editor.person,
       suggestedPerson: null,
-      hasToken: this.#token !== null,
+      hasToken: this.#entry.token !== null,
+      entryProblem: this.#entry.problem,
       refusal: null,
       unsaved: this.#editor.ledger.size,
       books: { listed: 0, loaded: 0 },
@@ -168,7 +169,7 @@ class Worker implements FieldbookWorker {
       protocols: () => [
         'fieldbook.v1',
         'fieldbook.ack',
-        ...(this.#token === null ? [] : [`fieldbook.token.${this.#token}`]),
+        ...(this.#entry.token === null ? [] : [`fieldbook.token.${this.#entry.token}`]),
       ],
       fetchState: (name) => this.#http.bytes(`/documents/${name.split('/').map(encodeURIComponent).join('/')}`),
       onConnection: (connection) => {
@@ -662,12 +663,11 @@ class Worker implements FieldbookWorker {
   }
 
   async setToken(token: string | null): Promise<void> {
-    this.#token = token;
-    this.#http.token = token;
-    this.#session.hasToken = token !== null;
+    await this.#entry.present(token);
+    this.#http.token = this.#entry.token;
+    this.#session.hasToken = this.#entry.token !== null;
+    this.#session.entryProblem = this.#entry.problem;
     this.#session.refusal = null;
-    if (token === null) await this.#keep.remove('token');
-    else await this.#keep.put('token', token);
     this.#shelf.retry();
   }
 
@@ -883,7 +883,7 @@ class Worker implements FieldbookWorker {
     try {
       await this.#keep.put('device', this.#device);
       await this.#keep.put('browser', this.#session.device.name);
-      if (this.#token !== null) await this.#keep.put('token', this.#token);
+      await this.#entry.keepAgain();
       if (this.#session.server !== null) await this.#keep.put('server', this.#session.server);
       await this.#editor.keepAgain();
       await this.#unsent.keepAgain();

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { FieldbookError } from '@fieldbook/core';
 import type { ErrorCode } from '@fieldbook/core';
+import { secretOfFragment } from '@fieldbook/core/access';
 import type { Client } from '../client.ts';
 import type { Cli } from '../command.ts';
 import { printJson, withClient, withJson } from '../command.ts';
@@ -40,7 +41,7 @@ function joinCommand(program: Command, cli: Cli): void {
   const join = program
     .command('join')
     .description('share everything on this machine with a relay, or with another machine')
-    .argument('<url>', 'its address, http://… or ws://…; a link with #token=… will do')
+    .argument('<url>', 'its address, http://… or ws://…; a link with #invite=… or #token=… will do')
     .option('-t, --token <token>', 'the token; "-" reads it from stdin; else FIELDBOOK_TOKEN, else the link’s own');
   withJson(join).action(async (link: string, options: { token?: string; json?: boolean }) => {
     const { url, token } = readLink(link);
@@ -69,7 +70,7 @@ function joinCommand(program: Command, cli: Cli): void {
   });
 }
 
-/** A relay's address and the token in its fragment, which browsers never send and logs never see. */
+/** A relay's address and the token or invitation in its fragment, which browsers never send and logs never see. */
 export function readLink(link: string): { url: string; token: string | null } {
   let parsed: URL;
   try {
@@ -86,7 +87,7 @@ export function readLink(link: string): { url: string; token: string | null } {
       `A relay's address starts with https:// (or http://), not ${parsed.protocol}//.`,
     );
   }
-  const token = new URLSearchParams(parsed.hash.slice(1)).get('token');
+  const token = secretOfFragment(parsed.hash);
   return { url: `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`, token };
 }
 
