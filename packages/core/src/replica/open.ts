@@ -496,8 +496,8 @@ class StoredReplica implements Replica {
       nextClock: open.stateOf(doc.clientID),
       also,
       source: sourceOf(origin),
-      committed: ({ seq, generation }) => {
-        commit = { name, seq, generation, update: update!, origin };
+      committed: ({ seq, generation }, previous) => {
+        commit = { name, seq, generation, update: update!, origin, previous };
         this.#announce(commit);
       },
       // Before anybody can build on what the disk does not have.

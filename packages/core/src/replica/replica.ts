@@ -157,6 +157,8 @@ export interface Commit extends FeedEntry {
   origin: unknown;
   /** The document was replaced, and `update` is all of it: nothing of what was known of it before holds. */
   rebuilt?: true;
+  /** The document's commit before this one, 0 when it is the first; absent where that is not known. */
+  previous?: number;
 }
 
 export interface EncodedState {

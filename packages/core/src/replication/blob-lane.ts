@@ -20,6 +20,8 @@ export interface BlobLaneOptions {
   cursor: string;
   /** Blobs that a run document names and that are to be sent, in the order in which they are. */
   select(name: DocumentName): Promise<Iterable<BlobDigest>>;
+  /** True while something that goes first is on its way: the next blob waits for it, a little. */
+  yields?(): boolean;
   onChange(): void;
 }
 
@@ -29,6 +31,10 @@ const ASK_MAX = 1_000;
 const REST_MS = 1_000;
 /** Digests that the peer is known to have: 64 bytes each. */
 const PRESENT_MAX = 200_000;
+/** So often it is looked whether what goes first is through … */
+const YIELD_MS = 50;
+/** … and so often at most for one blob: documents of running runs are never all through. */
+const YIELDS_MAX = 4;
 
 /**
  * Sends blobs that manifests name and the peer lacks, in the order of the feed. How far manifests were looked at is kept durably
@@ -217,6 +223,7 @@ export class BlobLane {
   async #send(): Promise<void> {
     const { blobs, peer, log } = this.#options;
     for (const digest of this.#pending.keys()) {
+      await this.#yield();
       if (this.#isStopped()) return;
       const bytes = await blobs.read(digest).catch(ifCorrupt);
       if (bytes === undefined) log.error('blobs.unreadable', { digest });
@@ -227,6 +234,13 @@ export class BlobLane {
       this.#pending.delete(digest);
       if (bytes !== undefined) this.note(digest);
       this.#changed();
+    }
+  }
+
+  async #yield(): Promise<void> {
+    const { yields, timers } = this.#options;
+    for (let turn = 0; turn < YIELDS_MAX && yields?.() === true && !this.#isStopped(); turn++) {
+      await new Promise<void>((resolve) => timers.after(YIELD_MS, resolve));
     }
   }
 

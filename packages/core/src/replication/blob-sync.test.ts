@@ -57,16 +57,16 @@ interface World {
   replica: Replica;
   blobs: MemoryBlobStore;
   peer: Peer;
-  start(): BlobSync;
+  start(documentsWait?: () => boolean): BlobSync;
 }
 
 async function open(): Promise<World> {
   const replica = await openTestReplica(new MemoryStorage());
   const blobs = new MemoryBlobStore();
   const peer = new Peer();
-  const start = (): BlobSync => {
+  const start = (documentsWait = () => false): BlobSync => {
     const requested = new RequestedFiles(replica);
-    const sync = new BlobSync({ replica, blobs, peer, timers, random, log: quiet, requested });
+    const sync = new BlobSync({ replica, blobs, peer, timers, random, log: quiet, requested, documentsWait });
     onTestFinished(async () => {
       requested.close();
       await sync.stop();
@@ -229,4 +229,21 @@ it('[RPL-28] is not settled before it is known what was asked for', async () => 
   release();
   await waiting;
   expect(world.peer.came).toEqual(blobs);
+});
+
+it('[RPL-32] a blob waits while documents are on their way, but not for ever', async () => {
+  const world = await open();
+  const digests = [await segment(world, 0), await segment(world, 10)];
+  let asked = 0;
+  // On their way when the first blob is looked at, through at the third look; then never again through.
+  const sync = world.start(() => ++asked < 3 || world.peer.came.length > 0);
+  let before = 0;
+  world.peer.before = () => {
+    if (world.peer.came.length === 0) before = asked;
+    return Promise.resolve();
+  };
+  await sync.whenSettled();
+  expect(before).toBe(3);
+  expect(world.peer.came.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(digests.toSorted((a, b) => (a < b ? -1 : 1)));
+  expect(asked).toBe(3 + 4);
 });

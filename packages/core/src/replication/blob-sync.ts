@@ -20,6 +20,8 @@ export interface BlobSyncOptions {
   /** Which files people have asked for, and what else travels. */
   requested: RequestedFiles;
   travel?: readonly TravelRule[];
+  /** True while documents are on their way to the peer: they go first. */
+  documentsWait?(): boolean;
   onChange?(): void;
 }
 
@@ -59,15 +61,22 @@ export class BlobSync {
 
   constructor(options: BlobSyncOptions) {
     this.#options = options;
-    const { replica } = options;
+    const { replica, documentsWait = () => false } = options;
     const onChange = (): void => this.#changed();
     this.#points = new BlobLane({
       ...options,
       cursor: 'blobs-at',
       select: (name) => replica.read(name, pointBlobs),
+      yields: documentsWait,
       onChange,
     });
-    this.#files = new BlobLane({ ...options, cursor: 'files-at', select: (name) => this.#filesOf(name), onChange });
+    this.#files = new BlobLane({
+      ...options,
+      cursor: 'files-at',
+      select: (name) => this.#filesOf(name),
+      yields: () => documentsWait() || this.#points.status().pending > 0,
+      onChange,
+    });
   }
 
   start(): void {

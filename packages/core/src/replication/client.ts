@@ -220,6 +220,11 @@ export class ReplicationClient {
     return this.#state === 'connected';
   }
 
+  /** True while documents are on their way in either direction. */
+  get documentsWait(): boolean {
+    return (this.#session?.outstanding ?? 0) + (this.#session?.waiting ?? 0) > 0;
+  }
+
   #ended(end: SessionEnd): void {
     if (this.#state === 'stopped') return;
     this.#problem = { code: errorCodeOf(end.code), message: closeInWords(end.code, end.reason) };

@@ -32,6 +32,10 @@ export interface Half {
 
 /** Beyond this many unsent bytes we wait: a slow link must not become memory. */
 const BUFFERED_MAX = 4 * 1024 * 1024;
+/** Answers and run documents wait sooner: what is unsent is in front of the next edit, whatever it is. */
+const BULK_BUFFERED_MAX = 512 * 1024;
+/** An edit or a card, and not a month of them. */
+const EARLY_BYTES = 256 * 1024;
 /** Live updates sent and not yet acknowledged; beyond this the other side is slower than we are and gets names instead. */
 const UNACKED_BYTES_MAX = 8 * 1024 * 1024;
 /** What a small update costs besides its bytes. */
@@ -52,6 +56,11 @@ interface Outstanding {
   bytes: number;
 }
 
+/** What people wait for and what is small: edits and cards. The rest is points, texts and files of runs. */
+function isUrgent(name: DocumentName): boolean {
+  return name === 'workspace' || name.startsWith('book/');
+}
+
 interface Question {
   name: DocumentName;
   generation: number;
@@ -67,6 +76,8 @@ export class Outbox {
   readonly #half: Half;
   readonly #outstanding = new Map<DocumentName, Outstanding>();
   readonly #questions: Question[] = [];
+  /** Commits of urgent documents that went ahead of the list. */
+  readonly #early = new Map<DocumentName, number>();
   #mode: 'waiting' | 'listing' | 'live' | 'stopped' = 'waiting';
   /** Through this seq the other side was told everything. */
   #through = 0;
@@ -101,19 +112,24 @@ export class Outbox {
   stop(): void {
     this.#mode = 'stopped';
     this.#outstanding.clear();
+    this.#early.clear();
     this.#questions.length = 0;
   }
 
   committed(commit: Commit): void {
-    if (this.#mode === 'listing') this.#more = true;
+    if (this.#mode === 'listing') {
+      this.#more = true;
+      this.#sendAhead(commit);
+    }
     if (this.#mode !== 'live' || commit.seq <= this.#through) return;
     if (commit.origin === this.#half.origin) {
       this.#theirOwn(commit);
       return;
     }
     // One that was rebuilt is asked for by those who can take it.
-    if (commit.rebuilt === true || commit.update.length > PART_BYTES || this.#congested()) {
+    if (commit.rebuilt === true || commit.update.length > PART_BYTES || this.#congested(isUrgent(commit.name))) {
       this.#mode = 'listing';
+      this.#sendAhead(commit);
       this.#pump();
       return;
     }
@@ -172,7 +188,7 @@ export class Outbox {
   async #list(): Promise<void> {
     const { replica, memory, send } = this.#half;
     while (this.#mode === 'listing') {
-      if (this.#congested()) {
+      if (this.#congested(true)) {
         this.#half.after(POLL_MS, () => this.#pump());
         return;
       }
@@ -195,8 +211,26 @@ export class Outbox {
     }
   }
 
-  #congested(): boolean {
-    return this.#half.buffered() > BUFFERED_MAX || this.#unackedBytes > UNACKED_BYTES_MAX;
+  #congested(urgent: boolean): boolean {
+    const most = urgent ? BUFFERED_MAX : BULK_BUFFERED_MAX;
+    return this.#half.buffered() > most || this.#unackedBytes > UNACKED_BYTES_MAX;
+  }
+
+  /**
+   * An edit does not wait for the list of 100,000 other documents: it goes at once where the other side has everything
+   * before it, with `seq` 0, so that it counts for nothing. The list names its document like any other, and the answer
+   * to that is next to empty.
+   */
+  #sendAhead({ name, generation, seq, previous, update, origin, rebuilt }: Commit): void {
+    if (!isUrgent(name) || update.length > EARLY_BYTES || previous === undefined || rebuilt === true) return;
+    if (origin === this.#half.origin || this.#half.buffered() > BUFFERED_MAX) return;
+    const { memory, channels, send } = this.#half;
+    const isKnown = previous === 0 || this.#early.get(name) === previous || memory.holds(name, previous);
+    if (!isKnown || memory.refusedThere.has(name)) return;
+    this.#early.set(name, seq);
+    const channel = channels.busy(name, generation);
+    send({ kind: 'sync', channel, seq: 0, message: { type: 'update', update } });
+    channels.idle(channel);
   }
 
   /** A commit that came from the other side: it has it, and all before it has been told. */
@@ -242,8 +276,11 @@ export class Outbox {
   // --- answers
 
   #serve(): void {
-    while (this.#serving < SERVING_MAX && this.#mode !== 'stopped') {
-      const question = this.#questions.shift();
+    while (this.#mode !== 'stopped') {
+      const urgent = this.#questions.findIndex(({ name }) => isUrgent(name));
+      // One place more for them: those that are taken may wait long for a slow link.
+      if (this.#serving >= (urgent === -1 ? SERVING_MAX : SERVING_MAX + 1)) return;
+      const [question] = this.#questions.splice(Math.max(0, urgent), 1);
       if (question === undefined) return;
       this.#serving += 1;
       this.#answer(question)
@@ -302,7 +339,7 @@ export class Outbox {
   }
 
   async #drained(): Promise<void> {
-    while (this.#half.buffered() > BUFFERED_MAX && !this.#isStopped()) {
+    while (this.#half.buffered() > BULK_BUFFERED_MAX && !this.#isStopped()) {
       await new Promise<void>((resolve) => this.#half.after(POLL_MS, resolve));
     }
   }

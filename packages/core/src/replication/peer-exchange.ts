@@ -57,6 +57,7 @@ export class PeerExchange {
       random,
       log,
       requested,
+      documentsWait: () => this.client.documentsWait,
       ...(travel !== undefined && { travel }),
       ...(onChange !== undefined && { onChange }),
     });

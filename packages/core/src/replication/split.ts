@@ -2,7 +2,7 @@ import * as encoding from 'lib0/encoding';
 import * as Y from 'yjs';
 
 /** What one part may hold of records, roughly: a frame that a slow link carries in seconds and a receiver applies in milliseconds. */
-export const PART_BYTES = 4 * 1024 * 1024;
+export const PART_BYTES = 1024 * 1024;
 
 /**
  * A large update (V1) as several, each of about `partBytes`, that applied in order have the same effect and need

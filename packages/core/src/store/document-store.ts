@@ -25,7 +25,7 @@ export interface Append {
   /** Where it came from, for the log that is kept for repair. */
   source?: CommitSource | undefined;
   /** After fsync, in seq order over all appends, before the promise resolves. Must not throw. */
-  committed?(meta: DocumentMeta): void;
+  committed?(meta: DocumentMeta, previous: number): void;
   /** At once when the write failed, before anything else runs. Must not throw. */
   failed?(): void;
 }
@@ -173,7 +173,7 @@ export class DocumentStore {
           ended();
           if (built) {
             this.#committed = after!.seq;
-            append.committed?.(after!);
+            append.committed?.(after!, before?.seq ?? 0);
           }
           resolve(after);
         },
