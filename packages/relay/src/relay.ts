@@ -2,6 +2,7 @@ import { gunzipSync } from 'node:zlib';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '@fieldbook/core';
 import { HybridClock, isFieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { RunIndex } from '@fieldbook/core/access';
 import { createApi } from '@fieldbook/core/api';
 import { Workspace } from '@fieldbook/core/documents';
 import { Author } from '@fieldbook/core/fold';
@@ -102,6 +103,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   disk.arm();
   await disk.isFull();
+  // Before whoever asks it about a commit.
+  const runs = new RunIndex(replica);
   const library = await Library.open(replica, log);
   const blobs = disk.blobs(openBlobs(data.blobs));
   const workspace = await RelayWorkspace.open(replica, device.id);
@@ -132,6 +135,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     log,
     workspace,
     program: `fieldbook-relay/${VERSION}`,
+    key: device,
+    random,
     presence,
     isFull: () => disk.full,
     onChange: () => sync.changed(),
@@ -142,6 +147,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     tokens,
     use,
     audit,
+    runs,
     hosts: config['access.hosts'],
     origins: config['access.origins'],
     proxies,
@@ -213,6 +219,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await purged.close();
     requested.close();
     library.close();
+    runs.close();
     await replica.flush();
     await replica.close();
     await use.close();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
+import type { DeviceId } from '@fieldbook/core';
 import { asFieldbookError, FieldbookError, LIMITS } from '@fieldbook/core';
 import { reaches } from '@fieldbook/core/access';
 import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
@@ -12,7 +13,7 @@ import { ACK_SUBPROTOCOL, generationIn } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { AccessRules } from './http/access.ts';
-import { auditRefusal, offeredProtocols, tokenOf } from './http/access.ts';
+import { auditRefusal, gateOf, offeredProtocols, tokenOf } from './http/access.ts';
 import { splitUrl } from './http/binding.ts';
 import { plainAddress } from './http/proxies.ts';
 import type { RelayMetrics } from './metrics/metrics.ts';
@@ -198,17 +199,27 @@ function closingCode({ code }: FieldbookError): number {
 
 /** Hands a connection to what it is for; undefined, and closed, when that is nothing. */
 function route(
-  { rooms, replication }: SocketOptions,
+  { rooms, replication, rules, log }: SocketOptions,
   socket: WebSocket,
   request: IncomingMessage,
   token: Token,
   context: LogContext,
 ): SocketKind | undefined {
   const { path, query } = splitUrl(request.url ?? '/');
+  const gate = gateOf(rules, token);
+  const onRefused = (document: string, { code, message }: FieldbookError): void =>
+    rules.audit.refused('update.refused', { document, code, reason: message, token: token.id, name: token.name });
+  // Whose runs are whose matters to nobody else.
+  const onProven = (device: DeviceId): void => {
+    if (token.role === 'contributor' && !rules.use.bind(token.id, device))
+      log.warn('token.too_many_devices', { id: token.id });
+  };
   if (path === '/api/v1/replicate') {
     const link = linkInContext(context, linkOverSocket(socket));
-    const from = { token: token.id, rebuilds: reaches(token.role, 'admin') };
-    inContext(context, () => replication.accept(link, reaches(token.role, 'member') ? 'member' : 'viewer', from));
+    // A rebuilt document is one that its records do not explain; of some projects nobody decides that.
+    const rebuilds = reaches(token.role, 'admin') && !gate.isScoped;
+    const from = { token: token.id, rebuilds, onProven, onRefused };
+    inContext(context, () => replication.accept(link, gate, from));
     return 'replication';
   }
   if (path.startsWith('/rooms/')) {
@@ -216,7 +227,8 @@ function route(
     inContext(context, () =>
       rooms.enter(link, {
         name: decode(path.slice('/rooms/'.length)),
-        mayWrite: reaches(token.role, 'member'),
+        gate,
+        onRefused,
         generation: generationIn(query),
         token: token.id,
         acks: offeredProtocols(request.headers).includes(ACK_SUBPROTOCOL),

@@ -1,4 +1,4 @@
-import type { ProjectId } from '../ids.ts';
+import type { DeviceId, ProjectId } from '../ids.ts';
 
 /** What somebody may do, least first; each may do what those before it may. */
 export const ROLES = ['viewer', 'contributor', 'member', 'admin'] as const;
@@ -14,10 +14,15 @@ export interface Grant {
   role: Role;
   /** Everything, or only these projects. */
   projects: readonly ProjectId[] | null;
-  /** The token's id. */
+  /** The token's id; null where there are no tokens. */
   token: string | null;
   /** The person or machine that the token was made for. */
   name: string | null;
+  /**
+   * Devices that have proved themselves with this token, at any time: whose runs are a contributor's own. A live set, which grows
+   * while connections last.
+   */
+  devices: ReadonlySet<DeviceId>;
 }
 
 /** Whether `role` may do all that `needed` may. */
@@ -39,4 +44,9 @@ export function secretOfFragment(fragment: string): string | null {
     if (mark !== -1 && ['token', 'invite'].includes(part.slice(0, mark))) return part.slice(mark + 1);
   }
   return null;
+}
+
+/** A grant of everything that its role may, for those who need no token. */
+export function grantOf(role: Role): Grant {
+  return { role, projects: null, token: null, name: null, devices: new Set() };
 }

@@ -2,7 +2,7 @@ import { FieldbookError } from '../errors.ts';
 import { FilePresence, RequestedFiles } from '../files/index.ts';
 import { parseProjectId } from '../ids.ts';
 import type { ApiContext } from './context.ts';
-import type { ApiRequest, ApiResponse } from './http.ts';
+import type { Access, ApiRequest, ApiResponse } from './http.ts';
 import { errorResponse, json } from './http.ts';
 import { openApiDocument } from './openapi.ts';
 import type { ApiOptions } from './options.ts';
@@ -19,9 +19,12 @@ import { programRoutes, queryRoutes } from './routes/program.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { runRoutes } from './routes/runs.ts';
 import { seriesRoutes } from './routes/series.ts';
+import { scopedContext } from './scope.ts';
 import { RunTables } from './tables.ts';
 
 export const API_PREFIX = '/api/v1';
+/** Sets of projects whose routes are kept. */
+const SCOPES_KEPT = 100;
 
 export interface Api {
   /** Never rejects: whatever goes wrong is an answer with `{error}`. */
@@ -43,6 +46,7 @@ export function createApi(options: ApiOptions): Api {
   let last: Promise<unknown> = Promise.resolve();
   const context: ApiContext = {
     ...options,
+    scope: null,
     tables: new RunTables(options.library, options.clock),
     streams: new Set(),
     presence: options.presence ?? new FilePresence(options.blobs, options.clock),
@@ -55,22 +59,19 @@ export function createApi(options: ApiOptions): Api {
       return turn;
     },
   };
-  const table = new RouteTable(API_PREFIX, [
-    ...projectRoutes(context),
-    ...runRoutes(context),
-    ...editRoutes(context),
-    ...seriesRoutes(context),
-    ...objectRoutes(context),
-    ...documentRoutes(context),
-    ...fileRoutes(context),
-    ...blobRoutes(context),
-    ...blobCareRoutes(context),
-    ...bundleRoutes(context),
-    ...programRoutes(context),
-    ...queryRoutes(context),
-    ...eventRoutes(context),
-    ...(options.routes ?? []),
-  ]);
+  const table = routesOf(context);
+  /** A table per set of projects that somebody has a token of: a few hundred closures each. */
+  const scoped = new Map<string, RouteTable>();
+  const tableOf = async ({ gate }: Access): Promise<RouteTable> => {
+    if (gate === undefined) return table;
+    await gate.ready();
+    if (!gate.isScoped) return table;
+    const key = [...gate.grant.projects!].sort().join(',');
+    const known = scoped.get(key) ?? routesOf(scopedContext(context, gate));
+    if (scoped.size >= SCOPES_KEPT) scoped.clear();
+    scoped.set(key, known);
+    return known;
+  };
   const document = openApiDocument(table, options.program);
   return {
     openapi: () => document,
@@ -84,7 +85,7 @@ export function createApi(options: ApiOptions): Api {
     handle: async (request) => {
       try {
         if (request.method === 'GET' && request.path === `${API_PREFIX}/openapi.json`) return json(200, document);
-        const { route, call } = table.match(request);
+        const { route, call } = (await tableOf(request.access)).match(request);
         return await route.handle(call);
       } catch (error) {
         const allowed = error instanceof FieldbookError ? error.details['allowed'] : undefined;
@@ -95,6 +96,25 @@ export function createApi(options: ApiOptions): Api {
       }
     },
   };
+}
+
+function routesOf(context: ApiContext): RouteTable {
+  return new RouteTable(API_PREFIX, [
+    ...projectRoutes(context),
+    ...runRoutes(context),
+    ...editRoutes(context),
+    ...seriesRoutes(context),
+    ...objectRoutes(context),
+    ...documentRoutes(context),
+    ...fileRoutes(context),
+    ...blobRoutes(context),
+    ...blobCareRoutes(context),
+    ...bundleRoutes(context),
+    ...programRoutes(context),
+    ...queryRoutes(context),
+    ...eventRoutes(context),
+    ...(context.routes ?? []),
+  ]);
 }
 
 function describe(error: unknown): string {

@@ -1,4 +1,4 @@
-import type { Role } from '../access/index.ts';
+import type { Gate, Role } from '../access/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import { asFieldbookError, FieldbookError } from '../errors.ts';
 import { utf8 } from '../ids.ts';
@@ -27,6 +27,8 @@ export interface Access {
   role: 'owner' | Role;
   /** The name that edits are made under, when it is not the program's own person. */
   name: string | null;
+  /** What a token of a relay lets its holder do, beyond its role. */
+  gate?: Gate;
 }
 
 export interface ApiResponse {

@@ -34,6 +34,8 @@ export interface Route {
    * what the machine does. Anybody needs nothing: the route looks itself at what is presented.
    */
   needs: Role | 'owner' | 'anybody';
+  /** With a token of some projects only this says more than such a token is for, and is refused. */
+  whole?: boolean;
   inPath?: Readonly<Record<string, Parameter>>;
   inQuery?: Readonly<Record<string, Parameter>>;
   /** A JSON body, or raw bytes. */
@@ -101,6 +103,9 @@ export class RouteTable {
     const { route, path } = match;
     if (RANK[request.access.role] < RANK[route.needs]) {
       throw new FieldbookError('forbidden', `This needs the role "${route.needs}"; yours is "${request.access.role}".`);
+    }
+    if (route.whole === true && request.access.gate?.isScoped === true) {
+      throw new FieldbookError('forbidden', 'This is for tokens of all projects; yours is for some.');
     }
     for (const [name, text] of Object.entries(path)) {
       const parameter = route.inPath?.[name];

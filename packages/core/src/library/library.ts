@@ -138,14 +138,16 @@ export class Library {
 
   /**
    * A run by what a person types: its id, the beginning of its id, or its name, in one project or in all. Throws
-   * `not_found`, or `ambiguous` with the candidates in `details.candidates`.
+   * `not_found`, or `ambiguous` with the candidates in `details.candidates`. `among`: there are no other projects.
    */
-  async resolve(text: string, project?: ProjectId): Promise<RunState> {
+  async resolve(text: string, project?: ProjectId, among?: ReadonlySet<ProjectId>): Promise<RunState> {
     await this.#refresh();
     const byId: [Project, Summary][] = [];
     const byPrefix: [Project, Summary][] = [];
     const byName: [Project, Summary][] = [];
-    const candidates = [...this.#projects].filter(([id]) => project === undefined || id === project);
+    const candidates = [...this.#projects].filter(
+      ([id]) => (project === undefined || id === project) && among?.has(id) !== false,
+    );
     for (const [, candidate] of candidates) {
       if (!candidate.fold.has(text as RunId)) continue;
       const state = this.#state(candidate, text as RunId);

@@ -175,6 +175,47 @@ export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (
   return scan;
 }
 
+/** One key that an update wrote or took away. */
+export interface RecordChange {
+  map: string;
+  key: string;
+  /** Undefined when there was no record. */
+  before: Uint8Array | undefined;
+  /** Undefined when there is none any more. */
+  after: Uint8Array | undefined;
+}
+
+/** What a judge is told of an update that is applied and otherwise admitted. */
+export interface UpdateFacts {
+  name: DocumentName;
+  changes: readonly RecordChange[];
+  /** Whether the text of a note changed. */
+  text: boolean;
+}
+
+/** On whose word an update is applied. */
+export interface Sender {
+  /** Throws `forbidden` for what this sender may not change. Called before the update is stored. */
+  judge?: ((facts: UpdateFacts) => void) | undefined;
+}
+
+/** The facts of a transaction that `inspectTransaction` has passed. */
+export function factsOf(name: DocumentName, doc: Y.Doc, transaction: Y.Transaction): UpdateFacts {
+  const changes: RecordChange[] = [];
+  let text = false;
+  for (const [type, keys] of transaction.changed) {
+    const map = mapNameOf(doc, type)!;
+    for (const key of keys) {
+      if (key === null) text = true;
+      const item = key === null ? undefined : type._map.get(key);
+      if (key === null || item === undefined) continue;
+      const after = item.deleted ? undefined : bytesOf(item);
+      changes.push({ map, key, before: bytesOf(liveBefore(item, transaction)), after });
+    }
+  }
+  return { name, changes, text };
+}
+
 /**
  * What can only be said once an update is applied: that the changed keys of immutable maps are new, and that every
  * changed value is a record that belongs under its key. Throws `record_immutable`, `record_malformed`,
@@ -246,6 +287,10 @@ function liveBefore(item: Y.Item, { beforeState, deleteSet }: Y.Transaction): Y.
   let old: Y.Item | null = item;
   while (old !== null && old.id.clock >= (beforeState.get(old.id.client) ?? 0)) old = old.left;
   return old !== null && (!old.deleted || Y.isDeleted(deleteSet, old.id)) ? old : undefined;
+}
+
+function bytesOf(item: Y.Item | undefined): Uint8Array | undefined {
+  return item?.content instanceof Y.ContentBinary ? item.content.content : undefined;
 }
 
 function sameBytes(before: Y.Item, item: Y.Item): boolean {

@@ -2,7 +2,8 @@ import * as Y from 'yjs';
 import { asFieldbookError, FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import type { DocumentMeta } from '../store/index.ts';
-import { inspectTransaction, inspectUpdate } from './admission.ts';
+import type { Sender } from './admission.ts';
+import { factsOf, inspectTransaction, inspectUpdate } from './admission.ts';
 
 /** Yjs observes a change in one transaction with this origin: it is ours to judge. */
 const JUDGED = Symbol('judged');
@@ -26,6 +27,8 @@ export class OpenDocument {
   spoilt = false;
   #produced: Uint8Array | undefined;
   #refusal: FieldbookError | undefined;
+  /** Who sent what is being applied. */
+  #sender: Sender | undefined;
 
   /** Throws when `parts` do not make a whole document. */
   constructor(name: DocumentName, parts: readonly Uint8Array[], epoch: number) {
@@ -37,6 +40,7 @@ export class OpenDocument {
       if (transaction.origin !== JUDGED && transaction.origin !== WHOLE) return;
       try {
         inspectTransaction(name, this.doc, transaction, transaction.origin === WHOLE);
+        this.#sender?.judge?.(factsOf(name, this.doc, transaction));
       } catch (error) {
         this.#refusal = asFieldbookError(error, 'update_malformed');
       }
@@ -61,7 +65,7 @@ export class OpenDocument {
   }
 
   /** Applies a remote update; gives what of it was new. Throws the codes of admission. `renew` gives another client id; `whole`: as `inspectTransaction` has it. */
-  apply(update: Uint8Array, renew: () => number, whole = false): Uint8Array | undefined {
+  apply(update: Uint8Array, renew: () => number, whole = false, sender?: Sender): Uint8Array | undefined {
     const { spans } = inspectUpdate(this.name, update, (client) => this.stateOf(client));
     const own = this.doc.clientID;
     // Somebody has seen our client id go further than we have: this store was restored or copied. Take what they know
@@ -69,6 +73,7 @@ export class OpenDocument {
     if ((spans.get(own)?.end ?? 0) > this.stateOf(own)) this.doc.clientID = renew();
     return this.#judge(() => {
       try {
+        this.#sender = sender;
         Y.applyUpdate(this.doc, update, whole ? WHOLE : JUDGED);
       } catch (error) {
         throw new FieldbookError('update_malformed', `An update of ${this.name} cannot be applied.`, { cause: error });
@@ -102,6 +107,7 @@ export class OpenDocument {
       this.spoilt = this.#produced !== undefined || this.#hasPending();
       throw error;
     } finally {
+      this.#sender = undefined;
       this.#produced = undefined;
     }
   }

@@ -7,6 +7,7 @@ import type { Without } from '../repair/index.ts';
 import { assemble, carryOver, encodeRebuilt, nextGeneration, orphansOf, planRebuilding } from '../repair/index.ts';
 import type { Aside, CommitSource, DocumentMeta, HistoryOptions, LoggedCommit, RestoreGuard } from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
+import type { Sender } from './admission.ts';
 import { documentLimit } from './admission.ts';
 import { isWorthCompacting } from './compaction.ts';
 import { OpenDocument } from './open-document.ts';
@@ -134,6 +135,7 @@ class StoredReplica implements Replica {
     update: Uint8Array,
     origin: unknown,
     generation?: number,
+    sender?: Sender,
   ): Promise<Commit | undefined> {
     return this.#with(name, (open) => {
       const ours = this.#store.meta(name)?.generation ?? 0;
@@ -148,7 +150,7 @@ class StoredReplica implements Replica {
         this.#log?.warn('replica.client_id_seen_ahead', { name, clientId: open.doc.clientID });
         return this.#freshClientId(open);
       };
-      return this.#changed(open, () => open.apply(update, renew), origin, []);
+      return this.#changed(open, () => open.apply(update, renew, false, sender), origin, []);
     });
   }
 

@@ -3,6 +3,7 @@ import type { DocumentName, DeviceId } from '../ids.ts';
 import type { BatchOperation } from '../ports.ts';
 import type { Carried, Rebuilding, Without } from '../repair/index.ts';
 import type { Aside, LoggedCommit } from '../store/index.ts';
+import type { Sender } from './admission.ts';
 
 /**
  * All documents of one machine: the store plus the Yjs documents in memory. The agent and the relay each have one;
@@ -42,9 +43,15 @@ export interface Replica {
    * `missing_dependency` or `document_quarantined`; resolves after fsync, with undefined when it held nothing new.
    * `origin` names the connection, so that its own commits are not sent back to it; its `source`, if it has one, is what
    * the log says of where the update came from. With `generation`, rejects with `generation_mismatch` when the document
-   * is of another.
+   * is of another. `sender` says on whose word it is: rejects with `forbidden` for what that one may not change.
    */
-  apply(name: DocumentName, update: Uint8Array, origin: unknown, generation?: number): Promise<Commit | undefined>;
+  apply(
+    name: DocumentName,
+    update: Uint8Array,
+    origin: unknown,
+    generation?: number,
+    sender?: Sender,
+  ): Promise<Commit | undefined>;
 
   /**
    * Takes a whole document from elsewhere in the place of ours: one of a higher generation, one of the same when ours is

@@ -1,3 +1,4 @@
+import { Gate } from '../access/index.ts';
 import { describe, expect, it } from 'vitest';
 import { FieldbookError } from '../errors.ts';
 import type { Link, Log } from '../ports.ts';
@@ -120,7 +121,7 @@ describe('replication client', () => {
     for (let connection = 0; connection < 2; connection++) {
       const pair = linkPair();
       pairs.push(pair);
-      server.accept(pair.b, 'member');
+      server.accept(pair.b, Gate.open('member'));
       const client = new ReplicationClient({
         ...common,
         random,

@@ -1,3 +1,4 @@
+import { Gate } from '../access/index.ts';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { Book } from '../documents/index.ts';
@@ -57,7 +58,7 @@ function connect(a: Side, b: Side, override: Partial<SessionOptions> = {}): Conn
     pair,
     timers,
     a: new ReplicationSession({ ...common, ...a, link: pair.a, grants: null }),
-    b: new ReplicationSession({ ...common, ...b, link: pair.b, grants: 'member', ...override }),
+    b: new ReplicationSession({ ...common, ...b, link: pair.b, grants: Gate.open('member'), ...override }),
   };
 }
 

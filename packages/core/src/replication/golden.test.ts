@@ -35,6 +35,21 @@ const FRAMES: Readonly<Record<string, Frame>> = {
   ephemeral: { kind: 'ephemeral', name: BOOK, bytes: bytes(255, 0) },
   ping: { kind: 'ping', nonce: 7 },
   pong: { kind: 'pong', nonce: 7 },
+  /** A greeting with the fields that came after the first programs of version 1. */
+  helloExact: {
+    kind: 'hello',
+    hello: {
+      versions: [1],
+      replica: 'abc',
+      device: 'd000000000000000000000000',
+      workspace: '01kf0000000000000000000000',
+      workspaceName: 'Team',
+      program: 'fieldbook-relay/0.1.0',
+      role: 'contributor',
+      nonce: new Uint8Array(32).fill(7),
+    },
+  },
+  proof: { kind: 'proof', publicKey: new Uint8Array(32).fill(1), signature: new Uint8Array(64).fill(2) },
 };
 
 const hex = (frame: Uint8Array): string => Buffer.from(frame).toString('hex');

@@ -33,6 +33,8 @@ interface Want {
   failure: FieldbookError | undefined;
   /** The parts so far of a whole document that is to replace ours; undefined when we ask for what ours lacks. */
   whole: Uint8Array[] | undefined;
+  /** Refused once for what cards that are still under way may allow. */
+  deferred: boolean;
 }
 
 /**
@@ -47,6 +49,8 @@ export class Inbox {
   readonly #wanted = new Map<DocumentName, Want>();
   /** Names waiting to be asked for: workspace, books, the rest; taken from the front. */
   readonly #queues: [Queue, Queue, Queue] = [new Queue(), new Queue(), new Queue()];
+  /** To be asked for once more when nothing else is. */
+  readonly #deferred = new Queue();
   /** The last apply of each document, so that updates of one are taken in the order they came. */
   readonly #applying = new Map<DocumentName, Promise<void>>();
   #weight = 0;
@@ -125,6 +129,7 @@ export class Inbox {
       .finally(() => {
         this.#arrivedBytes -= update.length;
         if (this.#applying.get(name) === after) this.#applying.delete(name);
+        if (this.#deferred.length > 0) this.#ask();
         this.#progress();
       });
     this.#applying.set(name, after);
@@ -141,17 +146,15 @@ export class Inbox {
   #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined): void {
     if (this.#wanted.size >= WANTED_MAX)
       throw new FieldbookError('protocol_violation', 'Too many documents are listed.');
-    const want = {
-      name,
-      generation,
-      seq,
-      ticket,
+    const rest = {
       asked: false,
       askedSeq: 0,
       channel: undefined,
       failure: undefined,
       whole: undefined,
+      deferred: false,
     };
+    const want = { name, generation, seq, ticket, ...rest };
     this.#wanted.set(name, want);
     this.#queue(want);
     this.#half.changed();
@@ -171,7 +174,8 @@ export class Inbox {
 
   #ask(): void {
     while (!this.#stopped && this.#weight < ASKED_MAX) {
-      const want = this.#queues.find((queue) => queue.length > 0)?.shift();
+      const idle = this.#weight === 0 && this.#applying.size === 0;
+      const want = (this.#queues.find((queue) => queue.length > 0) ?? (idle ? this.#deferred : undefined))?.shift();
       if (want === undefined) return;
       if (this.#wanted.get(want.name) !== want || want.asked) continue;
       want.asked = true;
@@ -290,7 +294,8 @@ export class Inbox {
         if (
           isOlder ||
           isFieldbookError(error, 'missing_dependency') ||
-          isFieldbookError(error, 'document_quarantined')
+          isFieldbookError(error, 'document_quarantined') ||
+          mayPassLater(error)
         ) {
           this.#want({ name, generation, seq }, ticket);
           this.#ask();
@@ -303,9 +308,8 @@ export class Inbox {
   }
 
   async #apply({ name, generation }: Channel, update: Uint8Array): Promise<void> {
-    const { replica, origin } = this.#half;
     parseDocumentName(name);
-    await replica.apply(name, update, origin, generation);
+    await this.#half.apply(name, update, generation);
   }
 
   /** A whole document waits in memory until all of it is here: nothing of it may show before. */
@@ -321,14 +325,21 @@ export class Inbox {
   }
 
   async #adopt({ name, generation }: Channel, updates: readonly Uint8Array[]): Promise<void> {
-    const { replica, log } = this.#half;
-    const { added, removed } = await replica.adopt(name, { generation, updates });
+    const { log } = this.#half;
+    const { added, removed } = await this.#half.adopt(name, { generation, updates });
     log.info('replication.adopted', { name, generation, added, removed });
   }
 
   // --- endings
 
   #failed(want: Want, error: unknown): void {
+    if (mayPassLater(error) && !want.deferred && this.#wanted.get(want.name) === want) {
+      want.deferred = true;
+      this.#answered(want);
+      this.#deferred.push(want);
+      this.#ask();
+      return;
+    }
     this.#refuse(want.name, want.seq, error);
     this.#give(want, undefined);
   }
@@ -362,6 +373,7 @@ export class Inbox {
   #refuse(name: DocumentName, seq: number, thrown: unknown): void {
     const error = asFieldbookError(thrown);
     if (endsSession(error)) throw error;
+    this.#half.onRefused(name, error);
     this.#half.memory.refuse('here', name, { seq, code: error.code, reason: error.message });
     this.#half.send({ kind: 'refuse', name, seq: Math.max(1, seq), code: error.code, reason: error.message });
     this.#half.changed();
@@ -396,6 +408,11 @@ function rebuiltByNobody(name: DocumentName, ours: number, theirs: number): Fiel
       'rebuild documents here: only an administrator may. Use such a token, or rebuild it here.',
     { details: { name, ours, theirs } },
   );
+}
+
+/** What was refused only because cards that are still under way have not said whose a run is. */
+function mayPassLater(error: unknown): boolean {
+  return isFieldbookError(error, 'forbidden') && error.details['later'] === true;
 }
 
 /** What a replica without a document says it has of it. */

@@ -11,7 +11,7 @@ export type { PeerExchangeOptions } from './peer-exchange.ts';
 export { fetchingBlobs, incomingAddress, incomingState, PeerExchange } from './peer-exchange.ts';
 export type { Refusal } from './peer-memory.ts';
 export { PeerMemories, PeerMemory } from './peer-memory.ts';
-export type { Frame, Hello, PeerRole } from './protocol.ts';
+export type { Frame, Hello } from './protocol.ts';
 export { decodeFrame, encodeFrame, PROTOCOL_VERSION, SUBPROTOCOL, TOKEN_SUBPROTOCOL } from './protocol.ts';
 export type { ServerOptions } from './server.ts';
 export { ReplicationServer } from './server.ts';

@@ -2,7 +2,7 @@ import type { DocumentName } from '../ids.ts';
 import { asFieldbookError, FieldbookError } from '../errors.ts';
 import { generationMismatch } from '../replica/open.ts';
 import type { Log } from '../ports.ts';
-import type { Commit, Replica } from '../replica/replica.ts';
+import type { Adopted, Commit, Replica, WholeDocument } from '../replica/replica.ts';
 import type { Channels } from './channels.ts';
 import type { PeerMemory } from './peer-memory.ts';
 import type { Frame } from './protocol.ts';
@@ -28,6 +28,14 @@ export interface Half {
   changed(): void;
   /** Something here failed that ends the connection (and is worth another try). */
   fail(error: unknown): void;
+  /** Whether the other side may read a document; undefined while nobody can say where it belongs. */
+  reads(name: DocumentName): boolean | undefined;
+  /** Applies what the other side sent, as far as it may. */
+  apply(name: DocumentName, update: Uint8Array, generation: number): Promise<Commit | undefined>;
+  /** Adopts a whole document of the other side, as far as it may. */
+  adopt(name: DocumentName, state: WholeDocument): Promise<Adopted>;
+  /** An update of the other side was refused. */
+  onRefused(name: DocumentName, error: FieldbookError): void;
 }
 
 /** Beyond this many unsent bytes we wait: a slow link must not become memory. */
@@ -45,6 +53,8 @@ const SERVING_MAX = 2;
 /** Questions that may wait for an answer; the asking side keeps to 32. */
 const QUESTIONS_MAX = 1_024;
 const POLL_MS = 20;
+/** Documents that nobody can place, remembered for one peer. */
+const UNPLACED_MAX = 1_000;
 /** How long commits that the other side made itself may leave its cursor behind. */
 const IDLE_THROUGH_MS = 250;
 
@@ -124,6 +134,11 @@ export class Outbox {
     if (this.#mode !== 'live' || commit.seq <= this.#through) return;
     if (commit.origin === this.#half.origin) {
       this.#theirOwn(commit);
+      if (commit.name.startsWith('book/')) this.#place();
+      return;
+    }
+    if (!this.#shows(commit.name)) {
+      this.#passOver(commit.seq);
       return;
     }
     // One that was rebuilt is asked for by those who can take it.
@@ -138,6 +153,7 @@ export class Outbox {
     this.#expect(name, seq, update.length + UPDATE_OVERHEAD);
     const channel = this.#half.channels.busy(name, generation);
     this.#half.send({ kind: 'sync', channel, seq, message: { type: 'update', update } });
+    if (name.startsWith('book/')) this.#place();
   }
 
   acked(channel: number, seq: number): void {
@@ -200,11 +216,12 @@ export class Outbox {
         // A commit that was announced while we looked may be one that we did not see.
         if (this.#more) continue;
         this.#mode = 'live';
+        this.#place();
         send({ kind: 'feed', entries: [], through: this.#through, more: false });
         this.#half.changed();
         return;
       }
-      const entries = changed.filter(({ name, seq }) => !memory.holds(name, seq));
+      const entries = changed.filter(({ name, seq }) => this.#shows(name) && !memory.holds(name, seq));
       this.#through = last.seq;
       for (const { name, seq } of entries) this.#expect(name, seq, 0);
       send({ kind: 'feed', entries, through: last.seq, more: true });
@@ -233,12 +250,60 @@ export class Outbox {
     channels.idle(channel);
   }
 
+  // --- what the other side may see
+
+  /** Whether to tell of a document. One that nobody can place yet is remembered: it is told of once a card says where it belongs. */
+  #shows(name: DocumentName): boolean {
+    let reads: boolean | undefined;
+    try {
+      reads = this.#half.reads(name);
+    } catch {
+      return false;
+    }
+    const { unplaced } = this.#half.memory;
+    if (reads === undefined && unplaced.size < UNPLACED_MAX) unplaced.add(name);
+    return reads === true;
+  }
+
+  /** Cards have come: tells of documents that were passed over before anybody knew that they may be seen. */
+  #place(): void {
+    const { memory, fail } = this.#half;
+    const placed: DocumentName[] = [];
+    for (const name of memory.unplaced) {
+      const reads = this.#half.reads(name);
+      if (reads === undefined) continue;
+      memory.unplaced.delete(name);
+      if (reads) placed.push(name);
+    }
+    if (placed.length > 0) this.#tellOf(placed).catch(fail);
+  }
+
+  async #tellOf(names: readonly DocumentName[]): Promise<void> {
+    const { replica, send } = this.#half;
+    for (const name of names) {
+      const info = await replica.info(name);
+      if (info === undefined || this.#isStopped()) continue;
+      this.#expect(name, info.seq, 0);
+      const entries = [{ name, generation: info.generation, seq: info.seq }];
+      send({ kind: 'feed', entries, through: this.#through, more: this.#mode !== 'live' });
+    }
+  }
+
+  #passOver(seq: number): void {
+    this.#through = seq;
+    this.#tellThrough();
+  }
+
   /** A commit that came from the other side: it has it, and all before it has been told. */
   #theirOwn({ name, seq }: Commit): void {
     this.#through = seq;
     const outstanding = this.#outstanding.get(name);
     if (outstanding !== undefined) outstanding.last = seq;
     else if (!this.#half.memory.refusedThere.has(name)) this.#half.memory.hold(name, seq);
+    this.#tellThrough();
+  }
+
+  #tellThrough(): void {
     if (this.#throughScheduled) return;
     this.#throughScheduled = true;
     this.#half.after(IDLE_THROUGH_MS, () => {
@@ -301,6 +366,8 @@ export class Outbox {
     const ours = info?.generation ?? 0;
     const seq = info?.seq ?? 0;
     try {
+      if (this.#half.reads(name) === false)
+        throw new FieldbookError('forbidden', `This token is for other projects than that of ${name.slice(0, 120)}.`);
       if (ours !== generation && info !== undefined) throw generationMismatch(name, ours, generation);
       await replica.noteClientIdSeen(name, stateVector);
       ({ update } = await replica.encodeState(name, stateVector));

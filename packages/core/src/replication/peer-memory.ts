@@ -32,6 +32,8 @@ export class PeerMemory {
   readonly refusedThere = new Map<DocumentName, Refusal>();
   /** Documents of theirs that we refused; asked for again on each connection. */
   readonly refusedHere = new Map<DocumentName, Refusal>();
+  /** Documents that were passed over because nobody could say whether they may see them. */
+  readonly unplaced = new Set<DocumentName>();
   #saving: Promise<void> | undefined;
   #dirty = false;
 
@@ -49,6 +51,8 @@ export class PeerMemory {
     if (fields['s'] === this.#replica.id) {
       this.pushed = Number(fields['o'] ?? 0);
       readRefusals(fields['t'], this.refusedThere);
+      if (Array.isArray(fields['u']))
+        for (const name of fields['u']) if (typeof name === 'string') this.unplaced.add(name as DocumentName);
     }
     readRefusals(fields['h'], this.refusedHere);
   }
@@ -102,6 +106,7 @@ export class PeerMemory {
           s: this.#replica.id,
           t: writeRefusals(this.refusedThere),
           h: writeRefusals(this.refusedHere),
+          ...(this.unplaced.size === 0 ? {} : { u: [...this.unplaced] }),
         });
         await this.#replica.putPrivate([[`peer/${this.id}`, bytes]]);
       }

@@ -1,3 +1,4 @@
+import { Gate } from '../access/index.ts';
 import { expect, it } from 'vitest';
 import { Book } from '../documents/index.ts';
 import type { DocumentName } from '../ids.ts';
@@ -55,7 +56,13 @@ function connect(a: Replica, b: Replica): World {
   const common = { timers, clock, log: silent, workspace: { id: 'w', name: null }, program: 'test/1' };
   const sessions = [
     new ReplicationSession({ ...common, replica: a, memories: new PeerMemories(a), link: pair.a, grants: null }),
-    new ReplicationSession({ ...common, replica: b, memories: new PeerMemories(b), link: pair.b, grants: 'member' }),
+    new ReplicationSession({
+      ...common,
+      replica: b,
+      memories: new PeerMemories(b),
+      link: pair.b,
+      grants: Gate.open('member'),
+    }),
   ];
   return { a, b, pair, timers, sessions };
 }

@@ -33,6 +33,7 @@ const FRAMES: readonly Frame[] = [
   { kind: 'ephemeral', name, bytes: new Uint8Array([0]) },
   { kind: 'ping', nonce: 5 },
   { kind: 'pong', nonce: 5 },
+  { kind: 'proof', publicKey: new Uint8Array([1, 2]), signature: new Uint8Array([3]) },
 ];
 
 const hex = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -63,11 +64,12 @@ describe('frames', () => {
       '09' + '14626f6f6b2f6772c3b6c39f652f323032362d3131' + '0100',
       '0a05',
       '0b05',
+      '0c' + '020102' + '0103',
     ]);
   });
 
   it('[RPL-9] a kind or field of a newer version is skipped', () => {
-    expect(decodeFrame(new Uint8Array([12, 1, 2, 3]))).toBeUndefined();
+    expect(decodeFrame(new Uint8Array([99, 1, 2, 3]))).toBeUndefined();
     expect(decodeFrame(new Uint8Array([200, 5]))).toBeUndefined();
     const longer = new Uint8Array([...encodeFrame({ kind: 'cursor', seq: 4 }), 1, 2, 3]);
     expect(decodeFrame(longer)).toEqual({ kind: 'cursor', seq: 4 });

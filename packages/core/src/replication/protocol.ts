@@ -1,5 +1,7 @@
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
+import type { Role } from '../access/grant.ts';
+import { isRole, reaches } from '../access/grant.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { decodeRecord, encodeRecord } from '../record/index.ts';
@@ -20,7 +22,8 @@ export type Frame =
   | { kind: 'close'; channel: number }
   | { kind: 'cursor'; seq: number }
   | { kind: 'ephemeral'; name: DocumentName; bytes: Uint8Array }
-  | { kind: 'ping' | 'pong'; nonce: number };
+  | { kind: 'ping' | 'pong'; nonce: number }
+  | { kind: 'proof'; publicKey: Uint8Array; signature: Uint8Array };
 
 /** Who is speaking. */
 export interface Hello {
@@ -33,12 +36,12 @@ export interface Hello {
   /** `fieldbook/0.1.0` */
   program: string;
   /** What the side spoken to may do here; null when the speaker grants nothing (it dialled). */
-  role: PeerRole | null;
+  role: Role | null;
   /** The speaker's wall clock when it said this, ms since the epoch; absent from programs that do not say. */
   time?: number;
+  /** What the other side signs, with its own, to prove which device it is; older programs prove nothing and have none. */
+  nonce?: Uint8Array;
 }
-
-export type PeerRole = 'member' | 'viewer';
 
 export interface ListedDocument {
   name: DocumentName;
@@ -67,12 +70,15 @@ const KIND = {
   ephemeral: 9,
   ping: 10,
   pong: 11,
+  proof: 12,
 } as const;
 
 const STEP_1 = 0;
 const STEP_2 = 1;
 const UPDATE = 2;
 
+/** Bytes of the nonce in a greeting. */
+export const NONCE_BYTES = 32;
 /** Enough for every field with room for what newer versions say; bounds what a stranger makes us decode. */
 const HELLO_BYTES = 16 * 1024;
 /** A page of the feed; 512 names of 80 bytes are 40 kB. */
@@ -130,6 +136,10 @@ export function encodeFrame(frame: Frame): Uint8Array {
     case 'pong':
       encoding.writeVarUint(encoder, frame.nonce);
       break;
+    case 'proof':
+      encoding.writeVarUint8Array(encoder, frame.publicKey);
+      encoding.writeVarUint8Array(encoder, frame.signature);
+      break;
   }
   return encoding.toUint8Array(encoder);
 }
@@ -186,6 +196,10 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
       return { kind: 'ping', nonce: number() };
     case KIND.pong:
       return { kind: 'pong', nonce: number() };
+    case KIND.proof: {
+      const bytes = () => copy(decoding.readVarUint8Array(decoder));
+      return { kind: 'proof', publicKey: bytes(), signature: bytes() };
+    }
     default:
       return undefined;
   }
@@ -208,6 +222,9 @@ export function readSyncMessage(decoder: decoding.Decoder): SyncMessage {
 }
 
 function encodeHello(hello: Hello): Uint8Array {
+  const { role, nonce } = hello;
+  // Programs that know two roles are told the one that they know; what it does not cover is refused with a reason.
+  const known = role === null ? null : reaches(role, 'contributor') ? 'member' : 'viewer';
   return encodeRecord({
     v: [...hello.versions],
     r: hello.replica,
@@ -215,8 +232,10 @@ function encodeHello(hello: Hello): Uint8Array {
     w: hello.workspace,
     n: hello.workspaceName,
     p: hello.program,
-    a: hello.role,
+    a: known,
     ...(hello.time !== undefined && { t: hello.time }),
+    ...(role === known ? {} : { x: role }),
+    ...(nonce === undefined ? {} : { c: nonce }),
   });
 }
 
@@ -228,7 +247,7 @@ function decodeHello(bytes: Uint8Array): Hello {
     if (typeof value !== 'string' || value.length === 0 || value.length > 256) throw new Error(`greeting field ${key}`);
     return value;
   };
-  const { v, n, a, t } = fields;
+  const { v, n, a, t, x, c } = fields;
   if (!Array.isArray(v) || v.length > 64 || !v.every((version) => typeof version === 'number')) {
     throw new Error('greeting field v');
   }
@@ -239,8 +258,9 @@ function decodeHello(bytes: Uint8Array): Hello {
     workspace: text('w'),
     workspaceName: typeof n === 'string' ? n.slice(0, 512) : null,
     program: text('p'),
-    role: a === 'member' || a === 'viewer' ? a : null,
+    role: isRole(x) ? x : a === 'member' || a === 'viewer' ? a : null,
     ...(typeof t === 'number' && Number.isFinite(t) && { time: t }),
+    ...(c instanceof Uint8Array && c.length === NONCE_BYTES ? { nonce: copy(c) } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { Gate } from '../access/index.ts';
 import { Book } from '../documents/index.ts';
 import type { DocumentName } from '../ids.ts';
 import { FieldbookError } from '../errors.ts';
@@ -52,7 +53,7 @@ function connect(a: Side, b: Side, override: Partial<SessionOptions> = {}): Conn
     pair,
     timers,
     a: new ReplicationSession({ ...common, ...a, link: pair.a, grants: null }),
-    b: new ReplicationSession({ ...common, ...b, link: pair.b, grants: 'member', ...override }),
+    b: new ReplicationSession({ ...common, ...b, link: pair.b, grants: Gate.open('member'), ...override }),
   };
 }
 
@@ -159,7 +160,7 @@ describe('replication', () => {
     const [a, b] = [await makeSide(), await makeSide()];
     await addEdits(a, 1);
     await addEdits(b, 2);
-    const connection = connect(a, b, { grants: 'viewer' });
+    const connection = connect(a, b, { grants: Gate.open('viewer') });
     await run(connection);
     expect(await edits(a)).toHaveLength(3);
     expect(await edits(b)).toHaveLength(2);
@@ -442,7 +443,7 @@ describe('clocks of two replicas', () => {
         clock: clocks[index]!,
         timers: new FakeTimers(clocks[index]!),
         link: index === 0 ? pair.a : pair.b,
-        grants: index === 0 ? null : 'member',
+        grants: index === 0 ? null : Gate.open('member'),
       });
     const [one, two] = [open(a, 0), open(b, 1)];
     expect([one.clockAheadMs, two.clockAheadMs]).toEqual([null, null]);
@@ -462,7 +463,7 @@ describe('clocks of two replicas', () => {
       clock: clocks[0]!,
       timers: new FakeTimers(clocks[0]!),
       link: old.b,
-      grants: 'member',
+      grants: Gate.open('member'),
     });
     const hello = { versions: [1], replica: 'x', device: 'd', workspace: 'w', workspaceName: null, program: 'old/1' };
     old.a.send(encodeFrame({ kind: 'hello', hello: { ...hello, role: null } }));
@@ -486,7 +487,7 @@ async function byHand(side: Side): Promise<{ send(frame: Frame): void; heard(): 
     log: silent,
     workspace: { id: 'w', name: null },
     program: 'test/1',
-    grants: 'member',
+    grants: Gate.open('member'),
   });
   const send = (frame: Frame): void => pair.a.send(encodeFrame(frame));
   const hello = {

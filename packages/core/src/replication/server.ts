@@ -1,6 +1,6 @@
+import type { Gate } from '../access/gate.ts';
 import { CLOSE } from '../links/index.ts';
 import type { Link } from '../ports.ts';
-import type { PeerRole } from './protocol.ts';
 import type { SessionOptions } from './session.ts';
 import { ReplicationSession } from './session.ts';
 
@@ -20,14 +20,18 @@ export class ReplicationServer {
   }
 
   /** Takes over an accepted connection. Close the returned session to take a grant back. */
-  accept(link: Link, role: PeerRole, from: Pick<SessionOptions, 'rebuilds' | 'token'> = {}): ReplicationSession {
+  accept(
+    link: Link,
+    grants: Gate,
+    from: Pick<SessionOptions, 'rebuilds' | 'token' | 'onProven' | 'onRefused'> = {},
+  ): ReplicationSession {
     let greeted = false;
     const session: ReplicationSession = new ReplicationSession({
       ...this.#options,
       rebuilds: false,
       ...from,
       link,
-      grants: role,
+      grants,
       onChange: () => {
         if (!greeted && session.connected) {
           greeted = true;

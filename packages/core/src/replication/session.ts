@@ -1,7 +1,10 @@
+import type { DeviceKey } from '../access/device-key.ts';
+import { isSignedBy, proofText } from '../access/device-key.ts';
+import type { Gate } from '../access/gate.ts';
 import { asFieldbookError, FieldbookError } from '../errors.ts';
-import type { DocumentName } from '../ids.ts';
+import type { DeviceId, DocumentName } from '../ids.ts';
 import { CLOSE } from '../links/index.ts';
-import type { Clock, Link, Log, Timers } from '../ports.ts';
+import type { Clock, Link, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { CommitSource } from '../store/index.ts';
 import type { Presence } from '../rooms/presence.ts';
@@ -10,8 +13,8 @@ import { Inbox } from './inbox.ts';
 import type { Half } from './outbox.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerMemories, PeerMemory } from './peer-memory.ts';
-import type { Frame, Hello, PeerRole } from './protocol.ts';
-import { decodeFrame, encodeFrame, PROTOCOL_VERSION } from './protocol.ts';
+import type { Frame, Hello } from './protocol.ts';
+import { decodeFrame, encodeFrame, NONCE_BYTES, PROTOCOL_VERSION } from './protocol.ts';
 
 export interface SessionOptions {
   replica: Replica;
@@ -24,7 +27,7 @@ export interface SessionOptions {
   /** `fieldbook/0.1.0` */
   program: string;
   /** What the other side may do here; null on the side that dialled, which lets the one it chose do everything. */
-  grants: PeerRole | null;
+  grants: Gate | null;
   /**
    * True while nothing can be stored here: then this side gives, takes nothing, and says why. Looked at when both sides have
    * greeted; whoever sees room again closes the session (`ReplicationServer.takeAgain`), and the next one takes.
@@ -34,10 +37,17 @@ export interface SessionOptions {
   rebuilds?: boolean;
   /** The id of the token that the other side showed. */
   token?: string | null;
+  /** With which this side proves its device, and fresh nonces for the other's proof; without them nobody proves anything. */
+  key?: DeviceKey | undefined;
+  random?: Random | undefined;
   /** Live values that nobody stores; joined with the rooms of this program. */
   presence?: Presence;
   /** Status has changed. */
   onChange?(): void;
+  /** The other side proved to be this device: before anything that it sends is taken in. */
+  onProven?(device: DeviceId): void;
+  /** An update of the other side was refused. */
+  onRefused?(name: DocumentName, error: FieldbookError): void;
 }
 
 /** How a session ended. */
@@ -82,9 +92,12 @@ export class ReplicationSession {
   #clockAheadMs: number | null = null;
   #full = false;
   #saidFull = false;
+  #proven: DeviceId | null = null;
+  readonly #nonce: Uint8Array | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#nonce = options.random?.bytes(NONCE_BYTES);
     this.#channels = new Channels((frame) => this.#send(frame));
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
@@ -101,15 +114,16 @@ export class ReplicationSession {
         presence.subscribe((name, bytes, origin) => {
           // Said again in a moment: what a slow link cannot take now is not worth keeping for it.
           const congested = link.buffered() > EPHEMERAL_BUFFERED_MAX;
-          if (origin !== this && this.#state.at === 'exchanging' && !congested)
+          if (origin !== this && this.#state.at === 'exchanging' && !congested && this.#reads(name))
             this.#send({ kind: 'ephemeral', name, bytes });
         }),
       );
     }
     this.#began = options.clock.now();
     link.onClose = (code, reason) => this.#end({ code, reason, remote: true });
-    link.onMessage = (message) => this.#receive(message);
+    // A link hands over what came early at once, and the greeting goes before every answer.
     this.#send({ kind: 'hello', hello: this.#hello() });
+    link.onMessage = (message) => this.#receive(message);
     this.#after(HELLO_WITHIN_MS, () => {
       if (this.#state.at === 'greeting') this.close(CLOSE.silent, 'no greeting');
     });
@@ -130,6 +144,11 @@ export class ReplicationSession {
       replica: hello?.replica ?? null,
       token: this.#options.token ?? null,
     };
+  }
+
+  /** The device that the other side has proved to be; null while it has not, which older programs never do. */
+  get proven(): DeviceId | null {
+    return this.#proven;
   }
 
   get memory(): PeerMemory | undefined {
@@ -244,17 +263,19 @@ export class ReplicationSession {
       return;
     }
     this.#state = { at: 'remembering', hello, early: [] };
-    memories.of(hello.replica).then(
-      (memory) => this.#remembered(memory),
-      (error: unknown) => this.#fail(error),
-    );
+    this.#prove(hello);
+    Promise.all([memories.of(hello.replica), this.#options.grants?.ready()])
+      .then(([memory]) => this.#remembered(memory))
+      // What came early is handled in there, and may be anything.
+      .catch((error: unknown) => this.#fail(error));
   }
 
   #remembered(memory: PeerMemory): void {
     const before = this.#state;
     if (before.at !== 'remembering') return;
+    const { grants, replica } = this.#options;
     const half: Half = {
-      replica: this.#options.replica,
+      replica,
       memory,
       log: this.#options.log,
       rebuilds: this.#options.rebuilds ?? this.#options.grants === null,
@@ -265,6 +286,16 @@ export class ReplicationSession {
       after: (ms, run) => this.#after(ms, run),
       changed: () => this.#options.onChange?.(),
       fail: (error) => this.#fail(error),
+      reads: (name) => (grants === null ? true : grants.reads(name)),
+      apply: (name, update, generation) =>
+        grants === null
+          ? replica.apply(name, update, this, generation)
+          : grants.apply(replica, name, update, this, generation),
+      adopt: async (name, state) => {
+        grants?.checkAdopt(name);
+        return replica.adopt(name, state);
+      },
+      onRefused: (name, error) => this.#options.onRefused?.(name, error),
     };
     const state = {
       at: 'exchanging',
@@ -278,7 +309,7 @@ export class ReplicationSession {
     this.#full = this.#takes && (this.#options.isFull?.() ?? false);
     this.#send({ kind: 'resume', seq: memory.pulled });
     for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
-      this.#send({ kind: 'ephemeral', name, bytes });
+      if (this.#reads(name)) this.#send({ kind: 'ephemeral', name, bytes });
     if (this.#takes && !this.#full) state.inbox.start();
     this.#options.onChange?.();
     for (const frame of before.early) {
@@ -324,7 +355,10 @@ export class ReplicationSession {
         outbox.reached(frame.seq);
         return;
       case 'ephemeral':
-        if (this.#takes) this.#options.presence?.receive(frame.name, frame.bytes, this);
+        if (this.#takes && this.#reads(frame.name)) this.#options.presence?.receive(frame.name, frame.bytes, this);
+        return;
+      case 'proof':
+        this.#proved(frame.publicKey, frame.signature);
         return;
       case 'pong':
       case 'ping':
@@ -359,11 +393,50 @@ export class ReplicationSession {
 
   /** Whether the other side may change anything here. */
   get #takes(): boolean {
-    return this.#options.grants !== 'viewer';
+    return this.#options.grants?.writes !== false;
+  }
+
+  #reads(name: DocumentName): boolean {
+    const { grants } = this.#options;
+    if (grants?.isScoped !== true) return true;
+    try {
+      return grants.reads(name) === true;
+    } catch {
+      // A name of a newer version.
+      return false;
+    }
+  }
+
+  // --- proving
+
+  /** Before anything else is sent: whatever this side may do as its device, it may from its first document on. */
+  #prove(theirs: Hello): void {
+    const { key, workspace, replica } = this.#options;
+    if (key === undefined || this.#nonce === undefined || theirs.nonce === undefined) return;
+    const prover = { replica: replica.id, nonce: this.#nonce };
+    const verifier = { replica: theirs.replica, nonce: theirs.nonce };
+    const signature = key.sign(proofText({ workspace: workspace.id, prover, verifier }));
+    this.#send({ kind: 'proof', publicKey: key.publicKey, signature });
+  }
+
+  #proved(publicKey: Uint8Array, signature: Uint8Array): void {
+    const theirs = this.hello!;
+    const { workspace, replica, log, onProven } = this.#options;
+    if (this.#nonce === undefined || theirs.nonce === undefined || this.#proven !== null) return;
+    const prover = { replica: theirs.replica, nonce: theirs.nonce };
+    const verifier = { replica: replica.id, nonce: this.#nonce };
+    const text = proofText({ workspace: workspace.id, prover, verifier });
+    if (!isSignedBy(theirs.device, publicKey, text, signature)) {
+      log.warn('replication.proof_failed', { peer: theirs.replica, device: theirs.device });
+      throw violation('a proof that is not one of the device in the greeting');
+    }
+    this.#proven = theirs.device as DeviceId;
+    onProven?.(this.#proven);
   }
 
   #refuseWrite(name: DocumentName, seq: number): void {
     const reason = 'This token may only read; ask for one of a member.';
+    this.#options.onRefused?.(name, new FieldbookError('forbidden', reason));
     this.#send({ kind: 'refuse', name, seq: Math.max(1, seq), code: 'forbidden', reason });
   }
 
@@ -386,8 +459,9 @@ export class ReplicationSession {
       workspace: workspace.id,
       workspaceName: workspace.name,
       program,
-      role: grants,
+      role: grants?.role ?? null,
       time: clock.now(),
+      ...(this.#nonce === undefined ? {} : { nonce: this.#nonce }),
     };
   }
 

@@ -1,5 +1,6 @@
 import * as encoding from 'lib0/encoding';
 import { describe, expect, it } from 'vitest';
+import { Gate } from '../access/index.ts';
 import * as Y from 'yjs';
 import { Book } from '../documents/index.ts';
 import type { DocumentName } from '../ids.ts';
@@ -45,7 +46,11 @@ function visit(rooms: RoomServer, options: { mayWrite?: boolean; acks?: boolean;
   const closed: number[] = [];
   pair.a.onMessage = (message) => void got.push(message.slice());
   pair.a.onClose = (code) => void closed.push(code);
-  rooms.enter(pair.b, { name: options.name ?? BOOK, mayWrite: options.mayWrite ?? true, acks: options.acks ?? false });
+  rooms.enter(pair.b, {
+    name: options.name ?? BOOK,
+    gate: Gate.open(options.mayWrite === false ? 'viewer' : 'member'),
+    acks: options.acks ?? false,
+  });
   const settle = async (): Promise<void> => {
     for (let round = 0; round < 6; round++) {
       pair.deliverAll();

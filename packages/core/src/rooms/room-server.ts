@@ -1,5 +1,6 @@
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
+import type { Gate } from '../access/gate.ts';
 import { asFieldbookError, FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
@@ -40,14 +41,16 @@ export interface RoomOptions {
 export interface Visitor {
   /** The document, as in the address. */
   name: string;
-  /** Viewers may look and are closed with 4403 when they write. */
-  mayWrite: boolean;
+  /** What the visitor may do: who may not read the document is closed at once with 4403, who may not write what it wrote then. */
+  gate: Gate;
   /** The generation of the document that the visitor holds: what `?generation=` in the address says, 0 without. */
   generation?: number;
   /** The id of the token that the visitor showed. */
   token?: string | null;
   /** The visitor asked for acknowledgements (subprotocol `fieldbook.ack`). */
   acks: boolean;
+  /** An update of the visitor was refused. */
+  onRefused?(name: DocumentName, error: FieldbookError): void;
 }
 
 /**
@@ -124,6 +127,8 @@ class Socket {
   #turn: Promise<void> = Promise.resolve();
   #arrived = 0;
   #open = true;
+  /** Known to be allowed here. */
+  #in = false;
   /** Frames of commits since the state that is being read for the visitor; null before it asked for one. */
   #since: Uint8Array[] | null = null;
   #live = false;
@@ -148,7 +153,18 @@ class Socket {
     this.#link.onMessage = (message) => this.#receive(message);
     if (!this.#open) return;
     this.#keepAlive();
-    this.#do(0, () => this.#askWhatWeLack());
+    // In turn, so that nothing is read from or sent to somebody who may not be here.
+    this.#do(0, () => this.#letIn());
+  }
+
+  async #letIn(): Promise<void> {
+    const { gate } = this.#visitor;
+    await gate.ready();
+    // A room of a run that nobody has a card of is empty, or its author's.
+    if (gate.reads(this.#name) === false || (gate.reads(this.#name) === undefined && !gate.writes))
+      gate.checkRead(this.#name);
+    this.#in = true;
+    await this.#askWhatWeLack();
     const states = this.#options.presence.current(this.#name);
     if (states !== undefined) this.send(awarenessFrame(states));
   }
@@ -193,8 +209,11 @@ class Socket {
       }
       case MESSAGE_AWARENESS:
         // Viewers look on; what they say of themselves would be somebody's live values.
-        if (this.#visitor.mayWrite)
-          this.#options.presence.receive(this.#name, decoding.readVarUint8Array(decoder), this);
+        if (this.#visitor.gate.writes) {
+          const states = decoding.readVarUint8Array(decoder);
+          if (this.#in) this.#options.presence.receive(this.#name, states, this);
+          else this.#early(states.slice());
+        }
         return;
       case MESSAGE_QUERY_AWARENESS:
         this.send(awarenessFrame(this.#options.presence.current(this.#name) ?? EMPTY_AWARENESS));
@@ -203,6 +222,17 @@ class Socket {
         // A newer client's.
         return;
     }
+  }
+
+  /** What was said of oneself before it was known whether one may be here. */
+  #early(states: Uint8Array): void {
+    this.#do(states.length, async () => {
+      try {
+        this.#options.presence.receive(this.#name, states, this);
+      } catch {
+        this.close(CLOSE.badData, 'an awareness message cannot be read');
+      }
+    });
   }
 
   #do(bytes: number, work: () => Promise<void>): void {
@@ -234,7 +264,7 @@ class Socket {
 
   /** Sync step 1 of ours. A viewer is not asked: it has nothing that we would take. */
   async #askWhatWeLack(): Promise<void> {
-    if (!(await this.#isSame()) || !this.#visitor.mayWrite) return;
+    if (!(await this.#isSame()) || !this.#visitor.gate.writes) return;
     const { stateVector, generation } = await this.#options.replica.stateVector(this.#name);
     if (generation !== this.#generation) this.#rebuilt(generation);
     this.#sendSync({ type: 'step1', stateVector });
@@ -264,12 +294,12 @@ class Socket {
   async #apply(update: Uint8Array, type: 'step2' | 'update'): Promise<void> {
     this.#content += 1;
     const count = this.#content;
-    if (!this.#visitor.mayWrite) {
+    if (!this.#visitor.gate.writes) {
       if (update.length > EMPTY_UPDATE_BYTES) throw new FieldbookError('forbidden', 'This token may only read.');
       return;
     }
     try {
-      await this.#options.replica.apply(this.#name, update, this, this.#generation);
+      await this.#visitor.gate.apply(this.#options.replica, this.#name, update, this, this.#generation);
     } catch (error) {
       if (!isFieldbookError(error, 'missing_dependency')) throw error;
       this.#gaps += 1;
@@ -300,6 +330,7 @@ class Socket {
       this.#rebuilt(Number(error.details['ours']));
       return;
     }
+    if (REFUSALS.has(closeCodeOf(error))) this.#visitor.onRefused?.(this.#name, error);
     this.#options.log.warn('room.closed', { name: this.#name, code: error.code, error: error.message });
     this.close(closeCodeOf(error), error.code === 'internal' ? 'internal error' : error.message);
   }
@@ -310,6 +341,8 @@ class Socket {
 
   /** Sends a frame, or closes the socket of a visitor that does not read. */
   send(frame: Uint8Array): void {
+    // Nothing of the document to somebody who may not be here.
+    if (!this.#in) return;
     if (!this.#open) return;
     if (this.#link.buffered() > this.#allowance) {
       this.close(CLOSE.slow, 'too slow to follow; come again and catch up');
@@ -350,6 +383,8 @@ const KEEP_ALIVE = awarenessFrame(EMPTY_AWARENESS);
 
 /** No structs and no deletions. */
 const EMPTY_UPDATE_BYTES = 2;
+
+const REFUSALS: ReadonlySet<number> = new Set([CLOSE.forbidden, CLOSE.badData]);
 
 /** Bad data and forbidden writes come back the same each time; trouble of ours may pass. */
 function closeCodeOf(error: FieldbookError): number {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { asFieldbookError } from '@fieldbook/core';
+import { Gate } from '@fieldbook/core/access';
 import { API_PREFIX } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
@@ -10,7 +11,7 @@ import { ACK_SUBPROTOCOL, RoomServer, generationIn } from '@fieldbook/core/rooms
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { Machine } from '../machine/machine.ts';
-import { clock, timers } from '../machine/ports.ts';
+import { clock, random, timers } from '../machine/ports.ts';
 import type { Services } from '../machine/services.ts';
 import { VERSION } from '../version.ts';
 import type { AccessRules } from './access.ts';
@@ -25,6 +26,9 @@ export interface Sockets {
 
 /** The largest message that anybody sends; the replica refuses updates long before this. */
 const FRAME_BYTES = 32 * 1024 * 1024;
+/** Whoever shows the agent's token is its owner. */
+const OWNER = Gate.open('admin');
+const PEER = Gate.open('member');
 /** Closed sockets get this long to say goodbye. */
 const GOODBYE_MS = 1_000;
 const ROOMS = '/rooms/';
@@ -53,6 +57,8 @@ export function createSockets(options: {
     presence,
     workspace: membership.view,
     program: `fieldbook/${VERSION}`,
+    key: machine.device,
+    random,
     onChange: () => services.relays.incomingChanged(),
   });
   services.relays.incoming = replication;
@@ -91,11 +97,14 @@ export function createSockets(options: {
       // Somebody shares this workspace now: its id must not be exchanged for a relay's any more.
       await membership.adopt(membership.info.id, membership.info.name);
       // Who has the agent's own token may do everything; a link to another machine is for exchanging only.
-      replication.accept(link, 'member', { rebuilds: peer === undefined, token: peer?.id ?? null });
+      replication.accept(link, peer === undefined ? OWNER : PEER, {
+        rebuilds: peer === undefined,
+        token: peer?.id ?? null,
+      });
     } else if (path.startsWith(ROOMS)) {
       rooms.enter(link, {
         name: decodeURIComponent(path.slice(ROOMS.length)),
-        mayWrite: true,
+        gate: OWNER,
         generation: generationIn(query),
         acks: websocket.protocol === ACK_SUBPROTOCOL,
       });

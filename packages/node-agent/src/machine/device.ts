@@ -1,14 +1,12 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { DeviceId } from '@fieldbook/core';
-import { base32, FieldbookError, parseDeviceId } from '@fieldbook/core';
+import { FieldbookError } from '@fieldbook/core';
+import type { DeviceKey } from '@fieldbook/core/access';
+import { deviceIdOf } from '@fieldbook/core/access';
 import { createAtomically, readJsonIfThere } from './files.ts';
 
 /** This machine as a device of its workspace: an Ed25519 key pair made at the first start. */
-export interface Device {
-  id: DeviceId;
-  /** 32 bytes. */
-  publicKey: Uint8Array;
+export interface Device extends DeviceKey {
   /** What people call the machine. */
   name: string;
   /** ms since the epoch. */
@@ -43,12 +41,6 @@ export async function loadDevice(path: string, env: Readonly<Record<string, stri
   return readDevice(await readJsonIfThere(path), path);
 }
 
-/** `d` and 24 base32 characters (120 bits) of SHA-256 over the public key. */
-export function deviceIdOf(publicKey: Uint8Array): DeviceId {
-  const digest = createHash('sha256').update(publicKey).digest();
-  return parseDeviceId(`d${base32(new Uint8Array(digest.subarray(0, 15)))}`);
-}
-
 function readDevice(value: unknown, path: string): Device {
   const file = value as Partial<DeviceFile> | null;
   const publicKey = new Uint8Array(Buffer.from(typeof file?.publicKey === 'string' ? file.publicKey : '', 'base64'));
@@ -58,8 +50,10 @@ function readDevice(value: unknown, path: string): Device {
       `${path} does not hold this machine's key. Restore it from a backup, or move it away to start as a new device.`,
     );
   }
+  const privateKey = createPrivateKey(String(file.privateKey));
   return {
     id: deviceIdOf(publicKey),
+    sign: (message) => new Uint8Array(sign(null, message, privateKey)),
     publicKey,
     name: String(file.name ?? hostname()),
     created: Number(file.created ?? 0),

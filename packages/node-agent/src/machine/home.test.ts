@@ -2,10 +2,11 @@ import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeF
 import { readdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { deviceIdOf } from '@fieldbook/core/access';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { localToken } from '../agent/presence.ts';
 import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
-import { deviceIdOf, loadDevice } from './device.ts';
+import { loadDevice } from './device.ts';
 import { createAtomically, writeAtomically } from './files.ts';
 import { restoreGuard } from './guard.ts';
 import type { Home } from './home.ts';

@@ -229,7 +229,7 @@ export class Relays implements SyncSource {
   }
 
   #add(url: string, token: string | null, paused = false): Relay {
-    const { replica, membership, log, blobs, requested, config } = this.#machine;
+    const { replica, membership, log, blobs, requested, config, device } = this.#machine;
     const exchange = new PeerExchange({
       url,
       token,
@@ -241,6 +241,7 @@ export class Relays implements SyncSource {
       log,
       workspace: membership.view,
       program: `fieldbook/${VERSION}`,
+      key: device,
       presence: this.#presence,
       dial: () => dial(url, token),
       blobs,

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import type { RunIndex } from '@fieldbook/core/access';
+import { Gate } from '@fieldbook/core/access';
 import { TOKEN_SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { Audit } from '../audit.ts';
 import type { TokenUse } from '../token-use.ts';
@@ -11,6 +13,8 @@ export interface AccessRules {
   tokens: Tokens;
   use: TokenUse;
   audit: Audit;
+  /** To whom each run belongs. */
+  runs: RunIndex;
   /** Host names that requests may use; any without. Behind a proxy that checks them this adds nothing. */
   hosts: readonly string[];
   /** Origins of pages, besides the relay's own, that may connect. */
@@ -24,6 +28,11 @@ export interface AccessRules {
 export function checkHost({ hosts }: AccessRules, { host }: Caller): void {
   if (hosts.length === 0 || hosts.includes(host) || hosts.includes(host.replace(/:\d+$/, ''))) return;
   throw new FieldbookError('bad_host', `This relay does not answer to the name ${JSON.stringify(host.slice(0, 80))}.`);
+}
+
+/** What a token lets its holder do here. */
+export function gateOf({ use, runs }: AccessRules, { id, role, projects, name }: Token): Gate {
+  return new Gate({ role, projects, token: id, name, devices: use.devices(id) }, runs);
 }
 
 /** Writes down that somebody was not let in, or not let do something. */

@@ -7,7 +7,6 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
-import { reaches } from '@fieldbook/core/access';
 import type { Access, Api, ApiResponse } from '@fieldbook/core/api';
 import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
 import type { Health } from '../health.ts';
@@ -15,7 +14,7 @@ import type { RelayMetrics } from '../metrics/metrics.ts';
 import { inContext } from '../platform/context.ts';
 import type { AccessRules } from './access.ts';
 import type { Token } from '../tokens.ts';
-import { auditRefusal, checkHost, checkOrigin, tokenOf } from './access.ts';
+import { auditRefusal, checkHost, checkOrigin, gateOf, tokenOf } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
 import type { Certificate } from './certificate.ts';
 import { Crowd } from './crowd.ts';
@@ -143,7 +142,7 @@ async function respond(
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
       const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(token?.id ?? caller.address, bytes));
       const visitor: Visitor = { caller, token };
-      const asked = { ...(await readRequest(request, api, accessOf(token), pace)), visitor };
+      const asked = { ...(await readRequest(request, api, accessOf(rules, token), pace)), visitor };
       const answer = await api.handle(asked);
       if (answer.status >= 400) metrics.refused(codeOf(answer));
       if (answer.status === 403 && token !== undefined)
@@ -184,10 +183,10 @@ async function visitorsToken(
 }
 
 /** Whoever has no token reaches routes that need none, and may nothing. */
-function accessOf(token: Token | undefined): Access {
+function accessOf(rules: AccessRules, token: Token | undefined): Access {
   if (token === undefined) return { role: 'viewer', name: null };
   const { role, name } = token;
-  return { role: reaches(role, 'admin') ? 'admin' : reaches(role, 'member') ? 'member' : 'viewer', name };
+  return { role, name, gate: gateOf(rules, token) };
 }
 
 /** The error that an answer of the API says. */

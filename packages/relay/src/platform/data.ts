@@ -1,10 +1,12 @@
-import { createHash, generateKeyPairSync, webcrypto } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, sign, webcrypto } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import type { BlobStore, DeviceId } from '@fieldbook/core';
-import { base32, FieldbookError, parseDeviceId } from '@fieldbook/core';
+import type { BlobStore } from '@fieldbook/core';
+import { FieldbookError } from '@fieldbook/core';
+import type { DeviceKey } from '@fieldbook/core/access';
+import { deviceIdOf } from '@fieldbook/core/access';
 import { FileBlobStore } from '@fieldbook/core/blobs';
 import type { LevelHandle, RestoreGuard } from '@fieldbook/core/store';
 import { createAtomically, readIfThere, writeAtomically } from './files.ts';
@@ -90,7 +92,7 @@ export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
 }
 
 /** This relay as a device: the id of an Ed25519 key made at the first start. */
-export async function loadDevice(path: string): Promise<{ id: DeviceId; publicKey: Uint8Array; created: number }> {
+export async function loadDevice(path: string): Promise<DeviceKey & { created: number }> {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   // The last 32 bytes of the SPKI encoding are the key itself (RFC 8410).
   const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
@@ -103,9 +105,13 @@ export async function loadDevice(path: string): Promise<{ id: DeviceId; publicKe
   const kept = JSON.parse((await readIfThere(path)) ?? '{}') as Partial<typeof fresh>;
   const key = new Uint8Array(Buffer.from(kept.publicKey ?? '', 'base64'));
   if (key.length !== 32) throw new FieldbookError('config_invalid', `${path} does not hold this relay's key.`);
-  const digest = createHash('sha256').update(key).digest();
-  const id = parseDeviceId(`d${base32(new Uint8Array(digest.subarray(0, 15)))}`);
-  return { id, publicKey: key, created: Number(kept.created ?? 0) };
+  const secret = createPrivateKey(kept.privateKey ?? '');
+  return {
+    id: deviceIdOf(key),
+    publicKey: key,
+    created: Number(kept.created ?? 0),
+    sign: (message) => new Uint8Array(sign(null, message, secret)),
+  };
 }
 
 /** Tells this store from a copy of it: the machine, the inode of the guard file and its birth, and a count kept beside the store. */

@@ -132,7 +132,7 @@ export function blobRoutes({ blobs, fetching, sha256 }: ApiContext): Route[] {
       method: 'PUT',
       path: '/blobs/{digest}',
       summary: 'Add a blob; again changes nothing',
-      needs: 'member',
+      needs: 'contributor',
       inPath: { digest: DIGEST },
       body: {
         description: 'The bytes, whose SHA-256 must be the digest.',

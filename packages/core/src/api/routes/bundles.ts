@@ -131,7 +131,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
       method: 'POST',
       path: '/bundles',
       summary: 'Take a bundle in; again changes nothing',
-      needs: 'member',
+      needs: 'contributor',
       body: {
         description: 'The bundle. Taken in as it comes: what has arrived whole stays when the rest does not.',
         type: BUNDLE_TYPE,
@@ -145,7 +145,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
         const { replica, blobs, library, presence, log } = context;
         const imported = await importBundle(
           platform(),
-          { replica, blobs, isPurged: (run) => library.isPurged(run) },
+          { replica: request.access.gate?.guard(replica) ?? replica, blobs, isPurged: (run) => library.isPurged(run) },
           request.stream,
         );
         presence.forget();
@@ -190,6 +190,8 @@ async function requestOf(context: ApiContext, query: Readonly<Record<string, unk
   const add = ({ id, project, name, status, created }: RunState): void =>
     void runs.push({ id, project, name, status, created });
   const rest = { titles, withoutFiles: !files };
+  if (asked === undefined && context.scope !== null)
+    throw new FieldbookError('forbidden', 'This token is for some projects; say of which one the bundle is to be.');
   if (asked === undefined) {
     if (q !== undefined || chosen !== undefined)
       throw new FieldbookError('invalid_argument', 'Runs are chosen within a project; say which.');

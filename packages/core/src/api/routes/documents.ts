@@ -25,6 +25,7 @@ export function documentRoutes({ replica, gzip }: ApiContext): Route[] {
       handle: async ({ path, request }) => {
         parseDocumentName(path['name']!);
         const name = path['name'] as DocumentName;
+        request.access.gate?.checkRead(name);
         const info = await replica.info(name);
         if (info === undefined) throw new FieldbookError('not_found', `There is no document "${name}" here.`);
         const etagOf = (seq: number, generation: number): string => `"${replica.id}-${generation}-${seq}"`;

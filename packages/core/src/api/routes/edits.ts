@@ -1,11 +1,13 @@
 import { Book } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import type { Change, RunState } from '../../fold/index.ts';
+import type { RunId } from '../../ids.ts';
 import { bookName, monthOf, parseEditId, parsePath } from '../../ids.ts';
 import { LIMITS } from '../../limits.ts';
 import type { AttributeValue, BaseId, Edit, RegisterField } from '../../record/index.ts';
 import { attributeRegister, REGISTER_FIELDS, sameAttribute } from '../../record/index.ts';
 import type { ApiContext } from '../context.ts';
+import type { Access } from '../http.ts';
 import { json } from '../http.ts';
 import type { Call, Route } from '../route.ts';
 import type { Schema } from '../schema.ts';
@@ -66,7 +68,7 @@ export function editRoutes(context: ApiContext): Route[] {
       method: 'POST',
       path: '/runs/{run}/edits',
       summary: 'Change a run: tags, name, notes, group, star, archive, trash, purge, attributes',
-      needs: 'member',
+      needs: 'contributor',
       inPath: { run: RUN },
       inQuery: { project: IN_PROJECT },
       body: {
@@ -88,6 +90,7 @@ export function editRoutes(context: ApiContext): Route[] {
 async function editRun(context: ApiContext, { path, query, body, request }: Call): ReturnType<Route['handle']> {
   const { library, author, replica } = context;
   const before = await context.findRun(path['run']!, query['project'] as string | undefined);
+  checkEdit(request.access, before.id);
   const history = await library.history(before.project, before.id);
   const known = new Map(history.map((edit) => [edit.id, edit]));
   // What the author has seen comes before what the author now says, whoever's clock is right.
@@ -121,6 +124,12 @@ async function editRun(context: ApiContext, { path, query, body, request }: Call
   }
   const after = (await library.run(before.project, before.id)) ?? before;
   return json(200, { run: runView(after), edits: edits.map((edit) => (edit === null ? null : editView(edit))) });
+}
+
+/** Throws `forbidden` for a run that whoever asks may not change: of contributors all but their own. */
+export function checkEdit({ gate }: Access, run: RunId): void {
+  if (gate !== undefined && !gate.mayEdit(run))
+    throw new FieldbookError('forbidden', `Run ${run} is another device's; a contributor changes its own runs only.`);
 }
 
 function changeOfAsked({ field, op, path, value }: Asked): Change {

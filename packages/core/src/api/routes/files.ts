@@ -14,6 +14,7 @@ import { noneMatch, parseRange } from '../range.ts';
 import type { Call, Parameter, Route } from '../route.ts';
 import { array, object, orNull, ref } from '../schema.ts';
 import { editView } from '../views.ts';
+import { checkEdit } from './edits.ts';
 import { IN_PROJECT, RUN } from './runs.ts';
 
 const PATH: Parameter = {
@@ -85,7 +86,7 @@ export function fileRoutes(context: ApiContext): Route[] {
       path: '/runs/{run}/files/request',
       summary:
         'Ask for a file that stays on the machine that made it: that machine sends it to the relay once it hears of this',
-      needs: 'member',
+      needs: 'contributor',
       inPath: { run: RUN },
       inQuery: { project: IN_PROJECT },
       body: { description: 'Which file.', schema: object({ digest: DIGEST }) },
@@ -225,6 +226,7 @@ async function findVersion(
 
 async function requestFile(context: ApiContext, { path, query, body, request }: Call): Promise<ApiResponse> {
   const state = await context.findRun(path['run']!, query['project'] as string | undefined);
+  checkEdit(request.access, state.id);
   const digest = parseDigest((body as { digest: string }).digest);
   const version = (await versionsOf(context, state.id)).find(({ entry }) => entry.digest === digest);
   if (version === undefined)

@@ -43,6 +43,7 @@ export function onlyHereRoute(context: ApiContext): Route {
     path: '/sync/only-here',
     summary: 'Documents and files that no relay is known to have, and files that lie on one other machine only',
     needs: 'viewer',
+    whole: true,
     answers: [
       {
         status: 200,

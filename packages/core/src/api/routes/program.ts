@@ -100,6 +100,7 @@ export function programRoutes(context: ApiContext): Route[] {
       path: '/health',
       summary: 'What the store holds, and what is wrong with it',
       needs: 'viewer',
+      whole: true,
       answers: [{ status: 200, description: 'The state now.', schema: ref('Health') }],
       handle: async () => {
         const quarantined: string[] = [];

@@ -22,6 +22,7 @@ export function unsharedRoute(context: ApiContext): Route {
     path: '/sync/unshared',
     summary: 'Runs whose last change no relay is known to have; cheap, and without their files',
     needs: 'viewer',
+    whole: true,
     inQuery: {
       through: {
         description: 'Only what was last changed by the commit of this seq or before; what came since is on its way.',

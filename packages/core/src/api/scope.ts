@@ -1,0 +1,70 @@
+import type { Gate } from '../access/index.ts';
+import type { ProjectId } from '../ids.ts';
+import { runDocumentName } from '../ids.ts';
+import type { Library } from '../library/index.ts';
+import type { ApiContext } from './context.ts';
+import type { SyncSource } from './options.ts';
+
+/** The library as routes use it. */
+export type RunLibrary = Pick<Library, keyof Library>;
+
+/** The same context for the holder of a token of some projects: what lies outside is not there. */
+export function scopedContext(context: ApiContext, gate: Gate): ApiContext {
+  const projects = new Set(gate.grant.projects);
+  const library = scopedLibrary(context.library, projects);
+  return {
+    ...context,
+    library,
+    scope: projects,
+    findRun: (reference, project) => library.resolve(reference, project as ProjectId | undefined),
+    live: {
+      onLive: (listener) =>
+        context.live.onLive((values) => {
+          if (gate.reads(runDocumentName(values.run)) === true) listener(values);
+        }),
+    },
+    sync: scopedSync(context.sync),
+  };
+}
+
+function scopedLibrary(library: RunLibrary, projects: ReadonlySet<ProjectId>): RunLibrary {
+  const sees = (project: ProjectId): boolean => projects.has(project);
+  return {
+    close: () => {},
+    onChange: (listener) =>
+      library.onChange((change) => {
+        if (sees(change.project)) listener(change);
+      }),
+    projects: async () => (await library.projects()).filter(({ id }) => sees(id)),
+    has: async (project) => sees(project) && library.has(project),
+    runs: async (project) => (sees(project) ? library.runs(project) : []),
+    eachRun: async (project, visit) => {
+      if (sees(project)) await library.eachRun(project, visit);
+    },
+    run: async (project, id) => (sees(project) ? library.run(project, id) : undefined),
+    resolve: (text, project) => library.resolve(text, project, projects),
+    // Whether a run is gone for good is no secret of a project, and who brings one must be told.
+    isPurged: (id) => library.isPurged(id),
+    projectsOf: async (runs) => new Map([...(await library.projectsOf(runs))].filter(([, project]) => sees(project))),
+    history: async (project, id) => (sees(project) ? library.history(project, id) : []),
+    runAt: async (project, id, timeMs) => (sees(project) ? library.runAt(project, id, timeMs) : undefined),
+    digest: async (project) => (sees(project) ? library.digest(project) : undefined),
+  };
+}
+
+/** Problems of peers name documents. */
+function scopedSync(sync: SyncSource): SyncSource {
+  return {
+    ...sync,
+    state: async () => {
+      const { peers, ...state } = await sync.state();
+      const silent = peers.map((peer) => ({
+        ...peer,
+        problem: peer.problem === null ? null : { code: peer.problem.code, message: 'Ask whoever runs this relay.' },
+      }));
+      return { ...state, peers: silent };
+    },
+    holders: (document) => sync.holders(document),
+    onChange: (listener) => sync.onChange(listener),
+  };
+}
