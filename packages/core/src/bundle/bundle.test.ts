@@ -308,6 +308,43 @@ describe('bundles', () => {
     expect(await codeOf(read(new Uint8Array([...start, ...lying])))).toBe('bundle_corrupt');
   });
 
+  it('[GEN-11] adopts what was rebuilt elsewhere, and adds of what was rebuilt here only what the rebuilding did not know', async () => {
+    const ada = await withRuns(2);
+    const [grace, member] = [await machine(), await machine()];
+    const old = await bundleOf(ada, all);
+    for (const each of [grace, member]) await takeIn(each, old);
+    const device = 'd111111111111111111111111' as never;
+    const bad = makeTestEdit({ run: 'run-1' as RunId, device });
+    const late = makeTestEdit({ run: 'run-1' as RunId });
+    await ada.replica.transact(november, (doc) => new Book(doc).addEdit(bad));
+    await ada.replica.rebuild(november, { reason: 'repair', time: 5, without: { devices: [device] } });
+    await grace.replica.transact(november, (doc) => {
+      for (const edit of [late, makeTestEdit({ run: 'run-1' as RunId, device })]) new Book(doc).addEdit(edit);
+    });
+    const lagging = await bundleOf(grace, all);
+    const editsIn = ({ replica }: Machine): Promise<string[]> =>
+      replica.read(november, (doc) => [...new Book(doc).edits()].map(([id]) => id).sort());
+    const before = await editsIn(ada);
+    // Of before: what the rebuilding knew is there or was removed; the rest is news.
+    expect(await takeIn(ada, old)).toMatchObject({ refused: [], added: 0, changed: 0 });
+    expect(await takeIn(ada, lagging)).toMatchObject({ refused: [], added: 1 });
+    expect(await editsIn(ada)).toEqual([...before, late.id].sort());
+    const rebuilt = await bundleOf(ada, all);
+    const refused = await takeIn(member, rebuilt);
+    expect(refused.refused.map(({ name, code }) => [name, code])).toEqual([[november, 'generation_mismatch']]);
+    expect(await editsIn(member)).toHaveLength(2);
+    const target = { ...grace, isPurged: (run: RunId) => grace.library.isPurged(run), rebuilds: true };
+    expect(await importBundle(platform, target, inPieces(rebuilt))).toMatchObject({ refused: [], changed: 1 });
+    expect(await editsIn(grace)).toEqual(await editsIn(ada));
+    const [ours, theirs] = [await grace.replica.info(november), await ada.replica.info(november)];
+    expect(ours!.generation).toBe(theirs!.generation);
+    expect(await importBundle(platform, target, inPieces(rebuilt))).toMatchObject({
+      refused: [],
+      changed: 0,
+      added: 0,
+    });
+  });
+
   it('[BND-6] judges every document as one from any other replica: a refused one is told and holds nothing else up', async () => {
     const ada = await withRuns(2);
     const { manifest } = await planBundle(ada, await requestOf(ada, all), MAKER);

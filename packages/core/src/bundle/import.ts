@@ -4,7 +4,11 @@ import { decodeChunkList, pointBlobs, storedFiles } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
 import { parseDocumentName, WORKSPACE_DOCUMENT } from '../ids.ts';
 import type { BlobDigest, BlobStore } from '../ports.ts';
+import { documentLimit } from '../replica/admission.ts';
+import { OpenDocument } from '../replica/open-document.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { Carried } from '../repair/carry-over.ts';
+import { carryOver } from '../repair/carry-over.ts';
 import { compareCards } from '../fold/index.ts';
 import { collectedBook, heldRecords } from './collection.ts';
 import { bestCard, cardOf, editRun } from './export.ts';
@@ -14,10 +18,12 @@ import { readBundle } from './reader.ts';
 
 /** Where a bundle is taken in: a replica with its blobs, or a browser's documents, which judge updates by the same rules. */
 export interface BundleTarget {
-  replica: Pick<Replica, 'list' | 'read' | 'info' | 'transact' | 'apply'>;
+  replica: Pick<Replica, 'list' | 'read' | 'info' | 'transact' | 'apply'> & Partial<Pick<Replica, 'adopt'>>;
   blobs: Pick<BlobStore, 'read' | 'stat' | 'write'>;
   /** Whether people have purged the run, as far as it is known here now. */
   isPurged(run: RunId): Promise<boolean>;
+  /** Whether rebuilt documents are taken from bundles in the place of those here. */
+  rebuilds?: boolean;
 }
 
 /** What became of a bundle, or of as much of it as has been read. */
@@ -143,6 +149,7 @@ class Import {
   readonly #changed = new Set<DocumentName>();
   readonly #seen = new Set<DocumentName>();
   readonly #runs = new Set<DocumentName>();
+  readonly #others = new Map<DocumentName, { generation: number; updates: Uint8Array[]; bytes: number }>();
   #bytesUnderWay = 0;
   #failure: unknown;
   /** What the run documents of this bundle name; made when the first blob comes. */
@@ -225,6 +232,7 @@ class Import {
   /** Waits for what is being applied. Throws what ends the import. */
   async settled(): Promise<void> {
     await Promise.all(this.#applying.values());
+    await this.#settleOthers();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -248,21 +256,68 @@ class Import {
 
   async #booksSettled(): Promise<void> {
     for (const [name, applying] of this.#applying) if (!name.startsWith('run/')) await applying;
+    await this.#settleOthers('book/');
   }
 
   async #apply(name: DocumentName, generation: number, update: Uint8Array): Promise<void> {
-    const { replica } = this.#target;
+    const { replica, rebuilds = false } = this.#target;
     if (this.#refused.has(name)) return;
     const ours = (await replica.info(name))?.generation ?? 0;
+    if (generation < ours || (generation > ours && rebuilds && replica.adopt !== undefined)) {
+      // All of it is needed first: the parts of a rebuilt document may not show one by one.
+      const parts = this.#others.get(name) ?? { generation, updates: [], bytes: 0 };
+      this.#others.set(name, parts);
+      parts.updates.push(update);
+      parts.bytes += update.length;
+      if (parts.bytes <= documentLimit(name)) return;
+    }
     if (ours !== generation)
       throw new FieldbookError(
         'generation_mismatch',
-        `${name} is of generation ${generation} in the bundle and ${ours} here; they do not merge.`,
+        `${name} was rebuilt where the bundle was made (generation ${generation} there, ${ours} here), and is not taken in in ` +
+          'this way; "repair --from" takes it where this program runs.',
       );
     const commit = await replica.apply(name, update, BUNDLE_ORIGIN);
     if (commit === undefined || this.#changed.has(name)) return;
     this.#changed.add(name);
     this.#so.changed += 1;
+  }
+
+  /** Documents of other generations than ours, now that they are whole. */
+  async #settleOthers(which = ''): Promise<void> {
+    const { replica } = this.#target;
+    for (const [name, { generation, updates }] of this.#others) {
+      if (!name.startsWith(which)) continue;
+      this.#others.delete(name);
+      if (this.#refused.has(name)) continue;
+      try {
+        const ours = await replica.info(name);
+        if (ours !== undefined && ours.generation > generation) {
+          await this.#addOld(name, generation, updates);
+          continue;
+        }
+        await replica.adopt!(name, { generation, updates });
+        this.#so.changed += 1;
+      } catch (error) {
+        this.#refuse(name, error);
+      }
+    }
+  }
+
+  /** A document of before it was rebuilt here: the records that the rebuilding did not know. */
+  async #addOld(name: DocumentName, generation: number, updates: readonly Uint8Array[]): Promise<void> {
+    const old = new OpenDocument(name, [], 0);
+    try {
+      for (const update of updates) old.apply(update, () => old.doc.clientID, true);
+      let carried: Carried = { added: 0, removed: 0 };
+      await this.#target.replica.transact(name, (doc) => {
+        carried = carryOver(name, old.doc, doc, { generation, device: null });
+      });
+      this.#so.added += carried.added;
+      if (carried.added > 0) this.#so.changed += 1;
+    } finally {
+      old.destroy();
+    }
   }
 
   /** What the workspace's directory lists: only what is not there, so that no title is changed back. */

@@ -1,3 +1,5 @@
 export * from './carry-over.ts';
 export * from './generation.ts';
 export * from './rebuild.ts';
+export * from './command.ts';
+export * from './elsewhere.ts';

@@ -3,8 +3,10 @@ import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import type { BatchOperation, Log, Random, Storage } from '../ports.ts';
-import type { Without } from '../repair/index.ts';
-import { assemble, carryOver, encodeRebuilt, nextGeneration, orphansOf, planRebuilding } from '../repair/index.ts';
+import type { Without } from '../repair/rebuild.ts';
+import { carryOver } from '../repair/carry-over.ts';
+import { nextGeneration } from '../repair/generation.ts';
+import { assemble, encodeRebuilt, orphansOf, planRebuilding } from '../repair/rebuild.ts';
 import type { Aside, CommitSource, DocumentMeta, HistoryOptions, LoggedCommit, RestoreGuard } from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
 import type { Sender } from './admission.ts';
@@ -44,6 +46,7 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   const store = await DocumentStore.open({
     ...options,
     surfaced: (meta, updates) => replica.surfaced(meta, updates),
+    quarantined: (name) => replica.quarantined(name),
   });
   const replica = new StoredReplica(store, options);
   return replica;
@@ -65,6 +68,7 @@ class StoredReplica implements Replica {
   readonly #open = new Map<DocumentName, OpenDocument>();
   readonly #opening = new Map<DocumentName, Promise<void>>();
   readonly #listeners = new Set<(commit: Commit) => void>();
+  readonly #damageListeners = new Set<(name: DocumentName) => void>();
   readonly #compacting = new Map<DocumentName, Promise<void>>();
   #closed = false;
 
@@ -253,6 +257,11 @@ class StoredReplica implements Replica {
     return () => this.#listeners.delete(listener);
   }
 
+  onDamage(listener: (name: DocumentName) => void): () => void {
+    this.#damageListeners.add(listener);
+    return () => this.#damageListeners.delete(listener);
+  }
+
   async noteClientIdSeen(name: DocumentName, stateVector: Uint8Array): Promise<boolean> {
     let theirs: Map<number, number>;
     try {
@@ -310,6 +319,7 @@ class StoredReplica implements Replica {
     for (const open of this.#open.values()) open.destroy();
     this.#open.clear();
     this.#listeners.clear();
+    this.#damageListeners.clear();
   }
 
   /** A failed write turned out to be on disk. Memory does not have it; peers and listeners are told as of any commit. */
@@ -323,6 +333,11 @@ class StoredReplica implements Replica {
     void this.encodeState(name)
       .then(({ update }) => this.#announce({ name, seq, generation, update, origin: 'surfaced', rebuilt: true }))
       .catch((error: unknown) => this.#log?.warn('replica.surfaced_unread', { name, error: String(error) }));
+  }
+
+  /** For the store: a document turned out to be damaged. */
+  quarantined(name: DocumentName): void {
+    for (const listener of this.#damageListeners) listener(name);
   }
 
   // --- documents replaced

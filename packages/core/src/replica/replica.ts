@@ -84,6 +84,9 @@ export interface Replica {
   /** Called in seq order after each fsync; a listener that throws is logged and does not stop others. Returns the way to stop. */
   onCommit(listener: (commit: Commit) => void): () => void;
 
+  /** Called when a document turns out to be damaged, which its first reading tells. Returns the way to stop. */
+  onDamage(listener: (name: DocumentName) => void): () => void;
+
   /**
    * A peer said how far it has this document. When it has our client id further than we do, this store was restored or
    * copied and the guard did not see it: later changes here get another client id. Resolves to whether that was so.

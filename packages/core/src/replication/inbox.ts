@@ -58,21 +58,28 @@ export class Inbox {
   #complete = false;
   #stopped = false;
   #telling = false;
+  readonly #stopWatching: () => void;
 
   constructor(half: Half) {
     this.#half = half;
     this.#frontier = new Frontier(half.memory.pulled);
     // What was refused is asked for once more: a newer program or a repaired document may settle it.
     for (const [name] of half.memory.refusedHere) this.#want({ name, generation: 0, seq: 0 }, undefined);
+    this.#stopWatching = half.replica.onDamage((name) => {
+      this.#wantWhole(name);
+      this.#ask();
+    });
     void this.#wantDamaged().catch(half.fail);
   }
 
   /** Documents that are damaged here, whatever the other side lists. */
   async #wantDamaged(): Promise<void> {
-    for await (const { name, quarantined } of this.#half.replica.list())
-      if (quarantined && !this.#stopped && !this.#wanted.has(name))
-        this.#want({ name, generation: 0, seq: 0 }, undefined);
+    for await (const { name, quarantined } of this.#half.replica.list()) if (quarantined) this.#wantWhole(name);
     this.#ask();
+  }
+
+  #wantWhole(name: DocumentName): void {
+    if (!this.#stopped && !this.#wanted.has(name)) this.#want({ name, generation: 0, seq: 0 }, undefined);
   }
 
   /** Everything that the other side listed so far is here. */
@@ -90,6 +97,7 @@ export class Inbox {
 
   stop(): void {
     this.#stopped = true;
+    this.#stopWatching();
     this.#wanted.clear();
   }
 

@@ -15,7 +15,7 @@ import {
   SeededRandom,
   testDevice,
 } from '../testing/index.ts';
-import { EMPTY_AWARENESS, liveSource, LiveVoice, Presence, RoomServer, writeAwareness } from './index.ts';
+import { EMPTY_AWARENESS, generationIn, liveSource, LiveVoice, Presence, RoomServer, writeAwareness } from './index.ts';
 
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const BOOK = 'book/mnist/2026-11' as DocumentName;
@@ -40,16 +40,24 @@ function sync(kind: 0 | 1 | 2, bytes: Uint8Array): Uint8Array {
 }
 
 /** A visitor that keeps what it gets and how it was closed. */
-function visit(rooms: RoomServer, options: { mayWrite?: boolean; acks?: boolean; name?: string } = {}) {
+function visit(
+  rooms: RoomServer,
+  options: { mayWrite?: boolean; acks?: boolean; name?: string; generation?: number } = {},
+) {
   const pair = linkPair();
   const got: Uint8Array[] = [];
   const closed: number[] = [];
+  const reasons: string[] = [];
   pair.a.onMessage = (message) => void got.push(message.slice());
-  pair.a.onClose = (code) => void closed.push(code);
+  pair.a.onClose = (code, reason) => {
+    closed.push(code);
+    reasons.push(reason);
+  };
   rooms.enter(pair.b, {
     name: options.name ?? BOOK,
     gate: Gate.open(options.mayWrite === false ? 'viewer' : 'member'),
     acks: options.acks ?? false,
+    generation: options.generation ?? 0,
   });
   const settle = async (): Promise<void> => {
     for (let round = 0; round < 6; round++) {
@@ -57,7 +65,7 @@ function visit(rooms: RoomServer, options: { mayWrite?: boolean; acks?: boolean;
       await turn();
     }
   };
-  return { pair, got, closed, settle };
+  return { pair, got, closed, reasons, settle };
 }
 
 const emptyDoc = Y.encodeStateVector(new Y.Doc());
@@ -219,5 +227,42 @@ describe('presence', () => {
     expect(heard).toEqual([first, first, second]);
     voice.hush(BOOK, 'r1' as never);
     expect(heard.slice(3)).toEqual([second]);
+  });
+
+  it('[GEN-9] closes who holds another generation, on entry and when the document is rebuilt, and lets its own in', async () => {
+    const { rooms, replica } = await setUp();
+    await replica.transact(BOOK, (doc) => new Book(doc).addEdit(makeTestEdit()));
+    const [writer, viewer] = [visit(rooms), visit(rooms, { mayWrite: false })];
+    for (const visitor of [writer, viewer]) {
+      visitor.pair.a.send(sync(0, emptyDoc));
+      await visitor.settle();
+    }
+    const { update } = await replica.encodeState(BOOK);
+    const sent = writer.got.length;
+    const { generation } = await replica.rebuild(BOOK, { reason: 'repair', time: 1 });
+    for (const visitor of [writer, viewer]) {
+      await visitor.settle();
+      expect(visitor.closed).toEqual([4412]);
+      expect(visitor.reasons[0]).toMatch(new RegExp(`^${generation}: `));
+    }
+    // Nothing of the new one went into the old one.
+    expect(writer.got).toHaveLength(sent);
+    for (const other of [0, generation + 1, Number.NaN]) {
+      const late = visit(rooms, { generation: other });
+      late.pair.a.send(sync(1, update));
+      late.pair.a.send(sync(0, emptyDoc));
+      await late.settle();
+      expect([late.closed, late.got.length]).toEqual([[4412], 0]);
+    }
+    const own = visit(rooms, { generation });
+    own.pair.a.send(sync(0, emptyDoc));
+    await own.settle();
+    expect([own.closed, own.got.length]).toEqual([[], 2]);
+    expect(await replica.read(BOOK, (doc) => [...new Book(doc).edits()].length)).toBe(1);
+    expect([generationIn([]), generationIn([['generation', '7']]), generationIn([['generation', '-1']])]).toEqual([
+      0,
+      7,
+      Number.NaN,
+    ]);
   });
 });

@@ -33,6 +33,8 @@ export interface Append {
 export interface DocumentStoreOptions extends HeadOptions {
   /** Updates whose write was reported as failed turned out to be on disk: they were committed after all, under `seq`. */
   surfaced?(meta: DocumentMeta, updates: Uint8Array[]): void;
+  /** A document turned out to be damaged. Must not throw. */
+  quarantined?(name: DocumentName): void;
   /** Keep what compactions take out of the logs, and where each commit came from. */
   history?: HistoryOptions | undefined;
 }
@@ -59,6 +61,7 @@ export class DocumentStore {
   readonly #random: Random;
   readonly #log: Log | undefined;
   readonly #surfaced: DocumentStoreOptions['surfaced'];
+  readonly #quarantined: DocumentStoreOptions['quarantined'];
   readonly #history: History | undefined;
   readonly #asides: Asides;
   readonly #queue: CommitQueue;
@@ -77,6 +80,7 @@ export class DocumentStore {
   private constructor(options: DocumentStoreOptions, head: Head, history: History | undefined) {
     this.#storage = options.storage;
     this.#history = history;
+    this.#quarantined = options.quarantined;
     this.#asides = new Asides(options.storage);
     this.#random = options.random;
     this.#log = options.log;
@@ -213,6 +217,7 @@ export class DocumentStore {
     if (meta.quarantined === null) {
       this.#metas.set(name, { ...meta, quarantined: reason });
       this.#log?.error('store.document_quarantined', { name, reason });
+      this.#quarantined?.(name);
     }
     return quarantinedError(name, reason);
   }

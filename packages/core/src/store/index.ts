@@ -4,3 +4,4 @@ export type { RestoreGuard } from './head.ts';
 export type { CommitSource, HistoryOptions, HistoryStats, LoggedCommit } from './history.ts';
 export * from './level-storage.ts';
 export type { DocumentMeta } from './meta.ts';
+export { readStored } from './parts.ts';

@@ -2,8 +2,9 @@ import { asFieldbookError, FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import type { Storage } from '../ports.ts';
 import { unseal } from './checked.ts';
-import { logKey, seqOf, snapshotKey } from './keys.ts';
+import { logKey, metaKey, seqOf, snapshotKey } from './keys.ts';
 import type { DocumentMeta } from './meta.ts';
+import { decodeMeta } from './meta.ts';
 
 /** Snapshot and log of a document, oldest first. Throws `store_corrupt` when a part is damaged or missing. */
 export async function readParts(storage: Storage, meta: DocumentMeta): Promise<Uint8Array[]> {
@@ -67,4 +68,16 @@ export async function salvageParts(
   const lacking = (meta?.logCount ?? 0) - count;
   if (lacking > 0) damage.push(`${lacking} of ${meta!.logCount} updates are missing.`);
   return { parts, damage };
+}
+
+/** A document of a storage that nobody has open as a store, e.g. a backup; undefined when it is not there. Throws `store_corrupt`. */
+export async function readStored(
+  storage: Storage,
+  name: DocumentName,
+): Promise<{ generation: number; parts: Uint8Array[] } | undefined> {
+  const entry = await storage.get(metaKey(name));
+  if (entry === undefined) return undefined;
+  const meta = decodeMeta(name, entry);
+  if (meta.quarantined !== null) throw new FieldbookError('store_corrupt', meta.quarantined);
+  return { generation: meta.generation, parts: await readParts(storage, meta) };
 }

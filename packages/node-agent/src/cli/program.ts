@@ -12,6 +12,7 @@ import { editCommands } from './commands/edit.ts';
 import { evictCommand } from './commands/evict.ts';
 import { fileCommands } from './commands/files.ts';
 import { listCommand } from './commands/list.ts';
+import { repairCommand } from './commands/repair.ts';
 import { reproduceCommand } from './commands/reproduce.ts';
 import { launchCommand, runCommand } from './commands/run.ts';
 import { attributeCommands } from './commands/set.ts';
@@ -48,6 +49,7 @@ export function buildProgram(cli: Cli): Command {
   evictCommand(program, cli);
   bundleCommand(program, cli);
   doctorCommand(program, cli);
+  repairCommand(program, cli);
   demoCommand(program, cli);
   runCommand(program, cli);
   reproduceCommand(program, cli);

@@ -8,6 +8,9 @@ import { checkConfig, configOf, withSettings } from './config.ts';
 import { parseExpiry, parseSince, parseSpan } from './duration.ts';
 import { invite, listInvitations, revokeInvitation } from './invite.ts';
 import { addPeer, listPeers, removePeer } from './peer.ts';
+import type { CompactOptions, RepairOptions } from '@fieldbook/core/repair';
+import { WITHOUT_ABOUT } from '@fieldbook/core/repair';
+import { compact, repair } from './repair.ts';
 import { serve } from './serve.ts';
 import { createToken, listTokens, revokeToken } from './token.ts';
 
@@ -117,5 +120,31 @@ export function buildProgram(env: Env): Command {
     .option('--since <when>', 'a span such as 2d, or a date', parseSince)
     .option('--json', 'one JSON object a line')
     .action(onData(printAudit));
+  withSettings(program.command('repair'), ['data'])
+    .description(
+      'show what is kept of a document, rebuild it without some of it, or take it from elsewhere; the relay must not run',
+    )
+    .argument('<document>', 'workspace, book/<project>/<month>, run/<id> or note/<id>')
+    .option('--without <what...>', WITHOUT_ABOUT)
+    .option(
+      '--from <source>',
+      'the URL of a relay or agent, a bundle, the store of a backup, or "aside" for what was there before',
+    )
+    .option('--token <token>', 'for a URL')
+    .option('--log', 'only print the commits that are kept')
+    .option('--dry-run', 'only say what would happen')
+    .option('--json', 'answer as JSON')
+    .action((document: string, options: RepairOptions & { token?: string }) =>
+      repair(document, options, configOf(options as SettingFlags, env).config),
+    );
+  withSettings(program.command('compact'), ['data'])
+    .description('rewrite a document as a snapshot; the relay must not run')
+    .argument('<document>', 'its name')
+    .option('--rebuild', 'as its records alone, without the history that they leave, under a new generation')
+    .option('--dry-run', 'only say what would happen')
+    .option('--json', 'answer as JSON')
+    .action((document: string, options: CompactOptions) =>
+      compact(document, options, configOf(options as SettingFlags, env).config),
+    );
   return program;
 }

@@ -145,7 +145,13 @@ export function bundleRoutes(context: ApiContext): Route[] {
         const { replica, blobs, library, presence, log } = context;
         const imported = await importBundle(
           platform(),
-          { replica: request.access.gate?.guard(replica) ?? replica, blobs, isPurged: (run) => library.isPurged(run) },
+          {
+            replica: request.access.gate?.guard(replica) ?? replica,
+            blobs,
+            isPurged: (run) => library.isPurged(run),
+            // Whoever reaches an agent is its owner; a relay's members may not rebuild documents.
+            rebuilds: context.role === 'agent',
+          },
           request.stream,
         );
         presence.forget();

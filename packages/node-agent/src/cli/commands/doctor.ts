@@ -204,7 +204,7 @@ async function checkStore(client: Client, { ok, warn, bad }: Say): Promise<void>
     bad(
       'store',
       `set aside because they are damaged: ${quarantined.join(', ')}`,
-      'The rest works. A relay that has them brings them back: fieldbook sync.',
+      'The rest works. A relay or machine that has them brings them back when it connects: fieldbook sync. With none: fieldbook repair <document> --dry-run says what is left.',
     );
   else ok('store', `${plural(health.documents, 'document')}, ${formatBytes(health.bytes)}`);
   for (const { path, message } of health.journals?.problems ?? []) {

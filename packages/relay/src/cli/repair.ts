@@ -1,0 +1,95 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { DocumentName } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import type { CompactOptions, RepairOptions, RepairPorts } from '@fieldbook/core/repair';
+import {
+  compactDocument,
+  documentInAnswer,
+  documentInBundle,
+  documentInStore,
+  repairDocument,
+} from '@fieldbook/core/repair';
+import type { WholeDocument } from '@fieldbook/core/replica';
+import { openReplica } from '@fieldbook/core/replica';
+import { levelStorage } from '@fieldbook/core/store';
+import { Audit } from '../audit.ts';
+import type { RelayConfig } from '../config/index.ts';
+import { bundlePlatform } from '../platform/bundles.ts';
+import { freeBytes, loadDevice, openDirectory, openLevel, restoreGuard } from '../platform/data.ts';
+import { clock, jsonLog, random } from '../platform/ports.ts';
+
+/** `fieldbook-relay repair`. The server must not run: `store_locked`. */
+export async function repair(
+  document: string,
+  options: RepairOptions & { token?: string },
+  config: RelayConfig,
+): Promise<void> {
+  await onData(config, options.token, (ports) => repairDocument(ports, document, options));
+}
+
+/** `fieldbook-relay compact`. The server must not run: `store_locked`. */
+export async function compact(document: string, options: CompactOptions, config: RelayConfig): Promise<void> {
+  await onData(config, undefined, (ports) => compactDocument(ports, document, options));
+}
+
+async function elsewhere(from: string, token: string | undefined, name: DocumentName): Promise<WholeDocument> {
+  if (/^https?:\/\//.test(from)) {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const address = new URL(`/api/v1/documents/${name.split('/').map(encodeURIComponent).join('/')}`, from);
+    const answer = await fetch(address, { headers }).catch((error: unknown) => {
+      throw new FieldbookError('peer_unreachable', `${address.host} does not answer.`, { cause: error });
+    });
+    if (!answer.ok) {
+      const said = ((await answer.json().catch(() => ({}))) as { error?: { message?: string } }).error?.message;
+      throw new FieldbookError('not_found', `${address.host} does not give ${name}: ${said ?? answer.status}`);
+    }
+    return documentInAnswer(answer.headers.get('fieldbook-generation'), new Uint8Array(await answer.arrayBuffer()));
+  }
+  const found = await stat(from).catch(() => undefined);
+  if (found === undefined) throw new FieldbookError('not_found', `There is no ${from}.`);
+  if (found.isFile()) return documentInBundle(bundlePlatform, createReadStream(from), name);
+  const storage = levelStorage(await openLevel(from));
+  try {
+    return await documentInStore(storage, name);
+  } finally {
+    await storage.close();
+  }
+}
+
+async function onData(
+  config: RelayConfig,
+  token: string | undefined,
+  work: (ports: RepairPorts) => Promise<void>,
+): Promise<void> {
+  const log = jsonLog((line) => process.stderr.write(line), 'error');
+  const data = await openDirectory(config.data);
+  const device = await loadDevice(data.device);
+  const level = await openLevel(data.store).catch((error: unknown) => {
+    if (!isFieldbookError(error, 'store_locked')) throw error;
+    throw new FieldbookError('store_locked', `${error.message} Stop the relay: a repair needs the store to itself.`);
+  });
+  const { deflate, inflate } = bundlePlatform;
+  const replica = await openReplica({
+    storage: levelStorage(level, { freeBytes: () => freeBytes(data.store) }),
+    device: device.id,
+    random,
+    guard: await restoreGuard(data.guard),
+    history: { clock, deflate, inflate, maxBytes: config['history.size'], maxAgeMs: config['history.age'] },
+    log,
+  });
+  const audit = new Audit(data.audit, { failed: (error) => log.error('audit.unwritable', { error: String(error) }) });
+  try {
+    await work({
+      replica,
+      now: () => clock.now(),
+      inWords: (ms) => new Date(ms).toISOString().slice(0, 19).replace('T', ' '),
+      print: (line) => void process.stdout.write(`${line}\n`),
+      elsewhere: (from, name) => elsewhere(from, token, name),
+      done: (fields) => audit.record('repair', fields),
+    });
+  } finally {
+    await audit.close();
+    await replica.close();
+  }
+}
