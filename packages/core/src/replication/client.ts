@@ -142,11 +142,37 @@ export class ReplicationClient {
     await (this.#remembered ??= this.#recall());
     const memory = this.#memory;
     const lacking = new Set<DocumentName>();
-    for (const { name, seq } of await this.#options.replica.changedSince(memory?.pushed ?? 0, limit))
-      if (seq <= through && memory?.holds(name, seq) !== true) lacking.add(name);
+    // One that takes only some documents was told of more than it holds.
+    for (let after = memory?.partial === true ? 0 : (memory?.pushed ?? 0); lacking.size < limit;) {
+      const changed = await this.#options.replica.changedSince(after, limit);
+      for (const { name, seq } of changed)
+        if (seq <= through && lacking.size < limit && memory?.holds(name, seq) !== true) lacking.add(name);
+      const last = changed.at(-1);
+      if (last === undefined || last.seq >= through || changed.length < limit) break;
+      after = last.seq;
+    }
     for (const [name, { seq }] of memory?.refusedThere ?? [])
       if (seq <= through && lacking.size < limit) lacking.add(name);
     return lacking;
+  }
+
+  /** Asks the peer for a document that it told of and that was passed over; see `Inbox.take`. False while it is away. */
+  async take(name: DocumentName): Promise<boolean> {
+    return (await this.#session?.take(name)) ?? false;
+  }
+
+  /** Whether the peer has a document that was passed over here; also said while it is away. */
+  async hasPassed(name: DocumentName): Promise<boolean> {
+    await (this.#remembered ??= this.#recall());
+    return (await this.#memory?.passed(name)) !== undefined;
+  }
+
+  /** How many documents of the peer were passed over and are not here; looks at all of them. */
+  async countPassed(): Promise<number> {
+    await (this.#remembered ??= this.#recall());
+    let count = 0;
+    if (this.#memory !== undefined) for await (const _each of this.#memory.allPassed()) count += 1;
+    return count;
   }
 
   async #toPush(): Promise<number> {

@@ -4,6 +4,7 @@ import { parseDocumentName } from '../ids.ts';
 import { documentLimit } from '../replica/admission.ts';
 import { generationMismatch } from '../replica/open.ts';
 import type { Channel } from './channels.ts';
+import { NOT_FOLLOWED } from './follows.ts';
 import type { Ticket } from './frontier.ts';
 import { Frontier } from './frontier.ts';
 import type { Half } from './outbox.ts';
@@ -16,6 +17,8 @@ const ASKED_MAX = 32;
 const BOOK_WEIGHT = 8;
 /** Documents that one peer may have waiting here: names in memory, about 100 bytes each. */
 const WANTED_MAX = 2_000_000;
+/** Longer than the name of any document. */
+const NAME_MAX = 1_024;
 /** Bytes that arrived and are not yet stored; the sending side waits for acknowledgements long before. */
 const ARRIVED_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -28,6 +31,8 @@ interface Want {
   asked: boolean;
   /** What `seq` was then: an answer brings everything that was listed before the question. */
   askedSeq: number;
+  /** Somebody waits for it. */
+  urgent: boolean;
   /** Our channel that the question went out in. */
   channel: number | undefined;
   failure: FieldbookError | undefined;
@@ -41,7 +46,7 @@ interface Want {
  * What we take: asks for each document that the other side lists, most needed kinds first and a bounded number at a
  * time, applies live updates of documents that are complete, acknowledges what is on disk, and remembers durably how
  * far the other feed is taken in. A document that we refuse is reported, remembered and passed over, so that it holds
- * nothing else up.
+ * nothing else up. One that nobody here follows is passed over, too, and remembered as there and not here.
  */
 export class Inbox {
   readonly #half: Half;
@@ -53,6 +58,11 @@ export class Inbox {
   readonly #deferred = new Queue();
   /** The last apply of each document, so that updates of one are taken in the order they came. */
   readonly #applying = new Map<DocumentName, Promise<void>>();
+  /** Who waits for a document, until it is here or the session ends. */
+  readonly #takers = new Map<DocumentName, Set<(isOver: boolean) => void>>();
+  #stopFollowing: (() => void) | undefined;
+  /** Looks through what was passed over that are under way. */
+  #looking = 0;
   #weight = 0;
   #arrivedBytes = 0;
   #complete = false;
@@ -64,7 +74,8 @@ export class Inbox {
     this.#half = half;
     this.#frontier = new Frontier(half.memory.pulled);
     // What was refused is asked for once more: a newer program or a repaired document may settle it.
-    for (const [name] of half.memory.refusedHere) this.#want({ name, generation: 0, seq: 0 }, undefined);
+    for (const [name] of half.memory.refusedHere)
+      if (this.#follows(name)) this.#want({ name, generation: 0, seq: 0 }, undefined);
     this.#stopWatching = half.replica.onDamage((name) => {
       this.#wantWhole(name);
       this.#ask();
@@ -84,7 +95,7 @@ export class Inbox {
 
   /** Everything that the other side listed so far is here. */
   get settled(): boolean {
-    return this.#complete && this.#wanted.size === 0 && this.#applying.size === 0;
+    return this.#complete && this.#looking === 0 && this.#wanted.size === 0 && this.#applying.size === 0;
   }
 
   get waiting(): number {
@@ -93,19 +104,48 @@ export class Inbox {
 
   start(): void {
     this.#ask();
+    if (this.#half.memory.looked !== this.#revision) this.#look();
+    this.#stopFollowing = this.#half.follows?.onChange((names) => this.#look(names));
   }
 
   stop(): void {
     this.#stopped = true;
     this.#stopWatching();
+    this.#stopFollowing?.();
+    // Some of them may have been passed over once, and are written down as such.
+    if (this.#wanted.size > 0 || this.#looking > 0) this.#half.memory.looked = undefined;
     this.#wanted.clear();
+    for (const takers of this.#takers.values()) for (const tell of takers) tell(false);
+    this.#takers.clear();
+  }
+
+  /**
+   * Asks for a document that the other side has told of, before all others. Resolves to true when what it has is here
+   * (or refused), to false when it never told of it or the session ends before.
+   */
+  async take(name: DocumentName): Promise<boolean> {
+    const passed = await this.#half.memory.passed(name);
+    if (this.#stopped || (passed === undefined && !this.#wanted.has(name))) return false;
+    const over = new Promise<boolean>((resolve) => {
+      const takers = this.#takers.get(name) ?? new Set();
+      this.#takers.set(name, takers.add(resolve));
+    });
+    const want = this.#wanted.get(name);
+    if (want === undefined) this.#want(passed!, undefined, true);
+    else if (!want.asked && !want.urgent) {
+      want.urgent = true;
+      this.#queue(want);
+    }
+    this.#ask();
+    return over;
   }
 
   listed(entries: readonly ListedDocument[], through: number, more: boolean): void {
     for (const entry of entries) {
       const before = this.#wanted.get(entry.name);
-      if (before === undefined) this.#want(entry, this.#frontier.begin(entry.seq));
-      else this.#raise(before, entry);
+      if (before !== undefined) this.#raise(before, entry);
+      else if (this.#follows(entry.name)) this.#want(entry, this.#frontier.begin(entry.seq));
+      else this.#half.memory.pass(entry);
     }
     this.#complete = !more;
     this.#frontier.reach(through);
@@ -146,17 +186,63 @@ export class Inbox {
   /** They cannot give us a document that we asked for. */
   unanswered(name: DocumentName, code: string, reason: string): void {
     const want = this.#wanted.get(name);
-    if (want !== undefined) this.#give(want, { seq: want.seq, code, reason });
+    if (want === undefined) return;
+    if (code !== 'not_found') return this.#give(want, { seq: want.seq, code, reason });
+    // They have nothing of it: neither is there anything to take, nor anything left to be refused.
+    this.#half.memory.refusedHere.delete(name);
+    this.#give(want, undefined);
+  }
+
+  // --- following
+
+  #follows(name: DocumentName): boolean {
+    // What is no name at all is asked for, and refused as such.
+    return name.length > NAME_MAX || (this.#half.follows?.wants(name) ?? true);
+  }
+
+  get #revision(): number {
+    return this.#half.follows?.revision ?? 0;
+  }
+
+  /** Looks for what was passed over and is wanted now: among these, or among all of it. */
+  #look(names?: readonly DocumentName[]): void {
+    const { memory, fail } = this.#half;
+    const revision = this.#revision;
+    const isEnough = names === undefined || memory.looked === revision - 1;
+    const looked = (): void => {
+      if (isEnough && !this.#stopped) memory.looked = revision;
+    };
+    if (!memory.hasPassed) return looked();
+    this.#looking += 1;
+    this.#takePassed(names ?? memory.allPassed())
+      .then(looked)
+      .catch(fail)
+      .finally(() => {
+        this.#looking -= 1;
+        this.#half.changed();
+      });
+  }
+
+  async #takePassed(names: Iterable<DocumentName> | AsyncIterable<ListedDocument>): Promise<void> {
+    const { memory } = this.#half;
+    for await (const each of names) {
+      if (this.#stopped) return;
+      const passed = typeof each === 'string' ? await memory.passed(each) : each;
+      if (passed === undefined || !this.#follows(passed.name) || this.#wanted.has(passed.name)) continue;
+      this.#want(passed, undefined);
+      this.#ask();
+    }
   }
 
   // --- asking
 
-  #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined): void {
+  #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined, urgent = false): void {
     if (this.#wanted.size >= WANTED_MAX)
       throw new FieldbookError('protocol_violation', 'Too many documents are listed.');
     const rest = {
       asked: false,
       askedSeq: 0,
+      urgent,
       channel: undefined,
       failure: undefined,
       whole: undefined,
@@ -177,7 +263,7 @@ export class Inbox {
   }
 
   #queue(want: Want): void {
-    this.#queues[want.name === 'workspace' ? 0 : want.name.startsWith('book/') ? 1 : 2].push(want);
+    this.#queues[want.urgent || want.name === 'workspace' ? 0 : want.name.startsWith('book/') ? 1 : 2].push(want);
   }
 
   #ask(): void {
@@ -259,7 +345,7 @@ export class Inbox {
 
   async #applyPart(channel: Channel, update: Uint8Array): Promise<void> {
     const want = this.#wanted.get(channel.name);
-    if (want?.failure !== undefined) return;
+    if (want?.failure !== undefined || (want === undefined && !this.#follows(channel.name))) return;
     try {
       if (want?.whole === undefined) await this.#apply(channel, update);
       else this.#stage(want, want.whole, update);
@@ -276,6 +362,14 @@ export class Inbox {
     const want = this.#wanted.get(name);
     if (want !== undefined) {
       this.#raise(want, { generation, seq });
+      return undefined;
+    }
+    if (!this.#follows(name)) {
+      this.#half.memory.pass({ name, generation, seq });
+      this.#frontier.reach(seq);
+      const reason = 'Not followed here; its name is enough.';
+      this.#half.send({ kind: 'refuse', name, seq: Math.max(1, seq), code: NOT_FOLLOWED, reason });
+      this.#progress();
       return undefined;
     }
     if (this.#half.memory.refusedHere.has(name)) {
@@ -375,7 +469,19 @@ export class Inbox {
   #done(want: Want): void {
     this.#wanted.delete(want.name);
     if (want.ticket !== undefined) this.#frontier.finish(want.ticket);
+    for (const tell of this.#takers.get(want.name) ?? []) tell(true);
+    this.#takers.delete(want.name);
+    if (this.#half.memory.hasPassed) {
+      this.#half.memory.took(want.name);
+      if (this.#wanted.size === 0 && !this.#stopped) this.#tellWhole().catch(this.#half.fail);
+    }
     this.#half.changed();
+  }
+
+  /** With the last of what was passed over here, the cursor says that everything below it is. */
+  async #tellWhole(): Promise<void> {
+    const { memory, send } = this.#half;
+    if (!(await memory.lookForPassed()) && !this.#stopped) send({ kind: 'cursor', seq: memory.pulled });
   }
 
   #refuse(name: DocumentName, seq: number, thrown: unknown): void {
@@ -403,7 +509,7 @@ export class Inbox {
     while (!this.#stopped && this.#frontier.value > memory.pulled) {
       memory.pulled = this.#frontier.value;
       await memory.save();
-      send({ kind: 'cursor', seq: memory.pulled });
+      send({ kind: 'cursor', seq: memory.pulled, ...(memory.hasPassed && { partial: true }) });
       changed();
     }
   }

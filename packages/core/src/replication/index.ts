@@ -7,6 +7,8 @@ export type { BlobSyncOptions, BlobSyncStatus } from './blob-sync.ts';
 export { BlobSync } from './blob-sync.ts';
 export type { ClientOptions, PeerStatus } from './client.ts';
 export { ReplicationClient } from './client.ts';
+export type { Follows } from './follows.ts';
+export { NOT_FOLLOWED } from './follows.ts';
 export type { PeerExchangeOptions } from './peer-exchange.ts';
 export { fetchingBlobs, incomingAddress, incomingState, PeerExchange } from './peer-exchange.ts';
 export type { Refusal } from './peer-memory.ts';

@@ -4,8 +4,10 @@ import { generationMismatch } from '../replica/open.ts';
 import type { Log } from '../ports.ts';
 import type { Adopted, Commit, Replica, WholeDocument } from '../replica/replica.ts';
 import type { Channels } from './channels.ts';
+import type { Follows } from './follows.ts';
+import { NOT_FOLLOWED } from './follows.ts';
 import type { PeerMemory } from './peer-memory.ts';
-import type { Frame } from './protocol.ts';
+import type { Frame, ListedDocument } from './protocol.ts';
 import { FEED_ENTRIES } from './protocol.ts';
 import { PART_BYTES, splitUpdate } from './split.ts';
 
@@ -17,6 +19,8 @@ export interface Half {
   channels: Channels;
   /** Whether documents that the other side rebuilt are taken from it in the place of ours. */
   rebuilds: boolean;
+  /** What this replica takes; everything without. */
+  follows: Follows | undefined;
   /** Marks commits that came over this connection. */
   origin: unknown;
   send(frame: Frame): void;
@@ -88,6 +92,9 @@ export class Outbox {
   readonly #questions: Question[] = [];
   /** Commits of urgent documents that went ahead of the list. */
   readonly #early = new Map<DocumentName, number>();
+  /** Documents that they said they do not follow, and names of those that changed since they were last told. */
+  readonly #unfollowed = new Set<DocumentName>();
+  readonly #untold = new Map<DocumentName, ListedDocument>();
   #mode: 'waiting' | 'listing' | 'live' | 'stopped' = 'waiting';
   /** Through this seq the other side was told everything. */
   #through = 0;
@@ -123,6 +130,8 @@ export class Outbox {
     this.#mode = 'stopped';
     this.#outstanding.clear();
     this.#early.clear();
+    this.#unfollowed.clear();
+    this.#untold.clear();
     this.#questions.length = 0;
   }
 
@@ -141,6 +150,11 @@ export class Outbox {
       this.#passOver(commit.seq);
       return;
     }
+    if (this.#unfollowed.has(commit.name)) {
+      this.#name(commit);
+      return;
+    }
+    this.#tellThrough('names');
     // One that was rebuilt is asked for by those who can take it.
     if (commit.rebuilt === true || commit.update.length > PART_BYTES || this.#congested(isUrgent(commit.name))) {
       this.#mode = 'listing';
@@ -165,15 +179,22 @@ export class Outbox {
   refused(name: DocumentName, seq: number, code: string, reason: string): void {
     this.#half.channels.answered(name);
     const outstanding = this.#outstanding.get(name);
+    // Only of what was sent: names that they make up are not worth keeping.
+    if (code === NOT_FOLLOWED && outstanding !== undefined) this.#unfollowed.add(name);
     if (outstanding !== undefined && outstanding.want <= seq) this.#forget(name, outstanding);
+    if (code === NOT_FOLLOWED) {
+      this.#half.changed();
+      this.#pump();
+      return;
+    }
     this.#half.memory.refuse('there', name, { seq, code, reason });
     void this.#half.memory.save().catch(this.#half.fail);
     this.#half.changed();
     this.#pump();
   }
 
-  reached(seq: number): void {
-    this.#half.memory.reached(seq);
+  reached(seq: number, partial = false): void {
+    this.#half.memory.reached(seq, partial);
     for (const [name, outstanding] of this.#outstanding) if (outstanding.want <= seq) this.#forget(name, outstanding);
     void this.#half.memory.save().catch(this.#half.fail);
     this.#half.changed();
@@ -185,6 +206,8 @@ export class Outbox {
     if (this.#questions.length >= QUESTIONS_MAX) {
       throw new FieldbookError('protocol_violation', 'Too many questions are waiting.');
     }
+    // Whoever asks follows it now.
+    this.#unfollowed.delete(question.name);
     this.#questions.push(question);
     this.#serve();
   }
@@ -243,7 +266,7 @@ export class Outbox {
     if (origin === this.#half.origin || this.#half.buffered() > BUFFERED_MAX) return;
     const { memory, channels, send } = this.#half;
     const isKnown = previous === 0 || this.#early.get(name) === previous || memory.holds(name, previous);
-    if (!isKnown || memory.refusedThere.has(name)) return;
+    if (!isKnown || memory.refusedThere.has(name) || this.#unfollowed.has(name)) return;
     this.#early.set(name, seq);
     const channel = channels.busy(name, generation);
     send({ kind: 'sync', channel, seq: 0, message: { type: 'update', update } });
@@ -283,6 +306,7 @@ export class Outbox {
     for (const name of names) {
       const info = await replica.info(name);
       if (info === undefined || this.#isStopped()) continue;
+      this.#tellThrough('names');
       this.#expect(name, info.seq, 0);
       const entries = [{ name, generation: info.generation, seq: info.seq }];
       send({ kind: 'feed', entries, through: this.#through, more: this.#mode !== 'live' });
@@ -291,7 +315,7 @@ export class Outbox {
 
   #passOver(seq: number): void {
     this.#through = seq;
-    this.#tellThrough();
+    this.#tellThroughSoon();
   }
 
   /** A commit that came from the other side: it has it, and all before it has been told. */
@@ -300,16 +324,33 @@ export class Outbox {
     const outstanding = this.#outstanding.get(name);
     if (outstanding !== undefined) outstanding.last = seq;
     else if (!this.#half.memory.refusedThere.has(name)) this.#half.memory.hold(name, seq);
-    this.#tellThrough();
+    this.#tellThroughSoon();
   }
 
-  #tellThrough(): void {
+  /** A commit of a document that they do not follow: its name, together with those of the next moment. */
+  #name({ name, generation, seq }: Commit): void {
+    this.#through = seq;
+    this.#expect(name, seq, 0);
+    this.#untold.set(name, { name, generation, seq });
+    if (this.#untold.size >= FEED_ENTRIES) this.#tellThrough('names');
+    this.#tellThroughSoon();
+  }
+
+  #tellThroughSoon(): void {
     if (this.#throughScheduled) return;
     this.#throughScheduled = true;
     this.#half.after(IDLE_THROUGH_MS, () => {
       this.#throughScheduled = false;
-      if (this.#mode === 'live') this.#half.send({ kind: 'feed', entries: [], through: this.#through, more: false });
+      this.#tellThrough('always');
     });
+  }
+
+  /** `names`: only when some are untold, as they must be before anything is said of a later commit. */
+  #tellThrough(when: 'always' | 'names'): void {
+    if (this.#mode !== 'live' || (when === 'names' && this.#untold.size === 0)) return;
+    const entries = [...this.#untold.values()];
+    this.#untold.clear();
+    this.#half.send({ kind: 'feed', entries, through: this.#through, more: false });
   }
 
   #expect(name: DocumentName, seq: number, bytes: number): void {
@@ -368,7 +409,9 @@ export class Outbox {
     try {
       if (this.#half.reads(name) === false)
         throw new FieldbookError('forbidden', `This token is for other projects than that of ${name.slice(0, 120)}.`);
-      if (ours !== generation && info !== undefined) throw generationMismatch(name, ours, generation);
+      // An empty answer would look as if there were nothing anywhere.
+      if (info === undefined) throw new FieldbookError('not_found', `There is no document ${name} on this side.`);
+      if (ours !== generation) throw generationMismatch(name, ours, generation);
       await replica.noteClientIdSeen(name, stateVector);
       ({ update } = await replica.encodeState(name, stateVector));
     } catch (thrown) {
@@ -396,6 +439,7 @@ export class Outbox {
   /** They asked for a generation that is gone, and may not know of the one that is here. */
   #relist(name: DocumentName, generation: number, seq: number): void {
     if (this.#mode !== 'listing' && this.#mode !== 'live') return;
+    this.#tellThrough('names');
     this.#expect(name, seq, 0);
     const more = this.#mode === 'listing';
     this.#half.send({ kind: 'feed', entries: [{ name, generation, seq }], through: this.#through, more });

@@ -1,7 +1,10 @@
+import * as decoding from 'lib0/decoding';
+import * as encoding from 'lib0/encoding';
 import type { DocumentName } from '../ids.ts';
 import { decodeRecord, encodeRecord } from '../record/index.ts';
 import type { Value } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { ListedDocument } from './protocol.ts';
 
 /** Why one side does not take a document from the other. */
 export interface Refusal {
@@ -17,7 +20,8 @@ const MEMORY_BYTES = 4 * 1024 * 1024;
 /**
  * What this replica knows of one other replica, kept over connections and restarts under `peer/<replica id>`: how far
  * each has taken in the other's feed, and which documents one of them refused. Seqs count in the feed of the side that
- * made the commits.
+ * made the commits. What they have and nobody here follows is kept by name, one small value each under
+ * `passed/<replica id>/`, and not in memory: there may be 100,000 of them.
  */
 export class PeerMemory {
   readonly id: string;
@@ -26,7 +30,9 @@ export class PeerMemory {
   pulled = 0;
   /** Our feed is durable there through this seq of ours. */
   pushed = 0;
-  /** Documents above `pushed` that they hold through a seq of ours all the same. */
+  /** They take only some documents: `pushed` says what they were told of, and only an acknowledgement that they hold it. */
+  partial = false;
+  /** Documents above `pushed` (any, when they take only some) that they hold through a seq of ours all the same. */
   readonly held = new Map<DocumentName, number>();
   /** Documents of ours that they refused. */
   readonly refusedThere = new Map<DocumentName, Refusal>();
@@ -34,8 +40,14 @@ export class PeerMemory {
   readonly refusedHere = new Map<DocumentName, Refusal>();
   /** Documents that were passed over because nobody could say whether they may see them. */
   readonly unplaced = new Set<DocumentName>();
+  /** The revision of what is followed for which everything that was passed over was looked through; not kept over restarts. */
+  looked: number | undefined;
   #saving: Promise<void> | undefined;
   #dirty = false;
+  #hasPassed = false;
+  /** What of the passed over is to be written next, and what is being written; null: it is here now. */
+  #passing = new Map<DocumentName, ListedDocument | null>();
+  #writing = new Map<DocumentName, ListedDocument | null>();
 
   constructor(id: string, replica: Replica) {
     this.id = id;
@@ -43,6 +55,7 @@ export class PeerMemory {
   }
 
   async load(): Promise<void> {
+    await this.lookForPassed();
     const bytes = await this.#replica.getPrivate(`peer/${this.id}`);
     const fields = bytes === undefined ? undefined : decodeRecord(bytes, MEMORY_BYTES);
     if (fields === undefined) return;
@@ -50,6 +63,7 @@ export class PeerMemory {
     // A replica that proved to be a copy has a new id and a new feed; what they held of the old one says nothing.
     if (fields['s'] === this.#replica.id) {
       this.pushed = Number(fields['o'] ?? 0);
+      this.partial = fields['f'] === true;
       readRefusals(fields['t'], this.refusedThere);
       if (Array.isArray(fields['u']))
         for (const name of fields['u']) if (typeof name === 'string') this.unplaced.add(name as DocumentName);
@@ -58,20 +72,23 @@ export class PeerMemory {
   }
 
   /** They said, at the start of a connection, how far they hold our feed: whatever we thought before. */
-  resumed(seq: number): void {
+  resumed(seq: number, partial = false): void {
     this.pushed = seq;
+    this.partial = partial;
     this.held.clear();
   }
 
   /** Our feed is durable there through `seq`. */
-  reached(seq: number): void {
+  reached(seq: number, partial = false): void {
+    this.partial = partial;
     if (seq <= this.pushed) return;
     this.pushed = seq;
+    if (partial) return;
     for (const [name, held] of this.held) if (held <= seq) this.held.delete(name);
   }
 
   hold(name: DocumentName, seq: number): void {
-    if (seq > this.pushed && seq > (this.held.get(name) ?? 0)) this.held.set(name, seq);
+    if ((this.partial || seq > this.pushed) && seq > (this.held.get(name) ?? 0)) this.held.set(name, seq);
     const refused = this.refusedThere.get(name);
     if (refused !== undefined && refused.seq <= seq) this.refusedThere.delete(name);
   }
@@ -80,12 +97,63 @@ export class PeerMemory {
   holds(name: DocumentName, seq: number): boolean {
     const refused = this.refusedThere.get(name);
     if (refused !== undefined) return false;
-    return seq <= this.pushed || seq <= (this.held.get(name) ?? 0);
+    return (!this.partial && seq <= this.pushed) || seq <= (this.held.get(name) ?? 0);
   }
 
   refuse(side: 'here' | 'there', name: DocumentName, refusal: Refusal): void {
     const map = side === 'here' ? this.refusedHere : this.refusedThere;
     if (map.size < REFUSALS_MAX || map.has(name)) map.set(name, refusal);
+  }
+
+  // --- what is there and not here
+
+  /** Anything of theirs was passed over and is not here yet, as far as was last looked. */
+  get hasPassed(): boolean {
+    return this.#hasPassed;
+  }
+
+  /** They have a document that nobody here follows. Written down with the next `save`, in one batch with `pulled`. */
+  pass({ name, generation, seq }: ListedDocument): void {
+    this.#hasPassed = true;
+    this.#passing.set(name, { name, generation, seq });
+  }
+
+  /** What was passed over is here now. */
+  took(name: DocumentName): void {
+    if (this.#hasPassed) this.#passing.set(name, null);
+  }
+
+  /** What was last said of a document that was passed over. */
+  async passed(name: DocumentName): Promise<ListedDocument | undefined> {
+    const fresh = this.#passing.get(name) ?? (this.#passing.has(name) ? null : this.#writing.get(name));
+    if (fresh !== undefined) return fresh ?? undefined;
+    if (!this.#hasPassed) return undefined;
+    const bytes = await this.#replica.getPrivate(this.#passedKey(name));
+    return bytes === undefined ? undefined : readPassed(name, bytes);
+  }
+
+  /** All of it that is written down, in order of names. */
+  async *allPassed(): AsyncGenerator<ListedDocument> {
+    await this.save();
+    const prefix = this.#passedKey('');
+    for await (const [key, bytes] of this.#replica.listPrivate(prefix))
+      yield readPassed(key.slice(prefix.length) as DocumentName, bytes);
+  }
+
+  /** Brings `hasPassed` up to date and tells it. */
+  async lookForPassed(): Promise<boolean> {
+    if (this.#passing.size > 0 || this.#writing.size > 0) await this.save();
+    let found = false;
+    for await (const _each of this.#replica.listPrivate(this.#passedKey(''))) {
+      found = true;
+      break;
+    }
+    this.#hasPassed = found || [...this.#passing.values(), ...this.#writing.values()].some((each) => each !== null);
+    return this.#hasPassed;
+  }
+
+  #passedKey(name: string): string {
+    return `passed/${this.id}/${name}`;
   }
 
   /** Writes it down; calls made while one write is under way share the next. */
@@ -104,13 +172,25 @@ export class PeerMemory {
           i: this.pulled,
           o: this.pushed,
           s: this.#replica.id,
+          ...(this.partial && { f: true }),
           t: writeRefusals(this.refusedThere),
           h: writeRefusals(this.refusedHere),
           ...(this.unplaced.size === 0 ? {} : { u: [...this.unplaced] }),
         });
-        await this.#replica.putPrivate([[`peer/${this.id}`, bytes]]);
+        this.#writing = this.#passing;
+        this.#passing = new Map();
+        await this.#replica.putPrivate([
+          [`peer/${this.id}`, bytes],
+          ...[...this.#writing].map(
+            ([name, passed]) => [this.#passedKey(name), passed === null ? null : writePassed(passed)] as const,
+          ),
+        ]);
+        this.#writing = new Map();
       }
     } finally {
+      // Of a write that failed nothing may be forgotten: the cursor in memory counts on it.
+      this.#passing = new Map([...this.#writing, ...this.#passing]);
+      this.#writing = new Map();
       // In the same turn that saw nothing more to write: whoever saves any later must start a write of its own.
       this.#saving = undefined;
     }
@@ -136,6 +216,19 @@ export class PeerMemories {
     }
     return memory;
   }
+}
+
+function writePassed({ generation, seq }: ListedDocument): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, seq);
+  encoding.writeVarUint(encoder, generation);
+  return encoding.toUint8Array(encoder);
+}
+
+function readPassed(name: DocumentName, bytes: Uint8Array): ListedDocument {
+  const decoder = decoding.createDecoder(bytes);
+  const seq = decoding.readVarUint(decoder);
+  return { name, seq, generation: decoding.readVarUint(decoder) };
 }
 
 function writeRefusals(refusals: ReadonlyMap<DocumentName, Refusal>): Value[] {

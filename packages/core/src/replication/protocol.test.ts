@@ -30,6 +30,8 @@ const FRAMES: readonly Frame[] = [
   { kind: 'refuse', name, seq: 9, code: 'update_malformed', reason: 'It is broken.' },
   { kind: 'close', channel: 1 },
   { kind: 'cursor', seq: 9 },
+  { kind: 'resume', seq: 3, partial: true },
+  { kind: 'cursor', seq: 9, partial: true },
   { kind: 'ephemeral', name, bytes: new Uint8Array([0]) },
   { kind: 'ping', nonce: 5 },
   { kind: 'pong', nonce: 5 },
@@ -61,6 +63,8 @@ describe('frames', () => {
         '0d49742069732062726f6b656e2e',
       '0701',
       '0809',
+      '010301',
+      '080901',
       '09' + '14626f6f6b2f6772c3b6c39f652f323032362d3131' + '0100',
       '0a05',
       '0b05',
@@ -71,7 +75,7 @@ describe('frames', () => {
   it('[RPL-9] a kind or field of a newer version is skipped', () => {
     expect(decodeFrame(new Uint8Array([99, 1, 2, 3]))).toBeUndefined();
     expect(decodeFrame(new Uint8Array([200, 5]))).toBeUndefined();
-    const longer = new Uint8Array([...encodeFrame({ kind: 'cursor', seq: 4 }), 1, 2, 3]);
+    const longer = new Uint8Array([...encodeFrame({ kind: 'cursor', seq: 4 }), 0, 2, 3]);
     expect(decodeFrame(longer)).toEqual({ kind: 'cursor', seq: 4 });
   });
 

@@ -13,14 +13,14 @@ import { decodeRecord, encodeRecord } from '../record/index.ts';
  */
 export type Frame =
   | { kind: 'hello'; hello: Hello }
-  | { kind: 'resume'; seq: number }
+  | { kind: 'resume'; seq: number; partial?: true }
   | { kind: 'feed'; entries: readonly ListedDocument[]; through: number; more: boolean }
   | { kind: 'open'; channel: number; name: DocumentName; generation: number }
   | { kind: 'sync'; channel: number; seq: number; message: SyncMessage }
   | { kind: 'ack'; channel: number; seq: number }
   | { kind: 'refuse'; name: DocumentName; seq: number; code: string; reason: string }
   | { kind: 'close'; channel: number }
-  | { kind: 'cursor'; seq: number }
+  | { kind: 'cursor'; seq: number; partial?: true }
   | { kind: 'ephemeral'; name: DocumentName; bytes: Uint8Array }
   | { kind: 'ping' | 'pong'; nonce: number }
   | { kind: 'proof'; publicKey: Uint8Array; signature: Uint8Array };
@@ -94,6 +94,7 @@ export function encodeFrame(frame: Frame): Uint8Array {
     case 'resume':
     case 'cursor':
       encoding.writeVarUint(encoder, frame.seq);
+      if (frame.partial === true) encoding.writeUint8(encoder, 1);
       break;
     case 'feed':
       encoding.writeVarUint(encoder, frame.through);
@@ -163,7 +164,7 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
     case KIND.hello:
       return { kind: 'hello', hello: decodeHello(decoding.readTailAsUint8Array(decoder)) };
     case KIND.resume:
-      return { kind: 'resume', seq: number() };
+      return { kind: 'resume', seq: number(), ...readPartial(decoder) };
     case KIND.feed: {
       const through = number();
       const more = decoding.readUint8(decoder) !== 0;
@@ -189,7 +190,7 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
     case KIND.close:
       return { kind: 'close', channel: number() };
     case KIND.cursor:
-      return { kind: 'cursor', seq: number() };
+      return { kind: 'cursor', seq: number(), ...readPartial(decoder) };
     case KIND.ephemeral:
       return { kind: 'ephemeral', name: name(), bytes: copy(decoding.readVarUint8Array(decoder)) };
     case KIND.ping:
@@ -203,6 +204,11 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
     default:
       return undefined;
   }
+}
+
+/** A side that takes everything says nothing of it, as all of them did once. */
+function readPartial(decoder: decoding.Decoder): { partial?: true } {
+  return decoding.hasContent(decoder) && decoding.readUint8(decoder) === 1 ? { partial: true } : {};
 }
 
 /** Writes one message of y-protocols/sync. */

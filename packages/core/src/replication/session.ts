@@ -9,6 +9,7 @@ import type { Replica } from '../replica/replica.ts';
 import type { CommitSource } from '../store/index.ts';
 import type { Presence } from '../rooms/presence.ts';
 import { Channels } from './channels.ts';
+import type { Follows } from './follows.ts';
 import { Inbox } from './inbox.ts';
 import type { Half } from './outbox.ts';
 import { Outbox } from './outbox.ts';
@@ -35,6 +36,8 @@ export interface SessionOptions {
   isFull?(): boolean;
   /** The other side may replace documents by ones that were rebuilt. Without: when we dialled it. */
   rebuilds?: boolean;
+  /** What this side takes of what the other has; everything without. */
+  follows?: Follows;
   /** The id of the token that the other side showed. */
   token?: string | null;
   /** With which this side proves its device, and fresh nonces for the other's proof; without them nobody proves anything. */
@@ -199,6 +202,11 @@ export class ReplicationSession {
     return this.#state.at === 'exchanging' ? this.#state.inbox.waiting : 0;
   }
 
+  /** See `Inbox.take`. */
+  async take(name: DocumentName): Promise<boolean> {
+    return this.#state.at === 'exchanging' && this.#takes && !this.#full && (await this.#state.inbox.take(name));
+  }
+
   close(code: number, reason: string): void {
     if (this.#state.at === 'closed') return;
     this.#options.link.close(code, reason);
@@ -280,6 +288,7 @@ export class ReplicationSession {
       log: this.#options.log,
       rebuilds: this.#options.rebuilds ?? this.#options.grants === null,
       channels: this.#channels,
+      follows: this.#options.follows,
       origin: this,
       send: (frame) => this.#send(frame),
       buffered: () => this.#options.link.buffered(),
@@ -307,7 +316,7 @@ export class ReplicationSession {
     this.#state = state;
     this.#since = this.#options.clock.now();
     this.#full = this.#takes && (this.#options.isFull?.() ?? false);
-    this.#send({ kind: 'resume', seq: memory.pulled });
+    this.#send({ kind: 'resume', seq: memory.pulled, ...(memory.hasPassed && { partial: true }) });
     for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
       if (this.#reads(name)) this.#send({ kind: 'ephemeral', name, bytes });
     if (this.#takes && !this.#full) state.inbox.start();
@@ -320,7 +329,7 @@ export class ReplicationSession {
   #exchange(frame: Frame, { inbox, outbox, memory }: Extract<State, { at: 'exchanging' }>): void {
     switch (frame.kind) {
       case 'resume':
-        this.#resume(frame.seq, memory, outbox);
+        this.#resume(frame, memory, outbox);
         return;
       case 'feed': {
         const first = frame.entries[0];
@@ -352,7 +361,7 @@ export class ReplicationSession {
         else outbox.refused(frame.name, frame.seq, frame.code, frame.reason);
         return;
       case 'cursor':
-        outbox.reached(frame.seq);
+        outbox.reached(frame.seq, frame.partial);
         return;
       case 'ephemeral':
         if (this.#takes && this.#reads(frame.name)) this.#options.presence?.receive(frame.name, frame.bytes, this);
@@ -368,10 +377,10 @@ export class ReplicationSession {
     }
   }
 
-  #resume(seq: number, memory: PeerMemory, outbox: Outbox): void {
+  #resume({ seq, partial }: { seq: number; partial?: true }, memory: PeerMemory, outbox: Outbox): void {
     const { replica, log } = this.#options;
     const start = (from: number): void => {
-      memory.resumed(from);
+      memory.resumed(from, partial);
       if (!this.readOnly) outbox.start(from);
     };
     if (seq <= replica.lastSeq || !this.#takes) {
