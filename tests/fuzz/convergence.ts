@@ -1,3 +1,4 @@
+import type { Doc } from 'yjs';
 import type { Replica } from '@fieldbook/core/replica';
 import type { AttributeValue, Card, Edit } from '@fieldbook/core/record';
 import type { DeviceId, DocumentName, ProjectId, RunId, WriterId } from '@fieldbook/core';
@@ -6,9 +7,11 @@ import { Book } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import { Author, canonicalState, changeOf, ProjectFold } from '@fieldbook/core/fold';
 import { Library } from '@fieldbook/core/library';
-import { cardKey, decodeCard, encodeCard, encodeEdit } from '@fieldbook/core/record';
+import { cardKey, decodeCard, encodeCard, encodeEdit, encodeRecord } from '@fieldbook/core/record';
+import { PeerMemories } from '@fieldbook/core/replication';
 import type { FakeClock, SeededRandom } from '@fieldbook/core/testing';
 import { randomCard } from '@fieldbook/core/testing';
+import { exchange } from './exchange.ts';
 
 export const PROJECT = 'mnist' as ProjectId;
 
@@ -24,6 +27,15 @@ export interface Machine {
   open(): Promise<Replica>;
   /** Loses everything since the last fsync, as a power cut does; the replica must not be used after. */
   powerCut(): Promise<void>;
+  /** Keeps a copy of what is on the disk now, of a store that is open or closed. */
+  backUp(): Promise<void>;
+  /**
+   * Puts the disk back to the last copy. What stands beside the store and tells a copy from the original stays as it is,
+   * or, `unnoticed`, is put back with it. False when there is no copy. The replica must be closed.
+   */
+  restore(unnoticed: boolean): Promise<boolean>;
+  /** Another machine with a copy of this one's disk, as when a virtual machine is cloned. */
+  clone(): Promise<Machine>;
 }
 
 /** Records by document and key; what a replica must hold, kept the naive way. */
@@ -34,9 +46,12 @@ interface Member {
   replica: Replica;
   library: Library;
   author: Author;
+  memories: PeerMemories;
   model: Records;
   /** Journals that this member takes in. */
   writers: Map<WriterId, { run: RunId; ordinal: number }>;
+  /** What it had acknowledged when its disk was copied. */
+  copied: Records | undefined;
 }
 
 interface Letter {
@@ -73,6 +88,19 @@ export const NOTHING = {
   refusedGaps: 0,
   /** Schedules that wrote into more than one month. */
   severalMonths: 0,
+  /** Exchanges of whole sessions over a connection that held, and over one that was cut. */
+  sessions: 0,
+  cutSessions: 0,
+  /** Stores that were put back to an earlier copy, and of these, those where nothing but a peer could tell. */
+  restores: 0,
+  unnoticed: 0,
+  /** Restored stores that had acknowledged what their copy lacked. */
+  forgotten: 0,
+  clones: 0,
+  /** Jumps of a clock by months, either way. */
+  clockJumps: 0,
+  /** Records of kinds and with fields that only newer versions know. */
+  newer: 0,
 };
 
 export type Tally = { -readonly [What in keyof typeof NOTHING]: number };
@@ -117,11 +145,11 @@ export async function playSchedule(
     kind: 'cards' | 'edits',
     key: string,
     bytes: Uint8Array,
-    change: (book: Book) => void,
+    change: (book: Book, doc: Doc) => void,
   ): Promise<void> => {
     const document = book(member);
     months.add(document);
-    const done = await member.replica.transact(document, (doc) => change(new Book(doc)));
+    const done = await member.replica.transact(document, (doc) => change(new Book(doc), doc));
     if (done === undefined) throw new Error(`a new record under ${kind}/${key} changed nothing`);
     record(member, document, kind, key, bytes);
     if (random.chance(0.5)) letters.push({ document, update: done.update, record: { kind, key, bytes } });
@@ -180,6 +208,7 @@ export async function playSchedule(
       ] as const),
     );
     if (edit === null) return;
+    if (random.chance(0.1)) return writeNewer(member, edit);
     tally.edits += 1;
     if (edit.field !== 'tags' && edit.base.length > 1) tally.settled += 1;
     if (edit.field === 'attribute') tally.attributeEdits += 1;
@@ -189,6 +218,19 @@ export async function playSchedule(
       purged.add(edit.run);
     }
     await commit(member, 'edits', edit.id, encodeEdit(edit), (at) => at.addEdit(edit));
+  };
+
+  /** What a newer version would write in place of `edit`: a field, an operation or a whole kind of record that nobody here knows. */
+  const writeNewer = async (member: Member, edit: Edit): Promise<void> => {
+    const extra = { zz: { since: 9, list: [1, 'two', null] } };
+    const bytes = random.pick([
+      () => encodeEdit({ ...edit, extra }),
+      () => encodeRecord({ k: 'hologram', id: edit.id, of: edit.run, ...extra }),
+      // A version byte of its own, and behind it whatever that version likes.
+      () => Uint8Array.of(2, ...random.bytes(1 + random.int(20))),
+    ] as const)();
+    tally.newer += 1;
+    await commit(member, 'edits', edit.id, bytes, (_book, doc) => void doc.getMap('edits').set(edit.id, bytes));
   };
 
   const sync = async (from: Member, to: Member): Promise<void> => {
@@ -227,42 +269,117 @@ export async function playSchedule(
     observeAll(to);
   };
 
+  /** Two replicas talk as programs do, perhaps until the connection is cut. */
+  const talk = async (one: Member, two: Member, mayBeCut: boolean): Promise<void> => {
+    const cutAfter = mayBeCut && random.chance(0.5) ? random.int(40) : Number.POSITIVE_INFINITY;
+    const whole = await exchange(one, two, random, cutAfter);
+    const both = [one, two].map(({ model }) => copyOf(model));
+    for (const member of [one, two]) {
+      const held = await recordsOf(member.replica);
+      // What came over is what the other had. What was here is still here.
+      for (const [document, records] of held) {
+        for (const kind of ['cards', 'edits'] as const)
+          for (const [key, bytes] of records[kind]) {
+            const known = both.map((model) => model.get(document)?.[kind].get(key));
+            if (!known.some((each) => each !== undefined && Buffer.from(each).equals(bytes)))
+              throw new Error(`${document} has a ${kind}/${key} that nobody wrote`);
+            record(member, document, kind, key, bytes);
+          }
+      }
+      if (whole)
+        for (const model of both)
+          for (const [document, records] of model)
+            for (const kind of ['cards', 'edits'] as const)
+              for (const [key, bytes] of records[kind]) record(member, document, kind, key, bytes);
+      observeAll(member);
+    }
+    if (whole) tally.sessions += 1;
+    else tally.cutSessions += 1;
+  };
+
+  const backUp = async (member: Member): Promise<void> => {
+    await member.machine.backUp();
+    member.copied = copyOf(member.model);
+  };
+
   const restart = async (index: number, cut: boolean): Promise<void> => {
     const member = members[index]!;
     member.library.close();
     if (cut) await member.machine.powerCut();
     else await member.replica.close();
-    members[index] = await start(member.machine, random, member.model, member.writers);
+    // A copy of a closed store is the one that nothing but a peer can tell from the original.
+    if (!cut && random.chance(0.5)) await backUp(member);
+    const { copied } = member;
+    members[index] = { ...(await start(member.machine, random, member.model, member.writers)), copied };
     if (cut) tally.powerCuts += 1;
     else tally.restarts += 1;
+  };
+
+  /** The disk of a member is put back to an earlier state; what it acknowledged since is nobody's duty but its peers'. */
+  const restore = async (index: number): Promise<void> => {
+    const member = members[index]!;
+    const { copied } = member;
+    if (copied === undefined) return;
+    const other = members[(index + 1 + random.int(members.length - 1)) % members.length]!;
+    const unnoticed = random.chance(0.5);
+    // Where nothing but a peer can tell, the one that is met first has to know of what was lost.
+    if (unnoticed) await talk(member, other, false);
+    member.library.close();
+    await member.replica.close();
+    if (!(await member.machine.restore(unnoticed))) throw new Error('there is no copy');
+    if (size(copied) < size(member.model)) tally.forgotten += 1;
+    // Journals that go on are taken in by another machine: a restored one does not know how far it had said their cards.
+    members[index] = { ...(await start(member.machine, random, copyOf(copied), new Map())), copied };
+    tally.restores += 1;
+    if (!unnoticed) return;
+    tally.unnoticed += 1;
+    await talk(members[index], other, false);
+  };
+
+  const clone = async (index: number): Promise<void> => {
+    if (members.length > 5) return;
+    const member = members[index]!;
+    await member.replica.flush();
+    members.push(await start(await member.machine.clone(), random, copyOf(member.model), new Map()));
+    partition.push(partition[index]!);
+    tally.clones += 1;
   };
 
   for (let step = 0; step < steps; step++) {
     const index = random.int(members.length);
     const member = members[index]!;
     member.machine.clock.advance(random.pick([0, 1, 1, 1000, -500, 86_400_000]));
+    if (random.chance(0.02)) {
+      member.machine.clock.advance((random.int(400) - 200) * 86_400_000);
+      tally.clockJumps += 1;
+    }
     const roll = random.float();
     try {
       if (roll < 0.18) await writeCard(member);
       else if (roll < 0.55) await writeEdit(member);
       else if (roll < 0.75) {
         const other = random.int(members.length);
-        if (other !== index && partition[other] === partition[index]) await sync(member, members[other]!);
+        if (other !== index && partition[other] === partition[index])
+          if (random.chance(0.3)) await talk(member, members[other]!, true);
+          else await sync(member, members[other]!);
       } else if (roll < 0.87) await deliver(member);
       else if (roll < 0.93) {
         partition = members.map(() => random.int(2));
         if (new Set(partition).size > 1) tally.partitions += 1;
-      } else await restart(index, random.chance(0.5));
+      } else if (roll < 0.965) await restart(index, random.chance(0.5));
+      else if (roll < 0.973) await backUp(member);
+      else if (roll < 0.994) await restore(index);
+      else await clone(index);
       await check(members[index]!, conflicts);
     } catch (error) {
       throw new Error(`step ${step}: ${String(error)}`, { cause: error });
     }
   }
-  // Heal: two rounds over all pairs carry everything everywhere, whatever the order.
-  for (let round = 0; round < 2; round++) {
-    for (const from of random.shuffle(members))
-      for (const to of random.shuffle(members)) if (from !== to) await sync(from, to);
-  }
+  // Heal: two rounds, once letter by letter between all pairs, once over sessions with one in the middle.
+  for (const from of random.shuffle(members))
+    for (const to of random.shuffle(members)) if (from !== to) await sync(from, to);
+  const [middle, ...others] = random.shuffle(members);
+  for (const other of [...others, ...others]) await talk(other, middle!, false);
   const healed = fold(members[0]!.model);
   const expected = healed.canonical();
   for (const member of members) {
@@ -301,7 +418,17 @@ async function start(
     clock: machine.clock,
     random,
   });
-  const member = { machine, replica, library: await Library.open(replica), author, model, writers };
+  const library = await Library.open(replica);
+  const member: Member = {
+    machine,
+    replica,
+    library,
+    author,
+    memories: new PeerMemories(replica),
+    model,
+    writers,
+    copied: undefined,
+  };
   observeAll(member);
   return member;
 }
@@ -353,6 +480,16 @@ async function check(member: Member, conflicts: Set<string>): Promise<void> {
     }
     if (new Set(state.tags).size !== state.tags.length) throw new Error(`${id} shows a tag twice`);
   }
+}
+
+function copyOf(records: Records): Records {
+  return new Map(
+    [...records].map(([name, { cards, edits }]) => [name, { cards: new Map(cards), edits: new Map(edits) }]),
+  );
+}
+
+function size(records: Records): number {
+  return [...records.values()].reduce((sum, { cards, edits }) => sum + cards.size + edits.size, 0);
 }
 
 async function recordsOf(replica: Replica): Promise<Records> {
