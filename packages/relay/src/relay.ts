@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '@fieldbook/core';
@@ -15,7 +16,10 @@ import { liveSource, Presence, RoomServer } from '@fieldbook/core/rooms';
 import { SeriesReader } from '@fieldbook/core/series';
 import { levelStorage } from '@fieldbook/core/store';
 import { Audit } from './audit.ts';
+import { Archive } from './backup/archive.ts';
+import { serveDump } from './backup/create.ts';
 import type { RelayConfig } from './config/index.ts';
+import { serveControl } from './control.ts';
 import { Health } from './health.ts';
 import { Certificate } from './http/certificate.ts';
 import { peopleRoutes } from './http/people-routes.ts';
@@ -102,6 +106,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     history,
   });
   disk.arm();
+  const keepMs = config['archive.keep'];
+  const archive =
+    keepMs === null ? null : await Archive.open({ directory: join(config.data, 'archive'), replica, log, keepMs });
   await disk.isFull();
   // Before whoever asks it about a commit.
   const runs = new RunIndex(replica);
@@ -201,6 +208,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     upgrade: (...upgrade) => sockets.upgrade(...upgrade),
   });
   let scraped: MetricsListener | null = null;
+  let control: { close(): void } | null = null;
 
   const stop = async (): Promise<void> => {
     health.drain();
@@ -214,6 +222,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     api.close();
     if (!(await served)) log.warn('relay.requests_cut', { after: config['drain.timeout'] });
     scraped?.close();
+    control?.close();
     await metrics.close();
     disk.close();
     await purged.close();
@@ -221,6 +230,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     library.close();
     runs.close();
     await replica.flush();
+    await archive?.close();
     await replica.close();
     await use.close();
     await audit.close();
@@ -251,6 +261,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       });
     void purged.scanAll();
     scraped = await serveMetrics(config, metrics);
+    const rotate = async function* (): AsyncGenerator<Uint8Array> {
+      await archive?.rotate();
+      yield new Uint8Array([1]);
+    };
+    control = await serveControl(config.data, { dump: () => serveDump(level, () => replica.id), rotate }, log);
     const port = await listen(server, config['listen.port'], host);
     peers.start();
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));

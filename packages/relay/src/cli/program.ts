@@ -3,6 +3,7 @@ import { ROLES } from '@fieldbook/core/access';
 import type { RelayConfig } from '../config/index.ts';
 import { VERSION } from '../version.ts';
 import { printAudit } from './audit.ts';
+import { backupCreate, backupList, backupVerify, restore } from './backup.ts';
 import type { SettingFlags } from './config.ts';
 import { checkConfig, configOf, withSettings } from './config.ts';
 import { parseExpiry, parseSince, parseSpan } from './duration.ts';
@@ -120,6 +121,34 @@ export function buildProgram(env: Env): Command {
     .option('--since <when>', 'a span such as 2d, or a date', parseSince)
     .option('--json', 'one JSON object a line')
     .action(onData(printAudit));
+  const backup = program.command('backup').description('make and look at backups; works while the relay runs');
+  withSettings(backup.command('create'), ['data'])
+    .description('add a backup to a directory: a snapshot, what was committed since the last one, and new blobs')
+    .requiredOption('--to <directory>', 'where backups lie; better on another disk')
+    .option('--json', 'answer as JSON')
+    .action(onData(backupCreate));
+  backup
+    .command('list')
+    .description('list the backups of a directory')
+    .requiredOption('--from <directory>', 'where backups lie')
+    .option('--json', 'answer as JSON')
+    .action(backupList);
+  backup
+    .command('verify')
+    .description('read every byte of the backups and say what is damaged')
+    .requiredOption('--from <directory>', 'where backups lie')
+    .option('--quick', 'of blobs look at the sizes only')
+    .option('--json', 'answer as JSON')
+    .action(backupVerify);
+  program
+    .command('restore')
+    .description('make a data directory out of a backup, as of a time or a commit')
+    .requiredOption('--from <directory>', 'where backups lie')
+    .requiredOption('--data <directory>', 'the new data directory')
+    .option('--at <time>', 'everything that was stored by then, e.g. 2026-05-03T12:00Z')
+    .option('--seq <number>', 'everything up to this commit')
+    .option('--json', 'answer as JSON')
+    .action(restore);
   withSettings(program.command('repair'), ['data'])
     .description(
       'show what is kept of a document, rebuild it without some of it, or take it from elsewhere; the relay must not run',

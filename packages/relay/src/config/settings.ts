@@ -90,6 +90,11 @@ export const SETTINGS = {
   'metrics.port': setting(maybe(whole(0, 65_535)), null, 'serve Prometheus metrics on this port; null serves none'),
   'metrics.host': setting(text(), '127.0.0.1', 'what the port for metrics listens on'),
   'metrics.tokenFile': setting(maybe(text()), null, 'a file with the bearer token that metrics ask for'),
+  'archive.keep': setting(
+    maybe(span()),
+    null,
+    'keep every commit for this long, for restoring to a moment between backups',
+  ),
 } as const;
 
 export type SettingKey = keyof typeof SETTINGS;
