@@ -6,6 +6,7 @@ import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 import { ask, fieldbook, startAgent } from '../fixtures/agent.ts';
 import type { Agent } from '../fixtures/agent.ts';
+import { bytesOf, Script } from '../fixtures/spool.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
 import type { Program } from '../scaffold/program.ts';
@@ -100,6 +101,40 @@ describe('an agent and its relay', () => {
     expect(after).toMatchObject({ settled: false, peers: [{ connected: true, problem: { code: 'forbidden' } }] });
     expect(after.peers[0].pendingDocuments).toBeGreaterThan(0);
     expect((await digits(writer)).find(({ id }) => id === run!.id)!.tags).not.toContain('mine');
+  });
+
+  it('[RPL-33] keeps a limit while a file goes to the relay, and an edit that is made meanwhile does not wait for it', async () => {
+    const relay = await new Relay().up();
+    const token = await usableToken(relay, 'member');
+    const agent = await startAgent(emptyFolder('limited'));
+    await fieldbook(agent.home, ['demo']);
+    const joined = await fieldbook(agent.home, ['join', relay.url, '--token', token, '--limit', '250kB/s', '--json']);
+    expect([joined.code, joined.json?.limitBytesPerS]).toEqual([0, 250_000]);
+    expect((await fieldbook(agent.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    const [run] = await digits(agent);
+    const script = new Script(agent.home, 'digits', 'heavy');
+    script.upload(bytesOf(1_600_000, 7), { path: 'model', travel: 'now' });
+    script.finish();
+    const waiting = async (): Promise<number> => (await ask(agent, 'GET', '/sync')).json.peers[0].pendingBlobs;
+    await vi.waitFor(async () => expect(await waiting()).toBe(1), { timeout: 20_000, interval: 20 });
+    const began = performance.now();
+    await ask(agent, 'POST', `/runs/${run!.id}/edits`, [{ field: 'tags', op: 'add', value: 'while-it-goes' }]);
+    await vi.waitFor(
+      async () => {
+        const { body } = await relay.api<{ tags: string[] }>(token, 'GET', `/runs/${run!.id}`);
+        expect(body.tags).toContain('while-it-goes');
+      },
+      { timeout: 20_000, interval: 20 },
+    );
+    const left = await waiting();
+    expect((await fieldbook(agent.home, ['sync', '--timeout', '40'])).code).toBe(0);
+    // 1.6 MB, of which a second's worth was saved up.
+    expect((performance.now() - began) / 1_000).toBeGreaterThan(5);
+    const lifted = await fieldbook(agent.home, ['limit', relay.url, 'off', '--json']);
+    expect([left, lifted.json?.limitBytesPerS]).toEqual([1, null]);
+    expect((await fieldbook(agent.home, ['limit', relay.url, '3kB/s'])).code).toBe(2);
+    await fieldbook(agent.home, ['limit', relay.url, '1MB/s']);
+    expect((await fieldbook(agent.home, ['status'])).stdout).toContain('1 MB/s at most');
   });
 
   it('[CLI-8] joins and syncs with no agent, for as long as the command runs', async () => {

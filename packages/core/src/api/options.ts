@@ -77,6 +77,8 @@ export interface PeerState {
   receivedBytes: number | null;
   /** Somebody has stopped the exchange until it is resumed. */
   paused: boolean;
+  /** The most that is sent and that is fetched, bytes per second each; null for as much as there is. */
+  limitBytesPerS: number | null;
   /** It dialled this replica, which has no address to dial it by: `url` is `replica:<id>`, and it is listed while it is connected. */
   incoming: boolean;
   /** How far its clock is ahead of this one's, ms, negative when it is behind; null when that is not known. */
@@ -118,13 +120,15 @@ export interface LiveSource {
 
 export interface ApiActions {
   /** Connects to a relay. Throws `unauthorized`, `peer_unreachable`, `workspace_mismatch`, `invalid_argument`. */
-  join(request: { url: string; token: string | null }): Promise<PeerState>;
+  join(request: { url: string; token: string | null; bytesPerS?: number | null }): Promise<PeerState>;
   /** Makes a workspace this machine's. Throws `workspace_mismatch` when it shares another one already. */
   adopt(id: WorkspaceId, name: string | null): Promise<void>;
   /** Forgets a relay; false when it was not joined. Records stay. */
   leave(request: { url: string | null }): Promise<boolean>;
   /** Stops or resumes the exchange with a relay, also over restarts. Throws `not_found`. */
   pause(request: { url: string; paused: boolean }): Promise<PeerState>;
+  /** Sets how much may be sent to a relay and fetched from it, bytes per second each, also over restarts. Throws `not_found`, `invalid_argument`. */
+  limit(request: { url: string; bytesPerS: number | null }): Promise<PeerState>;
   /** Tries all relays again now. */
   retry(): Promise<void>;
   /** Loads the recorded example runs. */

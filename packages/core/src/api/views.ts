@@ -332,6 +332,7 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     sentBytes: orNull({ ...count, description: 'Since this program began.' }),
     receivedBytes: orNull(count),
     paused: flag,
+    limitBytesPerS: orNull({ ...count, description: 'The most in each direction.' }),
     incoming: { ...flag, description: 'It dialled this replica, and is listed while it is connected.' },
     clockAheadMs: orNull({
       type: 'integer',

@@ -13,6 +13,8 @@ import type { ListedDocument } from './protocol.ts';
 
 /** Documents asked for at once. A round trip of 50 ms then still brings 600 small documents a second. */
 const ASKED_MAX = 32;
+/** Who waits for a limit sees this soon that it was lifted. */
+const LOOK_AGAIN_MS = 1_000;
 /** A book counts as this many: it may be megabytes, and its answer waits in memory. */
 const BOOK_WEIGHT = 8;
 /** Documents that one peer may have waiting here: names in memory, about 100 bytes each. */
@@ -69,6 +71,7 @@ export class Inbox {
   #stopped = false;
   #telling = false;
   readonly #stopWatching: () => void;
+  #asksLater = false;
 
   constructor(half: Half) {
     this.#half = half;
@@ -266,10 +269,26 @@ export class Inbox {
     this.#queues[want.urgent || want.name === 'workspace' ? 0 : want.name.startsWith('book/') ? 1 : 2].push(want);
   }
 
+  /** What can wait is asked for when the limit allows, which is looked at again soon. */
+  #askLater(): void {
+    if (this.#asksLater) return;
+    this.#asksLater = true;
+    this.#half.after(Math.min(this.#half.waitMs('down'), LOOK_AGAIN_MS), () => {
+      this.#asksLater = false;
+      this.#ask();
+    });
+  }
+
   #ask(): void {
     while (!this.#stopped && this.#weight < ASKED_MAX) {
       const idle = this.#weight === 0 && this.#applying.size === 0;
-      const want = (this.#queues.find((queue) => queue.length > 0) ?? (idle ? this.#deferred : undefined))?.shift();
+      const queue = this.#queues.find(({ length }) => length > 0) ?? (idle ? this.#deferred : undefined);
+      // Runs and notes can wait, and what nobody could place at first.
+      if ((queue === this.#queues[2] || queue === this.#deferred) && this.#half.waitMs('down') > 0) {
+        this.#askLater();
+        return;
+      }
+      const want = queue?.shift();
       if (want === undefined) return;
       if (this.#wanted.get(want.name) !== want || want.asked) continue;
       want.asked = true;

@@ -26,6 +26,8 @@ export interface Half {
   send(frame: Frame): void;
   /** Bytes not yet handed to the network. */
   buffered(): number;
+  /** How long what can wait has to wait, ms: somebody has set a limit. For what we send, and for what we ask for. */
+  waitMs(direction: 'up' | 'down'): number;
   /** Calls `run` soon, unless the session ends before. */
   after(ms: number, run: () => void): void;
   /** What a status shows has changed. */
@@ -59,6 +61,8 @@ const QUESTIONS_MAX = 1_024;
 const POLL_MS = 20;
 /** Documents that nobody can place, remembered for one peer. */
 const UNPLACED_MAX = 1_000;
+/** Who waits for a limit sees this soon that it was lifted. */
+const LOOK_AGAIN_MS = 1_000;
 /** How long commits that the other side made itself may leave its cursor behind. */
 const IDLE_THROUGH_MS = 250;
 
@@ -252,8 +256,9 @@ export class Outbox {
   }
 
   #congested(urgent: boolean): boolean {
-    const most = urgent ? BUFFERED_MAX : BULK_BUFFERED_MAX;
-    return this.#half.buffered() > most || this.#unackedBytes > UNACKED_BYTES_MAX;
+    const { buffered, waitMs } = this.#half;
+    if (this.#unackedBytes > UNACKED_BYTES_MAX) return true;
+    return urgent ? buffered() > BUFFERED_MAX : buffered() > BULK_BUFFERED_MAX || waitMs('up') > 0;
   }
 
   /**
@@ -400,7 +405,7 @@ export class Outbox {
 
   async #answer({ name, generation, stateVector }: Question): Promise<void> {
     const { replica, channels, send } = this.#half;
-    await this.#drained();
+    await this.#drained(name);
     let update: Uint8Array;
     // Read before the state: a commit made in between is in the state and told again, never the other way round.
     const info = await replica.info(name);
@@ -429,7 +434,7 @@ export class Outbox {
       send({ kind: 'sync', channel, seq: 0, message: { type: 'update', update: part } });
       // Parts are not acknowledged one by one; what follows them is.
       channels.idle(channel);
-      await this.#drained();
+      await this.#drained(name);
     }
     if (this.#isStopped()) return;
     const channel = channels.busy(name, ours);
@@ -449,9 +454,12 @@ export class Outbox {
     return this.#mode === 'stopped';
   }
 
-  async #drained(): Promise<void> {
-    while (this.#half.buffered() > BULK_BUFFERED_MAX && !this.#isStopped()) {
-      await new Promise<void>((resolve) => this.#half.after(POLL_MS, resolve));
+  async #drained(name: DocumentName): Promise<void> {
+    const { buffered, waitMs, after } = this.#half;
+    while (!this.#isStopped()) {
+      const limited = isUrgent(name) ? 0 : waitMs('up');
+      if (limited === 0 && buffered() <= BULK_BUFFERED_MAX) return;
+      await new Promise<void>((resolve) => after(Math.max(POLL_MS, Math.min(limited, LOOK_AGAIN_MS)), resolve));
     }
   }
 }

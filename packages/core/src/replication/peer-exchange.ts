@@ -4,6 +4,7 @@ import { isFieldbookError } from '../errors.ts';
 import type { BlobStore, Link, Log } from '../ports.ts';
 import type { BlobPeer, Request } from './blob-peer.ts';
 import { blobPeerOverHttp } from './blob-peer.ts';
+import { Bandwidth } from './bandwidth.ts';
 import { BlobSync } from './blob-sync.ts';
 import type { ClientOptions } from './client.ts';
 import { ReplicationClient } from './client.ts';
@@ -17,6 +18,8 @@ export interface PeerExchangeOptions extends ClientOptions {
   request: Request;
   requested: RequestedFiles;
   travel?: readonly TravelRule[];
+  /** Bytes per second in each direction, documents and blobs together; null or absent for as much as there is. */
+  limit?: number | null;
 }
 
 /** Bytes of frames since this program began. */
@@ -38,17 +41,21 @@ export class PeerExchange {
   /** The blobs that lie at the peer. */
   readonly peer: BlobPeer;
   readonly #traffic: Traffic = { sent: 0, received: 0 };
+  readonly #bandwidth: { up: Bandwidth; down: Bandwidth };
   readonly #name: () => string | null;
 
   constructor(options: PeerExchangeOptions) {
     const { url, token, replica, timers, random, log, workspace, request, requested, travel, onChange } = options;
     this.url = url;
     this.#name = () => workspace.name;
+    const { clock, limit = null } = options;
+    this.#bandwidth = { up: new Bandwidth({ clock, timers, limit }), down: new Bandwidth({ clock, timers, limit }) };
     this.client = new ReplicationClient({
       ...options,
-      dial: async () => counted(await options.dial(), this.#traffic),
+      bandwidth: this.#bandwidth,
+      dial: async () => counted(await options.dial(), this.#traffic, this.#bandwidth),
     });
-    this.peer = blobPeerOverHttp({ url, token, request });
+    this.peer = blobPeerOverHttp({ url, token, request, bandwidth: this.#bandwidth });
     this.blobs = new BlobSync({
       replica,
       blobs: options.blobs,
@@ -78,6 +85,16 @@ export class PeerExchange {
     await Promise.all([this.client.stop(), this.blobs.stop()]);
   }
 
+  /** Bytes per second in each direction; null for as much as there is. */
+  get limit(): number | null {
+    return this.#bandwidth.up.limit;
+  }
+
+  /** Holds at once, for what is under way too. */
+  set limit(limit: number | null) {
+    this.#bandwidth.up.limit = this.#bandwidth.down.limit = limit;
+  }
+
   get settled(): boolean {
     return this.client.settled && this.blobs.status().settled;
   }
@@ -102,6 +119,7 @@ export class PeerExchange {
       sentBytes: this.#traffic.sent + upload.sentBytes,
       receivedBytes: this.#traffic.received + this.blobs.receivedBytes,
       paused,
+      limitBytesPerS: this.limit,
       incoming: false,
       clockAheadMs: status.clockAheadMs,
     };
@@ -126,6 +144,7 @@ export function incomingState(session: ReplicationSession, name: string | null):
     sentBytes: null,
     receivedBytes: null,
     paused: false,
+    limitBytesPerS: null,
     incoming: true,
     clockAheadMs: session.clockAheadMs,
   };
@@ -170,10 +189,11 @@ export function fetchingBlobs(blobs: BlobStore, peers: () => Iterable<PeerExchan
 }
 
 /** The same link, counting what goes over it. */
-function counted(link: Link, traffic: Traffic): Link {
+function counted(link: Link, traffic: Traffic, { up, down }: { up: Bandwidth; down: Bandwidth }): Link {
   return {
     send: (message) => {
       traffic.sent += message.length;
+      up.charge(message.length);
       link.send(message);
     },
     close: (code, reason) => link.close(code, reason),
@@ -187,6 +207,7 @@ function counted(link: Link, traffic: Traffic): Link {
           ? null
           : (message) => {
               traffic.received += message.length;
+              down.charge(message.length);
               listener(message);
             };
     },

@@ -8,6 +8,7 @@ import type { Clock, Link, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { CommitSource } from '../store/index.ts';
 import type { Presence } from '../rooms/presence.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import { Channels } from './channels.ts';
 import type { Follows } from './follows.ts';
 import { Inbox } from './inbox.ts';
@@ -43,6 +44,8 @@ export interface SessionOptions {
   /** With which this side proves its device, and fresh nonces for the other's proof; without them nobody proves anything. */
   key?: DeviceKey | undefined;
   random?: Random | undefined;
+  /** Limits of what is sent to the other side and of what is asked of it. */
+  bandwidth?: { up: Bandwidth; down: Bandwidth };
   /** Live values that nobody stores; joined with the rooms of this program. */
   presence?: Presence;
   /** Status has changed. */
@@ -292,6 +295,7 @@ export class ReplicationSession {
       origin: this,
       send: (frame) => this.#send(frame),
       buffered: () => this.#options.link.buffered(),
+      waitMs: (direction) => this.#options.bandwidth?.[direction].delayMs ?? 0,
       after: (ms, run) => this.#after(ms, run),
       changed: () => this.#options.onChange?.(),
       fail: (error) => this.#fail(error),

@@ -147,6 +147,7 @@ export interface PeerShape {
   pendingDocuments: number;
   pendingBlobs: number;
   pendingBytes: number;
+  limitBytesPerS: number | null;
   incoming: boolean;
   clockAheadMs: number | null;
 }

@@ -1,7 +1,16 @@
 import { FieldbookError } from '@fieldbook/core';
 import type { Travel, TravelRule } from '@fieldbook/core/files';
+import { BANDWIDTH_MIN } from '@fieldbook/core/replication';
 import { readJsonIfThere, writeAtomically } from './files.ts';
 import type { Home } from './home.ts';
+
+/** A relay that is joined. */
+export interface RelayConfig {
+  url: string;
+  paused?: boolean;
+  /** Bytes per second in each direction. */
+  limit?: number;
+}
 
 /** `config.json`: what a person decided. Tokens are kept apart, in a file that only the owner can read. */
 export interface Config {
@@ -10,7 +19,7 @@ export interface Config {
   /** More directories with journals, besides the home's own. */
   journals: readonly string[];
   /** Relays that this machine exchanges with. */
-  relays: readonly { url: string; paused?: boolean }[];
+  relays: readonly RelayConfig[];
   /** When files travel that said nothing about it themselves; the first rule that fits holds. */
   files: readonly TravelRule[];
   /** What is kept of compacted updates, for repair. */
@@ -36,6 +45,10 @@ export async function readConfig(home: Home): Promise<Config> {
     !relays.every((relay) => typeof (relay as { url?: unknown } | null)?.url === 'string')
   ) {
     throw at('relays', 'must be a list of {"url": …}');
+  }
+  for (const { url, limit } of relays as RelayConfig[]) {
+    if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= BANDWIDTH_MIN))
+      throw at('relays', `has a "limit" of ${url} that is no number of bytes per second from ${BANDWIDTH_MIN} on`);
   }
   if (!Array.isArray(files)) throw at('files', 'must be a list of {"pattern", "over", "travel"}');
   const rules = files.map((rule: unknown, index) => readRule(rule, (problem) => at(`files[${index}]`, problem)));

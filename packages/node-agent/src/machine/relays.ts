@@ -8,6 +8,7 @@ import { Workspace } from '@fieldbook/core/documents';
 import type { BlobPeer, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
 import {
   askWorkspace,
+  BANDWIDTH_MIN,
   fetchingBlobs,
   incomingAddress,
   incomingState,
@@ -19,6 +20,7 @@ import {
 } from '@fieldbook/core/replication';
 import type { Presence } from '@fieldbook/core/rooms';
 import { VERSION } from '../version.ts';
+import type { RelayConfig } from './config.ts';
 import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
@@ -60,7 +62,7 @@ export class Relays implements SyncSource {
   static async open(machine: Machine, presence: Presence): Promise<Relays> {
     const relays = new Relays(machine, presence);
     const tokens = await readRelayTokens(machine.home);
-    for (const { url, paused } of machine.config.relays) relays.#add(url, tokens[url] ?? null, paused === true);
+    for (const relay of machine.config.relays) relays.#add(relay, tokens[relay.url] ?? null);
     // What waits for a relay that is away or paused grows without a word from it.
     relays.#stopFollowing = machine.replica.onCommit(() => relays.#tellSoon());
     return relays;
@@ -150,7 +152,7 @@ export class Relays implements SyncSource {
   }
 
   /** See `ApiActions.join`. Nothing is kept unless the relay let us in. */
-  async join(asked: { url: string; token: string | null }): Promise<PeerState> {
+  async join(asked: { url: string; token: string | null; bytesPerS?: number | null }): Promise<PeerState> {
     const url = normalUrl(asked.url);
     const presented = asked.token ?? (await readRelayTokens(this.#machine.home))[url] ?? null;
     const token = presented?.startsWith(INVITATION_PREFIX) === true ? await this.#redeem(url, presented) : presented;
@@ -162,9 +164,10 @@ export class Relays implements SyncSource {
     else await membership.adopt(theirs.id, theirs.name);
     await keepRelayToken(this.#machine.home, url, token);
     await this.#keepUrls((urls) => urls.add(url));
+    if (asked.bytesPerS !== undefined) await this.#keepLimit(url, asked.bytesPerS);
     await this.#remove(url);
     this.#started = true;
-    const relay = this.#add(url, token);
+    const relay = this.#add(await this.#configured(url), token);
     return this.#whenConnected(relay).catch(async (error: unknown) => {
       await this.leave({ url });
       throw error;
@@ -184,16 +187,27 @@ export class Relays implements SyncSource {
     const before = this.#relays.get(url);
     if (before === undefined) throw new FieldbookError('not_found', `${url} is not joined.`);
     if (before.paused !== paused) {
-      const relays = (await readConfig(this.#machine.home)).relays;
-      await changeConfig(this.#machine.home, {
-        relays: relays.map((relay) => (relay.url === url ? { url, ...(paused && { paused }) } : relay)),
+      await this.#configure(url, (relay) => {
+        const { paused: _before, ...others } = relay;
+        return { ...others, ...(paused && { paused }) };
       });
       // A client that was stopped stays so: another one goes on from what both sides have kept.
       await this.#remove(url);
-      this.#add(url, (await readRelayTokens(this.#machine.home))[url] ?? null, paused);
+      this.#add(await this.#configured(url), (await readRelayTokens(this.#machine.home))[url] ?? null);
       this.#changed();
     }
     return this.#relays.get(url)!.exchange.state(paused);
+  }
+
+  /** See `ApiActions.limit`. */
+  async limit({ url: asked, bytesPerS }: { url: string; bytesPerS: number | null }): Promise<PeerState> {
+    const url = normalUrl(asked);
+    const relay = this.#relays.get(url);
+    if (relay === undefined) throw new FieldbookError('not_found', `${url} is not joined.`);
+    await this.#keepLimit(url, bytesPerS);
+    relay.exchange.limit = bytesPerS;
+    this.#changed();
+    return relay.exchange.state(relay.paused);
   }
 
   /** See `ApiActions.retry`. */
@@ -228,7 +242,7 @@ export class Relays implements SyncSource {
     await Promise.all([...this.#relays.keys()].map((url) => this.#remove(url)));
   }
 
-  #add(url: string, token: string | null, paused = false): Relay {
+  #add({ url, paused = false, limit }: RelayConfig, token: string | null): Relay {
     const { replica, membership, log, blobs, requested, config, device } = this.#machine;
     const exchange = new PeerExchange({
       url,
@@ -248,6 +262,7 @@ export class Relays implements SyncSource {
       request,
       requested,
       travel: config.files,
+      limit: limit ?? null,
       onChange: () => this.#changed(),
     });
     const relay = { exchange, paused };
@@ -307,6 +322,26 @@ export class Relays implements SyncSource {
     change(urls);
     const before = new Map(relays.map((relay) => [relay.url, relay]));
     await changeConfig(this.#machine.home, { relays: [...urls].map((url) => before.get(url) ?? { url }) });
+  }
+
+  async #keepLimit(url: string, limit: number | null): Promise<void> {
+    if (limit !== null && limit < BANDWIDTH_MIN)
+      throw new FieldbookError('invalid_argument', `The least that can be set is ${BANDWIDTH_MIN / 1_000} kB/s.`);
+    await this.#configure(url, (relay) => {
+      const { limit: _before, ...others } = relay;
+      return { ...others, ...(limit !== null && { limit }) };
+    });
+  }
+
+  async #configured(url: string): Promise<RelayConfig> {
+    return (await readConfig(this.#machine.home)).relays.find((relay) => relay.url === url) ?? { url };
+  }
+
+  async #configure(url: string, change: (relay: RelayConfig) => RelayConfig): Promise<void> {
+    const { relays } = await readConfig(this.#machine.home);
+    await changeConfig(this.#machine.home, {
+      relays: relays.map((relay) => (relay.url === url ? change(relay) : relay)),
+    });
   }
 
   #tellSoon(): void {

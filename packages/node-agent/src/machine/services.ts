@@ -68,6 +68,7 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
       adopt: (id, name) => machine.membership.adopt(id, name),
       leave: (request) => relays.leave(request),
       pause: (request) => relays.pause(request),
+      limit: (request) => relays.limit(request),
       retry: () => relays.retry(),
       demo: async () => {
         const loaded = await copyDemo(home);

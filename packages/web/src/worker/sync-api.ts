@@ -14,6 +14,8 @@ export interface SyncApi {
   join(url: string, token: string | null): Promise<PeerState>;
   leave(url: string): Promise<void>;
   pauseSync(url: string, paused: boolean): Promise<void>;
+  /** `bytesPerS` in each direction; null for as much as there is. */
+  limitSync(url: string, bytesPerS: number | null): Promise<void>;
   retrySync(): Promise<void>;
 }
 

@@ -49,6 +49,10 @@ export class SyncReader {
     await this.#http.json('/sync/pause', { method: 'POST', body: { url, paused } });
   }
 
+  async limit(url: string, bytesPerS: number | null): Promise<void> {
+    await this.#http.json('/sync/limit', { method: 'POST', body: { url, bytesPerS } });
+  }
+
   async retry(): Promise<void> {
     await this.#http.json('/sync/retry', { method: 'POST', body: {} });
   }

@@ -635,6 +635,10 @@ class Worker implements FieldbookWorker {
     await this.#sync.pause(url, paused);
   }
 
+  async limitSync(url: string, bytesPerS: number | null): Promise<void> {
+    await this.#sync.limit(url, bytesPerS);
+  }
+
   async retrySync(): Promise<void> {
     await this.#sync.retry();
   }

@@ -2,6 +2,7 @@ import { Workspace } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import { parseWorkspaceId, WORKSPACE_DOCUMENT } from '../../ids.ts';
 import { LIMITS } from '../../limits.ts';
+import { BANDWIDTH_MIN } from '../../replication/bandwidth.ts';
 import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
 import type { ApiActions, DeviceInfo } from '../options.ts';
@@ -123,6 +124,7 @@ export function programRoutes(context: ApiContext): Route[] {
 }
 
 const url = { type: 'string', minLength: 1, maxLength: 2_048 } as const;
+const bytesPerS = orNull({ type: 'integer', minimum: BANDWIDTH_MIN });
 
 function neededActions({ actions }: ApiContext): ApiActions {
   if (actions === undefined)
@@ -141,7 +143,7 @@ function actionRoutes(context: ApiContext): Route[] {
       needs: 'owner',
       body: {
         description: 'The relay. The token goes here, never into the URL.',
-        schema: object({ url, token: orNull({ type: 'string', maxLength: 256 }) }, ['token']),
+        schema: object({ url, token: orNull({ type: 'string', maxLength: 256 }), bytesPerS }, ['token', 'bytesPerS']),
       },
       answers: [{ status: 200, description: 'Connected.', schema: ref('Peer') }],
       handle: async ({ body }) => json(200, await needed().join({ token: null, ...(body as { url: string }) })),
@@ -166,6 +168,19 @@ function actionRoutes(context: ApiContext): Route[] {
       body: { description: 'Which relay.', schema: object({ url, paused: { type: 'boolean' } }) },
       answers: [{ status: 200, description: 'It is so.', schema: ref('Peer') }],
       handle: async ({ body }) => json(200, await needed().pause(body as { url: string; paused: boolean })),
+    },
+    {
+      id: 'limitSync',
+      method: 'POST',
+      path: '/sync/limit',
+      summary: 'Set how much may be sent to a relay and fetched from it, also over restarts',
+      needs: 'owner',
+      body: {
+        description: 'Which relay, and bytes per second in each direction; null for as much as there is.',
+        schema: object({ url, bytesPerS }),
+      },
+      answers: [{ status: 200, description: 'It is so.', schema: ref('Peer') }],
+      handle: async ({ body }) => json(200, await needed().limit(body as { url: string; bytesPerS: number | null })),
     },
     {
       id: 'retrySync',

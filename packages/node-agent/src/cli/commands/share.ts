@@ -9,12 +9,14 @@ import { formatBytes, plural } from '../format.ts';
 import type { PeerShape, SyncShape } from '../shapes.ts';
 import { Progress } from '../terminal.ts';
 import { oneLine } from '../width.ts';
+import { limitCommand, readRate } from './limit.ts';
 import { linkCommands } from './link.ts';
 import { describePeer, nameOfPeer } from './status.ts';
 
 export function shareCommands(program: Command, cli: Cli): void {
   joinCommand(program, cli);
   linkCommands(program, cli);
+  limitCommand(program, cli);
   const leave = program
     .command('leave')
     .description('stop exchanging with a relay; nothing is deleted on either side')
@@ -42,11 +44,17 @@ function joinCommand(program: Command, cli: Cli): void {
     .command('join')
     .description('share everything on this machine with a relay, or with another machine')
     .argument('<url>', 'its address, http://… or ws://…; a link with #invite=… or #token=… will do')
-    .option('-t, --token <token>', 'the token; "-" reads it from stdin; else FIELDBOOK_TOKEN, else the link’s own');
-  withJson(join).action(async (link: string, options: { token?: string; json?: boolean }) => {
+    .option('-t, --token <token>', 'the token; "-" reads it from stdin; else FIELDBOOK_TOKEN, else the link’s own')
+    .option('--limit <rate>', 'the most in each direction, as 500kB/s; "fieldbook limit" changes it');
+  withJson(join).action(async (link: string, options: { token?: string; limit?: string; json?: boolean }) => {
     const { url, token } = readLink(link);
     const given = options.token === '-' ? (await cli.terminal.readStdin()).trim() : options.token;
-    const body = { url, token: given ?? cli.env['FIELDBOOK_TOKEN'] ?? token };
+    const bytesPerS = options.limit === undefined ? undefined : readRate(options.limit);
+    const body = {
+      url,
+      token: given ?? cli.env['FIELDBOOK_TOKEN'] ?? token,
+      ...(bytesPerS !== undefined && { bytesPerS }),
+    };
     await withClient(
       cli,
       async (client) => {

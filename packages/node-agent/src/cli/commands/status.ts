@@ -86,7 +86,8 @@ export function describePeer(peer: PeerShape, now: number): string {
       : `${plural(peer.pendingDocuments, 'document')} and ${plural(peer.pendingBlobs, 'blob')} (${formatBytes(peer.pendingBytes)}) to go`
     : `not connected${peer.since === null ? '' : ` since ${formatAgo(peer.since, now)}`}`;
   const clock = describeClock(peer);
-  return `${nameOfPeer(peer)}: ${state}${peer.problem === null ? '' : `; ${peer.problem.message}`}${clock === null ? '' : `; ${clock}`}`;
+  const limit = peer.limitBytesPerS == null ? '' : `; ${formatBytes(peer.limitBytesPerS)}/s at most`;
+  return `${nameOfPeer(peer)}: ${state}${limit}${peer.problem === null ? '' : `; ${peer.problem.message}`}${clock === null ? '' : `; ${clock}`}`;
 }
 
 /** A relay by its address, a machine that dialled this one by its name. */
