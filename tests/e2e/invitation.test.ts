@@ -26,10 +26,10 @@ it('[ACC-50] the link of an invitation lets one browser in, and nothing of it is
   const sent: string[] = [];
   context.on('request', (request) => sent.push(request.url(), request.headers()['referer'] ?? ''));
   const page = await visit(context, `${relay.url}/p/shared#invite=${secret}`);
-  await expect.poll(() => rows(page).count()).toBe(3);
+  await rows(page).nth(2).waitFor();
   expect(page.url()).toBe(`${relay.url}/p/shared`);
   await page.reload();
-  await expect.poll(() => rows(page).count()).toBe(3);
+  await rows(page).nth(2).waitFor();
   const told = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
   // The history holds no address of before.
   await page.goBack().catch(() => undefined);

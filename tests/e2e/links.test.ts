@@ -140,9 +140,12 @@ it('[ACC-4] Settings say what to type at the relay to let somebody in, to see th
     expect([command, (await program.ended).code, program.output()]).toEqual([command, 0, program.output()]);
     return program.output();
   };
-  expect(await type(commands[0]!)).toMatch(/fbt_/);
+  const [link] = /^\S+#invite=fbi_\S+$/m.exec(await type(commands[0]!))!;
+  expect(link).toContain(`${relay.url}/`);
+  const laptop = await visit(await profile(browser), link);
+  await says(syncMark(laptop), 'Saved on the relay');
   const list = await type(commands[1]!);
-  expect(list).toMatch(/member .* laptop/);
+  expect(list).toMatch(/member .* laptop \(/);
   const [id] = /^\w+(?= .*Ada$)/m.exec(list)!;
   await type(commands[2]!.replace('ID', id));
   await says(syncMark(page), 'Token not accepted');

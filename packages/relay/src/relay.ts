@@ -23,6 +23,9 @@ import { serveControl } from './control.ts';
 import { Health } from './health.ts';
 import { Certificate } from './http/certificate.ts';
 import { peopleRoutes } from './http/people-routes.ts';
+import { SessionCookie } from './http/cookie.ts';
+import { sessionRoutes } from './http/session-routes.ts';
+import { Sessions } from './http/sessions.ts';
 import { Limiter } from './http/limiter.ts';
 import { limitsOf } from './http/limits.ts';
 import { Proxies } from './http/proxies.ts';
@@ -150,6 +153,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   sync.replication = replication;
   const rooms = new RoomServer({ replica, timers, presence, log });
+  const sessions = new Sessions(() => clock.now());
+  const cookie = new SessionCookie(workspace.id);
   const rules = {
     tokens,
     use,
@@ -159,6 +164,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     origins: config['access.origins'],
     proxies,
     limiter,
+    sessions,
+    cookie,
   };
   const sockets = createSockets({ rules, rooms, replication, metrics, log });
   const api = createApi({
@@ -182,7 +189,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     workspace: async () => ({ id: workspace.id, name: workspace.name, private: false }),
     sync,
     live: liveSource(presence),
-    routes: peopleRoutes({ tokens, use, invitations, audit, limiter, now: () => clock.now() }),
+    routes: [
+      ...peopleRoutes({ tokens, use, invitations, audit, limiter, now: () => clock.now() }),
+      ...sessionRoutes({ sessions, cookie, audit, now: () => clock.now() }),
+    ],
   });
   const site = new StaticSite(config['web.directory'] ?? WEB_DIST);
   const health = new Health(replica, () => disk.isFull());
@@ -237,6 +247,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   };
   tokens.onEnded(({ id, role, name }, why) => {
     use.forget(id);
+    sessions.endOf(id);
     // Whoever revokes it writes that down; that its time is over happens only here.
     if (why === 'expired') audit.record('token.expired', { id, role, name });
   });

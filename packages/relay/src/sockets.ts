@@ -13,7 +13,7 @@ import { ACK_SUBPROTOCOL, generationIn } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import type { AccessRules } from './http/access.ts';
-import { auditRefusal, gateOf, offeredProtocols, tokenOf } from './http/access.ts';
+import { admitSocket, auditRefusal, gateOf, offeredProtocols } from './http/access.ts';
 import { splitUrl } from './http/binding.ts';
 import { plainAddress } from './http/proxies.ts';
 import type { RelayMetrics } from './metrics/metrics.ts';
@@ -58,7 +58,7 @@ export function createSockets(options: SocketOptions): Sockets {
     perMessageDeflate: false,
     handleProtocols: chooseProtocol,
   });
-  const holders = new Map<WebSocket, Token>();
+  const holders = new Map<WebSocket, Entry>();
   const answered = new WeakSet<WebSocket>();
   const kinds = new Map<WebSocket, SocketKind>();
 
@@ -75,7 +75,7 @@ export function createSockets(options: SocketOptions): Sockets {
       return;
     }
     const { token, left } = access;
-    holders.set(socket, token);
+    holders.set(socket, access);
     answered.add(socket);
     socket.on('pong', () => answered.add(socket));
     slowDown(
@@ -90,7 +90,7 @@ export function createSockets(options: SocketOptions): Sockets {
     if (kind !== undefined) {
       kinds.set(socket, kind);
       metrics.accepted(kind);
-      log.info('socket.opened', { ...context, kind, address: rules.proxies.caller(request).address });
+      log.info('socket.opened', { ...context, kind, by: access.by, address: rules.proxies.caller(request).address });
     }
     socket.on('close', (code) => {
       holders.delete(socket);
@@ -105,7 +105,11 @@ export function createSockets(options: SocketOptions): Sockets {
   rules.tokens.onEnded(({ id }, why) => {
     log.info(`token.${why}`, { id });
     const reason = why === 'revoked' ? 'the token was revoked' : "the token's time is over";
-    for (const [socket, token] of holders) if (token.id === id) socket.close(CLOSE.unauthorized, reason);
+    for (const [socket, { token }] of holders) if (token.id === id) socket.close(CLOSE.unauthorized, reason);
+  });
+  rules.sessions.onEnded((ended) => {
+    for (const [socket, { session }] of holders)
+      if (session === ended) socket.close(CLOSE.unauthorized, 'this browser was signed out');
   });
   const pings = setInterval(() => {
     for (const socket of server.clients) {
@@ -142,6 +146,9 @@ export function createSockets(options: SocketOptions): Sockets {
 /** Who has come in, and what to call when the connection has ended. */
 interface Entry {
   token: Token;
+  /** Of the browser that opened it with a ticket. */
+  session: string | undefined;
+  by: string;
   left(): void;
 }
 
@@ -149,7 +156,7 @@ async function enter(rules: AccessRules, request: IncomingMessage, socket: Duple
   const { limiter, proxies } = rules;
   const caller = proxies.caller(request);
   limiter.upgrade(caller.address);
-  const token = await tokenOf(rules, request.headers, caller);
+  const { token, session, by } = await admitSocket(rules, request.headers, caller);
   const leftToken = limiter.connect('token', token.id);
   // Connections of proxies are not counted, those behind them are.
   const isDirect = caller.address === plainAddress(request.socket.remoteAddress ?? '');
@@ -166,7 +173,7 @@ async function enter(rules: AccessRules, request: IncomingMessage, socket: Duple
   };
   // Also of a handshake that is never completed.
   socket.once('close', left);
-  return { token, left };
+  return { token, session, by, left };
 }
 
 /** Reads no further from a connection that sends too much at once, for as long as it takes. Nothing is lost by it. */
@@ -192,7 +199,8 @@ function slowDown(
   socket.on('close', () => clearTimeout(resume));
 }
 
-function closingCode({ code }: FieldbookError): number {
+function closingCode({ code, details }: FieldbookError): number {
+  if (details['ticket'] === true) return CLOSE.staleTicket;
   if (code === 'unauthorized') return CLOSE.unauthorized;
   return code === 'rate_limited' ? CLOSE.limited : code === 'internal' ? CLOSE.internal : CLOSE.forbidden;
 }

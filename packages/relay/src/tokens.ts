@@ -122,6 +122,11 @@ export class Tokens {
     return expires !== null && expires <= this.#now();
   }
 
+  get(id: string): Token | undefined {
+    const kept = this.#kept.get(id);
+    return kept === undefined ? undefined : plain(kept);
+  }
+
   /** As `find`, without looking on disk. */
   known(secret: string): Token | undefined {
     return this.#check(secret);

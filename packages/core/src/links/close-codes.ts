@@ -22,6 +22,7 @@ export const CLOSE = {
   silent: 4509,
   replaced: 4510,
   limited: 4511,
+  staleTicket: 4512,
 } as const;
 
 /** True for a close that nothing but a person can change. */

@@ -15,7 +15,14 @@ export { fetchingBlobs, incomingAddress, incomingState, PeerExchange } from './p
 export type { Refusal } from './peer-memory.ts';
 export { PeerMemories, PeerMemory } from './peer-memory.ts';
 export type { Frame, Hello } from './protocol.ts';
-export { decodeFrame, encodeFrame, PROTOCOL_VERSION, SUBPROTOCOL, TOKEN_SUBPROTOCOL } from './protocol.ts';
+export {
+  decodeFrame,
+  encodeFrame,
+  PROTOCOL_VERSION,
+  SUBPROTOCOL,
+  TICKET_SUBPROTOCOL,
+  TOKEN_SUBPROTOCOL,
+} from './protocol.ts';
 export type { ServerOptions } from './server.ts';
 export { ReplicationServer } from './server.ts';
 export type { SessionEnd, SessionOptions } from './session.ts';

@@ -56,6 +56,8 @@ export const PROTOCOL_VERSION = 1;
 /** The WebSocket subprotocol; a token may travel in a second one with this prefix. */
 export const SUBPROTOCOL = 'fieldbook.v1';
 export const TOKEN_SUBPROTOCOL = 'fieldbook.token.';
+/** And a ticket, which a relay gives to whoever is signed in: good for one socket. */
+export const TICKET_SUBPROTOCOL = 'fieldbook.ticket.';
 
 const KIND = {
   hello: 0,

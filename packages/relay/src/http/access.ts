@@ -1,13 +1,15 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { RunIndex } from '@fieldbook/core/access';
 import { Gate } from '@fieldbook/core/access';
-import { TOKEN_SUBPROTOCOL } from '@fieldbook/core/replication';
+import { TICKET_SUBPROTOCOL, TOKEN_SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { Audit } from '../audit.ts';
 import type { TokenUse } from '../token-use.ts';
 import type { Token, Tokens } from '../tokens.ts';
+import type { SessionCookie } from './cookie.ts';
 import type { Limiter } from './limiter.ts';
 import type { Caller, Proxies } from './proxies.ts';
+import type { Sessions } from './sessions.ts';
 
 export interface AccessRules {
   tokens: Tokens;
@@ -22,6 +24,8 @@ export interface AccessRules {
   /** Whose word about callers counts. */
   proxies: Proxies;
   limiter: Limiter;
+  sessions: Sessions;
+  cookie: SessionCookie;
 }
 
 /** Throws `bad_host` for a request to a name that this relay was not given. */
@@ -60,22 +64,82 @@ export function checkOrigin({ origins }: AccessRules, { origin }: IncomingHttpHe
   throw new FieldbookError('bad_origin', `Pages of ${JSON.stringify(origin.slice(0, 80))} may not use this relay.`);
 }
 
+/** Who was let in, and how. */
+export interface Admission {
+  token: Token;
+  by: 'token' | 'cookie' | 'ticket';
+  /** The browser's session: of the cookie, or of the ticket that it got by it. */
+  session: string | undefined;
+  /** `Set-Cookie`, when the browser should be told to keep the cookie longer. */
+  cookie: string | undefined;
+}
+
 /**
- * The token of a request to the API or of a WebSocket. Rejects with `bad_host`, `bad_origin` (a page of somebody else's),
- * `unauthorized`, and `rate_limited` for an address that has presented too many wrong ones. Browsers cannot set headers on
- * WebSockets and addresses end up in logs, so a token may also travel as a subprotocol.
+ * Whoever asks the API. Rejects with `bad_host`, `bad_origin` (a page of somebody else's), `unauthorized`, and `rate_limited`
+ * for an address that has presented too many wrong tokens. A cookie counts for requests of this relay's own page only, because
+ * browsers send it along with everybody's.
  */
-export async function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders, caller: Caller): Promise<Token> {
+export async function admitRequest(rules: AccessRules, request: IncomingMessage, caller: Caller): Promise<Admission> {
+  const { headers } = request;
   checkHost(rules, caller);
   checkOrigin(rules, headers, caller);
-  const presented = presentedToken(headers);
-  if (presented === undefined) {
-    throw new FieldbookError(
-      'unauthorized',
-      'This relay needs a token; whoever runs it makes one with "fieldbook-relay token create".',
-    );
-  }
-  const token = await lookUp(rules, presented, caller);
+  const secret = headers.authorization === undefined ? rules.cookie.read(headers, caller.secure) : undefined;
+  if (secret === undefined || secret === '')
+    return {
+      token: inForce(rules, await presented(rules, headers, caller)),
+      by: 'token',
+      session: undefined,
+      cookie: undefined,
+    };
+  checkOwnPage(request, caller);
+  const session = rules.sessions.use(secret);
+  const token = session === undefined ? undefined : rules.tokens.get(session.token);
+  if (session === undefined || token === undefined)
+    throw new FieldbookError('unauthorized', 'This browser is not signed in any more.');
+  const cookie = session.tell ? rules.cookie.write(secret, caller.secure) : undefined;
+  return { token: inForce(rules, token), by: 'cookie', session: session.key, cookie };
+}
+
+/**
+ * Whoever opens a WebSocket; rejects as `admitRequest`. Browsers cannot set headers on WebSockets and addresses end up in logs,
+ * so tickets and tokens travel as subprotocols. A cookie opens none.
+ */
+export async function admitSocket(
+  rules: AccessRules,
+  headers: IncomingHttpHeaders,
+  caller: Caller,
+): Promise<Admission> {
+  checkHost(rules, caller);
+  checkOrigin(rules, headers, caller);
+  const ticket = offered(headers, TICKET_SUBPROTOCOL);
+  if (headers.authorization !== undefined || ticket === undefined)
+    return {
+      token: inForce(rules, await presented(rules, headers, caller)),
+      by: 'token',
+      session: undefined,
+      cookie: undefined,
+    };
+  const taken = rules.sessions.take(ticket);
+  const token = taken === undefined ? undefined : rules.tokens.get(taken.token);
+  if (token === undefined)
+    throw new FieldbookError('unauthorized', 'The ticket was used already, or came too late.', {
+      details: { ticket: true },
+    });
+  return { token: inForce(rules, token), by: 'ticket', session: taken?.session, cookie: undefined };
+}
+
+/** Throws `bad_origin` unless this relay's own page asks, as far as its browser says. */
+function checkOwnPage({ headers, method = 'GET' }: IncomingMessage, caller: Caller): void {
+  const site = headers['sec-fetch-site'];
+  const isReading = method === 'GET' || method === 'HEAD';
+  const isOwnSite = site === 'same-origin' || (site === 'none' && isReading);
+  // Browsers that do not say the site say the origin of everything that could change something.
+  const isOwnOrigin = headers.origin === undefined ? isReading || site !== undefined : isOwn(headers.origin, caller);
+  if ((site === undefined || isOwnSite) && isOwnOrigin) return;
+  throw new FieldbookError('bad_origin', "Only this relay's own page is signed in here.");
+}
+
+function inForce(rules: AccessRules, token: Token): Token {
   if (rules.tokens.isOver(token)) {
     const day = new Date(token.expires!).toISOString().slice(0, 10);
     throw new FieldbookError('unauthorized', `The token's time was over on ${day}; ask for a new one.`, {
@@ -84,6 +148,17 @@ export async function tokenOf(rules: AccessRules, headers: IncomingHttpHeaders, 
   }
   rules.use.note(token.id, Date.now());
   return token;
+}
+
+async function presented(rules: AccessRules, headers: IncomingHttpHeaders, caller: Caller): Promise<Token> {
+  const secret = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? offered(headers, TOKEN_SUBPROTOCOL);
+  if (secret === undefined) {
+    throw new FieldbookError(
+      'unauthorized',
+      'This relay needs a token; whoever runs it makes one with "fieldbook-relay token create".',
+    );
+  }
+  return lookUp(rules, secret, caller);
 }
 
 async function lookUp({ tokens, limiter }: AccessRules, presented: string, caller: Caller): Promise<Token> {
@@ -97,13 +172,10 @@ async function lookUp({ tokens, limiter }: AccessRules, presented: string, calle
   throw new FieldbookError('unauthorized', 'The token is unknown or was revoked.');
 }
 
-function presentedToken(headers: IncomingHttpHeaders): string | undefined {
-  const bearer = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1];
-  if (bearer !== undefined) return bearer;
-  for (const protocol of offeredProtocols(headers)) {
-    if (protocol.startsWith(TOKEN_SUBPROTOCOL)) return protocol.slice(TOKEN_SUBPROTOCOL.length);
-  }
-  return undefined;
+function offered(headers: IncomingHttpHeaders, prefix: string): string | undefined {
+  return offeredProtocols(headers)
+    .find((protocol) => protocol.startsWith(prefix))
+    ?.slice(prefix.length);
 }
 
 export function offeredProtocols(headers: IncomingHttpHeaders): string[] {

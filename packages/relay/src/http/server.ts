@@ -12,9 +12,9 @@ import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
 import type { Health } from '../health.ts';
 import type { RelayMetrics } from '../metrics/metrics.ts';
 import { inContext } from '../platform/context.ts';
-import type { AccessRules } from './access.ts';
+import type { AccessRules, Admission } from './access.ts';
 import type { Token } from '../tokens.ts';
-import { auditRefusal, checkHost, checkOrigin, gateOf, tokenOf } from './access.ts';
+import { admitRequest, auditRefusal, checkHost, checkOrigin, gateOf } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
 import type { Certificate } from './certificate.ts';
 import { Crowd } from './crowd.ts';
@@ -138,10 +138,12 @@ async function respond(
     rules.limiter.request(caller.address);
     if (path === '/api' || path.startsWith('/api/')) {
       response.setHeader('cross-origin-resource-policy', 'same-origin');
-      token = await visitorsToken(options, request, caller);
+      const admission = await admit(options, request, caller);
+      token = admission?.token;
+      if (admission?.cookie !== undefined) response.setHeader('set-cookie', admission.cookie);
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
       const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(token?.id ?? caller.address, bytes));
-      const visitor: Visitor = { caller, token };
+      const visitor: Visitor = { caller, token, session: admission?.session };
       const asked = { ...(await readRequest(request, api, accessOf(rules, token), pace)), visitor };
       const answer = await api.handle(asked);
       if (answer.status >= 400) metrics.refused(codeOf(answer));
@@ -167,19 +169,19 @@ async function respond(
 }
 
 /** Undefined for a route that is open to anybody. */
-async function visitorsToken(
+async function admit(
   { api, rules }: HttpOptions,
   request: IncomingMessage,
   caller: Caller,
-): Promise<Token | undefined> {
+): Promise<Admission | undefined> {
   if (api.isOpen(request.method ?? 'GET', splitUrl(request.url ?? '/').path)) {
     checkHost(rules, caller);
     checkOrigin(rules, request.headers, caller);
     return undefined;
   }
-  const token = await tokenOf(rules, request.headers, caller);
-  rules.limiter.tokenRequest(token.id);
-  return token;
+  const admission = await admitRequest(rules, request, caller);
+  rules.limiter.tokenRequest(admission.token.id);
+  return admission;
 }
 
 /** Whoever has no token reaches routes that need none, and may nothing. */

@@ -7,6 +7,8 @@ export interface Visitor {
   caller: Caller;
   /** Undefined where anybody may ask. */
   token: Token | undefined;
+  /** The browser's session, when it came in by its cookie. */
+  session: string | undefined;
 }
 
 export function visitorOf({ request }: Call): Visitor {

@@ -1,18 +1,23 @@
 import { FieldbookError } from '@fieldbook/core';
 import type { BlobDigest, ErrorCode } from '@fieldbook/core';
 
-/** Requests to the program that served this page. A token travels in a header, never in an address. */
+/** What requests carry to come in; `Entry` is one. */
+export interface Credentials {
+  headers(): Promise<Record<string, string>>;
+  /** After an answer of 401: whether the request may be made once more. */
+  again(): Promise<boolean>;
+}
+
+const NONE: Credentials = { headers: async () => ({}), again: async () => false };
+
+/** Requests to the program that served this page. A token travels in a header, or a cookie for it; never in an address. */
 export class Http {
   readonly #origin: string;
-  #token: string | null;
+  readonly #credentials: Credentials;
 
-  constructor(origin: string, token: string | null) {
+  constructor(origin: string, credentials: Credentials = NONE) {
     this.#origin = origin;
-    this.#token = token;
-  }
-
-  set token(token: string | null) {
-    this.#token = token;
+    this.#credentials = credentials;
   }
 
   /** The JSON answer. Throws `FieldbookError`: the server's own, or `peer_unreachable` when nobody answered. */
@@ -50,8 +55,9 @@ export class Http {
 
   /** Server-sent events, until the server ends them or `signal` does. Throws like `json`. */
   async *events(path: string, signal: AbortSignal): AsyncGenerator<{ event: string; data: string }> {
-    const headers: Record<string, string> = this.#token === null ? {} : { authorization: `Bearer ${this.#token}` };
-    const response = await fetch(`${this.#origin}/api/v1${path}`, { headers, cache: 'no-store', signal });
+    const response = await this.#let((headers) =>
+      fetch(`${this.#origin}/api/v1${path}`, { headers, cache: 'no-store', signal }),
+    );
     if (!response.ok || response.body === null) throw errorOf(response.status, undefined);
     const decoder = new TextDecoder();
     const reader = response.body.getReader();
@@ -80,8 +86,9 @@ export class Http {
     path: string,
     signal: AbortSignal,
   ): Promise<{ headers: Headers; body: ReadableStream<Uint8Array<ArrayBuffer>> }> {
-    const headers: Record<string, string> = this.#token === null ? {} : { authorization: `Bearer ${this.#token}` };
-    const response = await fetch(`${this.#origin}/api/v1${path}`, { headers, cache: 'no-store', signal });
+    const response = await this.#let((headers) =>
+      fetch(`${this.#origin}/api/v1${path}`, { headers, cache: 'no-store', signal }),
+    );
     if (!response.ok || response.body === null)
       throw errorOf(response.status, await response.json().catch(() => undefined));
     return { headers: response.headers, body: response.body };
@@ -106,21 +113,22 @@ export class Http {
     tell: (bytes: number) => void,
   ): { answer: Promise<T>; abort: () => void } {
     const request = new XMLHttpRequest();
-    const answer = new Promise<T>((resolve, reject) => {
+    let isAborted = false;
+    const stopped = (): FieldbookError =>
+      new FieldbookError('closed', 'Stopped. What had arrived whole is kept; the same file again brings the rest.');
+    const send = async (resolve: (value: T) => void, reject: (error: Error) => void): Promise<void> => {
+      const headers = await this.#credentials.headers();
+      if (isAborted) return reject(stopped());
       request.open('POST', `${this.#origin}/api/v1${path}`);
       request.setRequestHeader('content-type', type);
-      if (this.#token !== null) request.setRequestHeader('authorization', `Bearer ${this.#token}`);
+      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
       request.responseType = 'json';
       request.upload.addEventListener('progress', ({ loaded }) => tell(loaded));
       request.addEventListener('load', () => {
         if (request.status >= 200 && request.status < 300) resolve(request.response as T);
         else reject(errorOf(request.status, request.response));
       });
-      request.addEventListener('abort', () =>
-        reject(
-          new FieldbookError('closed', 'Stopped. What had arrived whole is kept; the same file again brings the rest.'),
-        ),
-      );
+      request.addEventListener('abort', () => reject(stopped()));
       request.addEventListener('error', () =>
         reject(
           new FieldbookError(
@@ -130,8 +138,21 @@ export class Http {
         ),
       );
       request.send(body);
-    });
-    return { answer, abort: () => request.abort() };
+    };
+    const answer = new Promise<T>((resolve, reject) => void send(resolve, reject));
+    const abort = (): void => {
+      isAborted = true;
+      request.abort();
+    };
+    return { answer, abort };
+  }
+
+  /** Once more when the session has ended: nothing was done the first time. */
+  async #let(ask: (headers: Record<string, string>) => Promise<Response>): Promise<Response> {
+    const response = await ask(await this.#credentials.headers());
+    if (response.status !== 401 || !(await this.#credentials.again())) return response;
+    await response.body?.cancel();
+    return ask(await this.#credentials.headers());
   }
 
   async #fetch(
@@ -151,18 +172,19 @@ export class Http {
     },
   ): Promise<Response> {
     const headers: Record<string, string> = { ...given };
-    if (this.#token !== null) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (raw !== undefined) headers['content-type'] = 'application/octet-stream';
     try {
-      return await fetch(`${this.#origin}/api/v1${path}`, {
-        method,
-        headers,
-        cache: 'no-store',
-        signal: AbortSignal.timeout(timeoutMs),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        ...(raw === undefined ? {} : { body: raw as Uint8Array<ArrayBuffer> }),
-      });
+      return await this.#let((entry) =>
+        fetch(`${this.#origin}/api/v1${path}`, {
+          method,
+          headers: { ...headers, ...entry },
+          cache: 'no-store',
+          signal: AbortSignal.timeout(timeoutMs),
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          ...(raw === undefined ? {} : { body: raw as Uint8Array<ArrayBuffer> }),
+        }),
+      );
     } catch (error) {
       throw new FieldbookError('peer_unreachable', 'Nobody answers at the address of this page.', { cause: error });
     }

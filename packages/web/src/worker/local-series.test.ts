@@ -178,7 +178,7 @@ class Browser {
 
   /** Makes the worker's source anew, as opening a page does. */
   open(): SeriesSource {
-    const http = new Http('http://localhost:1', null);
+    const http = new Http('http://localhost:1');
     const manifests = new Manifests(http, this.bytes, () => this.held);
     const keep = {
       getSeries: async (key: string) => this.series.get(key),

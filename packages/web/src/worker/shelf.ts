@@ -31,7 +31,7 @@ export interface ShelfOptions {
   /** `ws://host` or `wss://host`. */
   socketUrl: string;
   /** Subprotocols of every room: version, acknowledgements, token. */
-  protocols: () => string[];
+  protocols: () => Promise<string[]>;
   /** The whole state of a document over HTTP; undefined when there is none or nobody answers. */
   fetchState: (name: DocumentName) => Promise<Uint8Array | undefined>;
   onConnection: (connection: Connection) => void;
@@ -184,18 +184,21 @@ export class Shelf {
 
   /** Knocks again now: the person gave a token, or the network came back. */
   retry(): void {
-    // What is connected is so by the old token.
+    this.rest();
+    this.#tell({ state: 'connecting' });
+    this.#open.get(WORKSPACE_DOCUMENT)?.provider.connect();
+  }
+
+  /** Hangs up, until `retry`: what is connected is so by what the person has given up. */
+  rest(): void {
     for (const watch of this.#watches.values()) watch.disconnect();
     for (const { provider } of this.#open.values()) {
-      provider.protocols = this.#options.protocols();
       provider.wsUnsuccessfulReconnects = 0;
       if (provider.ws === null) continue;
       provider.disconnect();
       // Tabs still share what they change.
       provider.connectBc();
     }
-    this.#tell({ state: 'connecting' });
-    this.#open.get(WORKSPACE_DOCUMENT)?.provider.connect();
   }
 
   async #load(entry: Open): Promise<void> {
@@ -254,9 +257,9 @@ export class Shelf {
     const { socketUrl, protocols, onSent, onAcked, onReconnect } = this.#options;
     const provider = new WebsocketProvider(`${socketUrl}/rooms`, name, doc, {
       connect: false,
-      protocols: protocols(),
       maxBackoffTime: RETRY_MS,
       WebSocketPolyfill: countingSocket(
+        protocols,
         () => onReconnect(name),
         (count) => onSent(name, count),
       ),

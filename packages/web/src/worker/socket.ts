@@ -1,4 +1,5 @@
 import * as decoding from 'lib0/decoding';
+import { LateSocket } from './late-socket.ts';
 
 export const MESSAGE_SYNC = 0;
 const STEP_2 = 1;
@@ -22,11 +23,15 @@ export function carriesContent(frame: Uint8Array): boolean {
  * A WebSocket class that counts the content frames it sends and calls `onContent` with the count before each: what
  * a room acknowledges is exactly this number. One class per provider, because y-websocket makes its own sockets.
  */
-export function countingSocket(onOpen: () => void, onContent: (count: number) => void): typeof WebSocket {
-  return class CountingSocket extends WebSocket {
+export function countingSocket(
+  protocols: () => Promise<string[]>,
+  onOpen: () => void,
+  onContent: (count: number) => void,
+): typeof WebSocket {
+  class CountingSocket extends LateSocket {
     #count = 0;
 
-    constructor(url: string | URL, protocols?: string | string[]) {
+    constructor(url: string | URL) {
       super(url, protocols);
       onOpen();
     }
@@ -41,5 +46,6 @@ export function countingSocket(onOpen: () => void, onContent: (count: number) =>
       if (bytes !== null && carriesContent(bytes)) onContent((this.#count += 1));
       super.send(data);
     }
-  };
+  }
+  return CountingSocket as unknown as typeof WebSocket;
 }

@@ -3,6 +3,7 @@ import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
 import * as Y from 'yjs';
 import { readLive } from './live.ts';
+import { LateSocket } from './late-socket.ts';
 import { MESSAGE_SYNC } from './socket.ts';
 
 /** How much of a document somebody has without having it open. */
@@ -31,13 +32,13 @@ const MESSAGE_AWARENESS = 1;
 export class Watch {
   readonly #url: string;
   readonly #covered: Covered;
-  readonly #protocols: () => string[];
+  readonly #protocols: () => Promise<string[]>;
   readonly #onNews: () => void;
-  #socket: WebSocket | null = null;
+  #socket: LateSocket | null = null;
   #told = false;
   #closed = false;
 
-  constructor(url: string, covered: Covered, protocols: () => string[], onNews: () => void) {
+  constructor(url: string, covered: Covered, protocols: () => Promise<string[]>, onNews: () => void) {
     this.#url = url;
     this.#covered = covered;
     this.#protocols = protocols;
@@ -52,9 +53,8 @@ export class Watch {
 
   connect(): void {
     if (this.#socket !== null || this.#closed) return;
-    const socket = new WebSocket(this.#url, this.#protocols());
+    const socket = new LateSocket(this.#url, this.#protocols);
     this.#socket = socket;
-    socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
       const encoder = encoding.createEncoder();
       encoding.writeVarUint(encoder, MESSAGE_SYNC);

@@ -125,7 +125,7 @@ class Worker implements FieldbookWorker {
           if (run !== null && project !== null) this.#listener({ kind: 'project', id: project, runs: [run] });
       },
     });
-    this.#http = new Http(options.origin, this.#entry.token);
+    this.#http = new Http(options.origin, this.#entry);
     this.#session = {
       connection: { state: 'connecting' },
       server: server ?? null,
@@ -166,11 +166,7 @@ class Worker implements FieldbookWorker {
     setInterval(() => void this.#mendStorage(), MEND_MS);
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
-      protocols: () => [
-        'fieldbook.v1',
-        'fieldbook.ack',
-        ...(this.#entry.token === null ? [] : [`fieldbook.token.${this.#entry.token}`]),
-      ],
+      protocols: async () => ['fieldbook.v1', 'fieldbook.ack', ...(await this.#entry.subprotocols())],
       fetchState: (name) => this.#http.bytes(`/documents/${name.split('/').map(encodeURIComponent).join('/')}`),
       onConnection: (connection) => {
         this.#session.connection = connection;
@@ -667,8 +663,8 @@ class Worker implements FieldbookWorker {
   }
 
   async setToken(token: string | null): Promise<void> {
+    this.#shelf.rest();
     await this.#entry.present(token);
-    this.#http.token = this.#entry.token;
     this.#session.hasToken = this.#entry.token !== null;
     this.#session.entryProblem = this.#entry.problem;
     this.#session.refusal = null;
