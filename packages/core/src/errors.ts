@@ -67,6 +67,7 @@ export type ErrorCode =
   // bundles
   | 'bundle_corrupt'
   | 'bundle_version'
+  | 'bundle_passphrase'
   // replication
   | 'protocol_version'
   | 'protocol_violation'

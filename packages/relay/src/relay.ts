@@ -184,7 +184,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     timers,
     log,
     gzip: gzipBytes,
-    bundles: { ...bundlePlatform, random },
+    bundles: { ...bundlePlatform, random, signer: device },
     sha256,
     workspace: async () => ({ id: workspace.id, name: workspace.name, private: false }),
     sync,

@@ -1,4 +1,5 @@
-"""Writes v1.0.fieldbook and v1.0.json: a bundle of one edit, two records and a blob, after docs/formats/bundle.md alone."""
+"""Writes v1.0, v1.0-signed and v1.0-sealed (`.fieldbook` and `.json`): a bundle of one edit, two records and a blob, plain, signed, and signed behind a
+passphrase, after docs/formats/bundle.md alone. What it has sealed it opens again, and checks the signature, by code of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +7,10 @@ import hashlib
 import json
 import pathlib
 import struct
+import unicodedata
 import zlib
+
+import crypto
 
 EDIT = "01kf0000000000000000000001"
 RECORD = bytes.fromhex(
@@ -63,9 +67,37 @@ def section(kind: int, payload: bytes, *, pack: bool = False, flags: int = 0x80)
     return head + struct.pack("<I", zlib.crc32(head + stored)) + stored
 
 
-def golden() -> tuple[bytes, dict[str, object]]:
-    head = b"\x89FBB\r\n\x1a\n" + struct.pack("<BBH", 1, 0, 0) + bytes(range(16))
-    head += struct.pack("<I", zlib.crc32(head))
+SEED = bytes(range(32, 64))
+PASSPHRASE = "Größe 42 \u212b"  # the Ångström sign, which NFKC makes a letter
+DOMAIN = b"fieldbook bundle signature v1\n"
+
+
+def header(flags: int) -> bytes:
+    head = b"\x89FBB\r\n\x1a\n" + struct.pack("<BBH", 1, 0, flags) + bytes(range(16))
+    return head + struct.pack("<I", zlib.crc32(head))
+
+
+def sealed(plain: bytes, chunk: int = 65536) -> bytes:
+    salt = bytes(range(100, 132))
+    log_n = 10
+    secret = unicodedata.normalize("NFKC", PASSPHRASE).encode()
+    material = hashlib.scrypt(secret, salt=salt, n=2**log_n, r=8, p=1, dklen=67)
+    key, prefix, check = material[:32], material[32:51], material[51:]
+    parameters = bytes([1, log_n, 8, 1, 1, 0, 0, 0]) + salt + check + bytes(4)
+    preamble = header(0x0101) + parameters + struct.pack("<I", zlib.crc32(parameters))
+    parts = [plain[at : at + chunk] for at in range(0, len(plain), chunk)]
+    out, back = preamble, b""
+    for number, part in enumerate(parts):
+        nonce = prefix + struct.pack(">I", number) + bytes([number == len(parts) - 1])
+        closed = crypto.seal(key, nonce, preamble, part)
+        back += crypto.open_sealed(key, nonce, preamble, closed)
+        out += closed
+    assert back == plain
+    return out
+
+
+def golden(*, signed: bool = False) -> tuple[bytes, dict[str, object]]:
+    head = header(0x0100 if signed else 0)
     manifest = {
         "p": "fieldbook/0.1.0", "t": 1768478400000, "y": "Ada", "d": "d" + "0" * 24, "n": "gpu-1",
         "w": "01kf0000000000000000000000", "W": "Lab", "s": "runs", "S": "größe", "q": "tags has größe",
@@ -82,6 +114,11 @@ def golden() -> tuple[bytes, dict[str, object]]:
         section(77, b"of a newer version", flags=0),
         section(4, digest + BLOB, pack=True),
     ]
+    if signed:
+        message = DOMAIN + hashlib.sha256(head + b"".join(body)).digest()
+        signature = crypto.sign(SEED, message)
+        assert crypto.verify(crypto.public_key(SEED), message, signature)
+        body.append(section(5, b"\x01" + crypto.public_key(SEED) + signature, flags=0))
     whole = head + b"".join(body)
     counts = b"".join(varuint(each) for each in (len(whole), len(body), 1, 1, 1))
     end = section(0x45, counts + hashlib.sha256(whole).digest())
@@ -93,11 +130,21 @@ def golden() -> tuple[bytes, dict[str, object]]:
         "blobs": [{"digest": digest.hex(), "bytes": BLOB.hex()}],
         "unknown": 1,
     }
+    if signed:
+        expected["signer"] = crypto.public_key(SEED).hex()
     return whole + end, expected
 
 
-if __name__ == "__main__":
-    data, expected = golden()
-    place = pathlib.Path(__file__).with_name("v1.0.fieldbook")
+def write(name: str, data: bytes, expected: dict[str, object]) -> None:
+    place = pathlib.Path(__file__).with_name(f"{name}.fieldbook")
     place.write_bytes(data)
-    place.with_suffix(".json").write_text(json.dumps(expected, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(expected, indent=2, ensure_ascii=False) + "\n"
+    place.with_name(f"{name}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write("v1.0", *golden())
+    data, expected = golden(signed=True)
+    write("v1.0-signed", data, expected)
+    closed = sealed(data)
+    write("v1.0-sealed", closed, {**expected, "bytes": len(closed), "passphrase": PASSPHRASE})

@@ -104,6 +104,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   blob_corrupt: 422,
   bundle_corrupt: 422,
   bundle_version: 422,
+  bundle_passphrase: 422,
   not_supported: 501,
   peer_unreachable: 502,
   document_quarantined: 503,

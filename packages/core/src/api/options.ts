@@ -1,5 +1,5 @@
 import type { Role } from '../access/index.ts';
-import type { BundlePlatform } from '../bundle/index.ts';
+import type { BundleBase, BundlePlatform, BundleSigner } from '../bundle/index.ts';
 import type { Author } from '../fold/index.ts';
 import type { DeviceId, DocumentName, RunId, WorkspaceId } from '../ids.ts';
 import type { Library } from '../library/index.ts';
@@ -34,7 +34,7 @@ export interface ApiOptions {
   sync: SyncSource;
   live: LiveSource;
   /** What bundles need of the platform, and randomness for their ids; without it there are none. */
-  bundles?: BundlePlatform & { random: Random };
+  bundles?: BundlePlatform & { random: Random; signer?: BundleSigner };
   /** Makes a gzip member; documents are sent as they are without it. */
   gzip?(bytes: Uint8Array): Promise<Uint8Array>;
   /** What becomes of the journals; a relay has none. */
@@ -103,6 +103,8 @@ export interface SyncSource {
   fileHolders?(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]>;
   /** Which of these (at most 1,000) no peer has, by their own word; undefined when none of them answers. */
   missingBlobs?(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined>;
+  /** What a peer, named by its url or replica id, is known to have; a peer that was never met has nothing. */
+  known?(peer: string): Promise<BundleBase>;
   onChange(listener: () => void): () => void;
 }
 

@@ -29,6 +29,25 @@ export class ByteQueue {
     return bytes;
   }
 
+  /** `length` bytes, or as many as there are until the end of the stream. */
+  async takeUpTo(length: number): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    while (size < length) {
+      const piece = await this.takeSome(length - size);
+      if (piece === undefined) break;
+      pieces.push(piece);
+      size += piece.length;
+    }
+    const bytes = new Uint8Array(size);
+    let at = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
+  }
+
   /** Between one byte and `most`; undefined at the end of the stream. */
   async takeSome(most: number): Promise<Uint8Array | undefined> {
     while (this.#at >= this.#chunk.length) {

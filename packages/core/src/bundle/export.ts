@@ -22,6 +22,17 @@ export interface BundleRequest {
   runs: readonly BundleRun[];
   titles: ReadonlyMap<string, string>;
   withoutFiles: boolean;
+  /** Leaves out what somebody has: documents as of a seq of theirs here, and blobs. */
+  beyond?: BundleBase;
+}
+
+/** What somebody is known to have of this replica's documents and blobs. */
+export interface BundleBase {
+  of: NonNullable<BundleManifest['beyond']>;
+  /** Whether they have the document with its last commit, `seq`. */
+  holds(name: DocumentName, seq: number): boolean;
+  /** Whether they have a blob of a document whose last commit is `seq`. `travels`: it is one that is sent unasked. */
+  hasBlob(digest: BlobDigest, seq: number, travels: boolean): boolean;
 }
 
 export interface BundleSource {
@@ -58,6 +69,15 @@ export async function planBundle(
   const runDocuments: DocumentName[] = [];
   let documentBytes = 0;
   let damaged = 0;
+  /** A document that they have goes along with a blob of it that they may not have: who takes it in learns from it what is wanted. */
+  const hasMore = async (name: DocumentName, seq: number): Promise<boolean> => {
+    if (!name.startsWith('run/')) return false;
+    const { digests } = await blobsOfRun(source, name, request.withoutFiles);
+    for (const [digest, travels] of digests)
+      if (request.beyond?.hasBlob(digest, seq, travels) === false && (await blobs.stat(digest)) !== undefined)
+        return true;
+    return false;
+  };
   const take = async (name: DocumentName): Promise<void> => {
     const info = await replica.info(name);
     if (info === undefined) return;
@@ -65,6 +85,7 @@ export async function planBundle(
       damaged += 1;
       return;
     }
+    if (request.beyond?.holds(name, info.seq) === true && !(await hasMore(name, info.seq))) return;
     documentBytes += info.size;
     (name.startsWith('run/') ? runDocuments : documents).push(name);
   };
@@ -78,24 +99,30 @@ export async function planBundle(
   let absentBlobs = 0;
   let keptBack = 0;
   for (const document of runDocuments) {
+    const seq = (await replica.info(document))?.seq ?? 0;
     const of = await blobsOfRun(source, document, request.withoutFiles);
     keptBack += of.keptBack;
-    for (const digest of of.digests) {
-      if (named.has(digest)) continue;
+    for (const [digest, travels] of of.digests) {
+      if (named.has(digest) || request.beyond?.hasBlob(digest, seq, travels) === true) continue;
       const stat = await blobs.stat(digest);
       if (stat === undefined) absentBlobs += 1;
       else named.set(digest, stat.size);
     }
   }
+  const taken = new Set<string>(runDocuments);
+  const runs =
+    request.beyond === undefined
+      ? request.runs
+      : request.runs.filter(({ id }) => taken.has(runDocumentName(id as RunId)));
   const projects = new Map<string, number>();
   if (scope.kind !== 'workspace') projects.set(scope.project, 0);
-  for (const { project } of request.runs) projects.set(project, (projects.get(project) ?? 0) + 1);
+  for (const { project } of runs) projects.set(project, (projects.get(project) ?? 0) + 1);
   const manifest: BundleManifest = {
     ...maker,
     scope,
     projects: [...projects].map(([id, runs]) => ({ id, title: request.titles.get(id) ?? id, runs })),
-    runCount: request.runs.length,
-    runs: [...request.runs].sort((a, b) => b.created - a.created || (a.id < b.id ? -1 : 1)).slice(0, RUNS_LISTED),
+    runCount: runs.length,
+    runs: [...runs].sort((a, b) => b.created - a.created || (a.id < b.id ? -1 : 1)).slice(0, RUNS_LISTED),
     documents: documents.length + runDocuments.length,
     blobs: named.size,
     documentBytes,
@@ -104,6 +131,7 @@ export async function planBundle(
     keptBack,
     damaged,
     withoutFiles: request.withoutFiles,
+    beyond: request.beyond?.of ?? null,
     extra: {},
   };
   return {
@@ -135,15 +163,16 @@ async function blobsOfRun(
   { replica, blobs, travel = [] }: BundleSource,
   document: DocumentName,
   withoutFiles: boolean,
-): Promise<{ digests: BlobDigest[]; keptBack: number }> {
+): Promise<{ digests: (readonly [digest: BlobDigest, travels: boolean])[]; keptBack: number }> {
   const { points, files } = await replica.read(document, (doc) => ({
     points: pointBlobs(doc),
     files: withoutFiles ? [] : storedFiles(doc),
   }));
-  const digests = points;
+  const digests = points.map((digest): readonly [BlobDigest, boolean] => [digest, true]);
   let keptBack = 0;
   for (const file of files) {
-    if (travelOf(file, travel) === 'never') {
+    const how = travelOf(file, travel);
+    if (how === 'never') {
       keptBack += 1;
       continue;
     }
@@ -151,7 +180,7 @@ async function blobsOfRun(
       if (isFieldbookError(error, 'blob_corrupt')) return undefined;
       throw error;
     });
-    digests.push(...(held ?? [file.chunks ?? file.digest]));
+    for (const digest of held ?? [file.chunks ?? file.digest]) digests.push([digest, how === 'now']);
   }
   return { digests, keptBack };
 }

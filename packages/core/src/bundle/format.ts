@@ -28,7 +28,7 @@ export const SECTION_LIMITS: Readonly<Record<number, number>> = {
   [SECTION.document]: LIMITS.updateBytes + 2_048,
   [SECTION.records]: 4 * MiB,
   [SECTION.blob]: LIMITS.blobBytes + 32,
-  [SECTION.signature]: MiB,
+  [SECTION.signature]: 4_096,
   [SECTION.end]: 4_096,
 };
 /** Of a kind that this program does not know: passed over piece by piece, never held. */
@@ -65,6 +65,17 @@ export function encodeHeader({ major, minor, flags, id }: BundleHeader): Uint8Ar
 
 /** Throws `bundle_corrupt` for anything that is no bundle, `bundle_version` for one that this program must not read. */
 export function decodeHeader(bytes: Uint8Array): BundleHeader {
+  const header = checkedHeader(bytes);
+  if ((header.flags & FLAG_ENCRYPTED) !== 0)
+    throw new FieldbookError(
+      'bundle_version',
+      'The bundle is sealed with a passphrase; whoever has the file opens it: "fieldbook bundle import", or the page.',
+    );
+  return header;
+}
+
+/** As `decodeHeader`, also of a sealed bundle. */
+export function checkedHeader(bytes: Uint8Array): BundleHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER_BYTES || MAGIC.some((byte, at) => bytes[at] !== byte))
     throw new FieldbookError(
@@ -85,9 +96,7 @@ export function decodeHeader(bytes: Uint8Array): BundleHeader {
       `The bundle has format ${header.major}; this program reads ${MAJOR}. Update Fieldbook here.`,
       { details: { version: header.major } },
     );
-  if ((header.flags & FLAG_ENCRYPTED) !== 0)
-    throw new FieldbookError('bundle_version', 'The bundle is encrypted, which this program cannot undo yet.');
-  if ((header.flags & 0xff) !== 0)
+  if ((header.flags & 0xff & ~FLAG_ENCRYPTED) !== 0)
     throw new FieldbookError('bundle_version', 'The bundle needs a newer Fieldbook to be read. Update it here.');
   return header;
 }

@@ -15,6 +15,7 @@ import { bestCard, cardOf, editRun } from './export.ts';
 import type { BundlePlatform, DocumentPart, RecordGroup } from './format.ts';
 import type { BundleManifest } from './manifest.ts';
 import { readBundle } from './reader.ts';
+import type { BundleSignature } from './signature.ts';
 
 /** Where a bundle is taken in: a replica with its blobs, or a browser's documents, which judge updates by the same rules. */
 export interface BundleTarget {
@@ -29,6 +30,8 @@ export interface BundleTarget {
 /** What became of a bundle, or of as much of it as has been read. */
 export interface BundleImport {
   manifest: BundleManifest | null;
+  /** Whose signature holds for all of it; null while that is not read, and of a bundle without one. */
+  signer: BundleSignature | null;
   /** Bytes of the bundle read. */
   bytes: number;
   /** Documents read, those that brought something new, and those not taken in because their run is purged here. */
@@ -78,6 +81,7 @@ export async function importBundle(
 ): Promise<BundleImport> {
   const so: BundleImport = {
     manifest: null,
+    signer: null,
     bytes: 0,
     documents: 0,
     changed: 0,
@@ -115,6 +119,9 @@ export async function importBundle(
         case 'blob':
           await work.blob(piece.digest, piece.bytes);
           break;
+        case 'signature':
+          so.signer = piece.signature;
+          break;
         case 'end':
           await work.settled();
       }
@@ -135,7 +142,7 @@ function told(error: FieldbookError, so: BundleImport): FieldbookError {
     : ' Nothing was changed.';
   return new FieldbookError(error.code, `${error.message}${words}`, {
     cause: error,
-    details: { ...error.details, imported: { ...so, manifest: null } },
+    details: { ...error.details, imported: { ...so, manifest: null, signer: null } },
   });
 }
 

@@ -1,12 +1,14 @@
-export type { BundleRequest, BundleMaker, BundlePlan, BundleSource } from './export.ts';
+export type { BundleBase, BundleRequest, BundleMaker, BundlePlan, BundleSource } from './export.ts';
 export { planBundle } from './export.ts';
 export type { BundleEnd, BundleHeader, BundlePlatform, DocumentPart, RecordGroup } from './format.ts';
-export { MAGIC } from './format.ts';
+export { checkedHeader, HEADER_BYTES, MAGIC } from './format.ts';
 export type { BundleImport, BundleTarget, ImportOptions } from './import.ts';
 export { BUNDLE_ORIGIN, importBundle } from './import.ts';
 export type { BundleManifest, BundleRun, BundleScope } from './manifest.ts';
 export { RUNS_LISTED } from './manifest.ts';
 export type { BundlePiece } from './reader.ts';
 export { checkTail, peekBundle, readBundle, TAIL_BYTES } from './reader.ts';
+export { isSealed, openSealed, sealBundle } from './sealed.ts';
+export type { BundleSignature, BundleSigner } from './signature.ts';
 export type { BundleItem } from './writer.ts';
 export { writeBundle } from './writer.ts';

@@ -50,6 +50,8 @@ export interface BundleManifest {
   damaged: number;
   /** Files were left out on purpose; points are in. */
   withoutFiles: boolean;
+  /** Only what a peer, by its replica id, was not known to have, or what came after another bundle; null for all of it. */
+  beyond: { kind: 'peer' | 'bundle'; id: string } | null;
   extra: ValueObject;
 }
 
@@ -80,6 +82,7 @@ const KNOWN = new Set([
   'k',
   'x',
   'o',
+  'l',
 ]);
 
 export function encodeManifest(manifest: BundleManifest): Uint8Array {
@@ -109,6 +112,7 @@ export function encodeManifest(manifest: BundleManifest): Uint8Array {
     k: manifest.keptBack,
     x: manifest.damaged,
     o: manifest.withoutFiles ? true : undefined,
+    l: manifest.beyond === null ? undefined : [manifest.beyond.kind, manifest.beyond.id],
   });
 }
 
@@ -158,12 +162,19 @@ export function decodeManifest(bytes: Uint8Array): BundleManifest {
       keptBack: read.count('k'),
       damaged: read.count('x'),
       withoutFiles: read.value('o') === true,
+      beyond: beyondOf(read.value('l')),
       extra: read.rest(KNOWN),
     };
   } catch (error) {
     if (isFieldbookError(error, 'bundle_version')) throw error;
     throw new FieldbookError('bundle_corrupt', 'What the bundle says of itself cannot be read.', { cause: error });
   }
+}
+
+function beyondOf(value: unknown): BundleManifest['beyond'] {
+  if (value === undefined || value === null) return null;
+  const [kind, id] = tuple(value);
+  return { kind: kind === 'peer' ? 'peer' : 'bundle', id: text(id) };
 }
 
 function tuple(value: unknown): unknown[] {

@@ -10,6 +10,7 @@ import {
   decodeRecords,
   decodeSectionHead,
   DEFLATED,
+  FLAG_SIGNED,
   HEADER_BYTES,
   SECTION,
   SECTION_HEAD_BYTES,
@@ -20,12 +21,15 @@ import {
 import type { BundleManifest } from './manifest.ts';
 import { decodeManifest } from './manifest.ts';
 import type { BundleItem } from './writer.ts';
+import type { BundleSignature } from './signature.ts';
+import { verifyBundle } from './signature.ts';
 import { splitBlob } from './writer.ts';
 
 /** What comes out of a bundle, in its order: the manifest first, the end last and only when all of it was whole. */
 export type BundlePiece =
   | { kind: 'manifest'; header: BundleHeader; manifest: BundleManifest }
   | BundleItem
+  | { kind: 'signature'; signature: BundleSignature }
   | { kind: 'end'; end: BundleEnd; unknown: number };
 
 /** The smallest section takes 16 bytes; more of them than this is no bundle that anybody made. */
@@ -42,10 +46,18 @@ export async function* readBundle(
 ): AsyncGenerator<BundlePiece> {
   const queue = new ByteQueue(chunks);
   const hash = platform.sha256();
+  // Of the bytes before a signature; a hash can be asked once.
+  let unsigned: ReturnType<BundlePlatform['sha256']> | undefined;
+  const digest = (bytes: Uint8Array): void => {
+    hash.update(bytes);
+    unsigned?.update(bytes);
+  };
   try {
     const head = await queue.take(HEADER_BYTES);
     const header = decodeHeader(head ?? new Uint8Array(0));
-    hash.update(head!);
+    if ((header.flags & FLAG_SIGNED) !== 0) unsigned = platform.sha256();
+    let isSigned = false;
+    digest(head!);
     const seen = { bytes: HEADER_BYTES, sections: 0, documents: 0, records: 0, blobs: 0 };
     let unknown = 0;
     for (;;) {
@@ -60,7 +72,8 @@ export async function* readBundle(
             'bundle_version',
             `The bundle has parts (${section.type}) that a newer Fieldbook has to read. Update it here.`,
           );
-        await skip(queue, raw, section, before, (bytes) => hash.update(bytes));
+        if (isSigned) throw behindSignature();
+        await skip(queue, raw, section, before, digest);
         seen.bytes += SECTION_HEAD_BYTES + section.stored;
         seen.sections += 1;
         unknown += 1;
@@ -74,17 +87,35 @@ export async function* readBundle(
         if ((await queue.take(1)) !== undefined)
           throw new FieldbookError('bundle_corrupt', 'There are bytes behind the end of the bundle.');
         checkEnd(end, seen, hash.digest());
+        if (unsigned !== undefined)
+          throw new FieldbookError(
+            'bundle_corrupt',
+            'The bundle says that it is signed, and its signature is missing.',
+          );
         yield { kind: 'end', end, unknown };
         return;
       }
-      hash.update(raw);
-      hash.update(packed);
+      if (isSigned) throw behindSignature();
+      const payload = await unpack(platform, section, packed, before);
+      if (section.type === SECTION.signature && unsigned !== undefined) {
+        // Over what came before it: its own bytes are not in.
+        const signature = verifyBundle(payload, unsigned.digest());
+        unsigned = undefined;
+        isSigned = true;
+        digest(raw);
+        digest(packed);
+        seen.bytes += SECTION_HEAD_BYTES + section.stored;
+        seen.sections += 1;
+        yield { kind: 'signature', signature };
+        continue;
+      }
+      digest(raw);
+      digest(packed);
       seen.bytes += SECTION_HEAD_BYTES + section.stored;
       seen.sections += 1;
       if (seen.sections > SECTIONS_MAX) throw new FieldbookError('bundle_corrupt', 'The bundle has too many parts.');
       if ((seen.sections === 1) !== (section.type === SECTION.manifest))
         throw new FieldbookError('bundle_corrupt', 'The bundle does not begin with what it says of itself.');
-      const payload = await unpack(platform, section, packed, before);
       switch (section.type) {
         case SECTION.manifest:
           yield { kind: 'manifest', header, manifest: decodeManifest(payload) };
@@ -105,7 +136,7 @@ export async function* readBundle(
           yield { kind: 'blob', ...splitBlob(payload) };
           break;
         default:
-          // A signature: kept by the checksum, read by programs that know whom to believe.
+          // A signature in a bundle that does not say it has one: of nobody.
           unknown += 1;
       }
     }
@@ -198,6 +229,10 @@ function checkEnd(end: BundleEnd, seen: Omit<BundleEnd, 'sha256'>, sha256: Uint8
     end.blobs === seen.blobs &&
     end.sha256.every((byte, index) => byte === sha256[index]);
   if (!same) throw new FieldbookError('bundle_corrupt', 'The bundle is not what its end says; copy it again.');
+}
+
+function behindSignature(): FieldbookError {
+  return new FieldbookError('bundle_corrupt', 'Something follows the signature of the bundle that is not signed.');
 }
 
 function torn(at: number): FieldbookError {

@@ -10,12 +10,15 @@ import {
   encodeHeader,
   encodeRecords,
   encodeSection,
+  FLAG_SIGNED,
   MAJOR,
   MINOR,
   SECTION,
 } from './format.ts';
 import type { BundleManifest } from './manifest.ts';
 import { encodeManifest } from './manifest.ts';
+import type { BundleSigner } from './signature.ts';
+import { signBundle } from './signature.ts';
 
 /** What follows the manifest, in any order; documents before the blobs that they name. */
 export type BundleItem =
@@ -35,11 +38,15 @@ export async function* writeBundle(
   id: Uint8Array,
   manifest: BundleManifest,
   items: AsyncIterable<BundleItem>,
+  signer?: BundleSigner,
 ): AsyncGenerator<Uint8Array> {
   const hash = platform.sha256();
+  // What is signed, and what the end says, differ by the signature: a hash can be asked once.
+  let signed = signer === undefined ? undefined : platform.sha256();
   const told = { bytes: 0, sections: 0, documents: 0, records: 0, blobs: 0 };
   const count = (bytes: Uint8Array): Uint8Array => {
     hash.update(bytes);
+    signed?.update(bytes);
     told.bytes += bytes.length;
     return bytes;
   };
@@ -48,7 +55,7 @@ export async function* writeBundle(
     told.sections += 1;
     return count(encodeSection(type, packed === null ? flags : flags | DEFLATED, packed ?? payload, payload.length));
   };
-  yield count(encodeHeader({ major: MAJOR, minor: MINOR, flags: 0, id }));
+  yield count(encodeHeader({ major: MAJOR, minor: MINOR, flags: signer === undefined ? 0 : FLAG_SIGNED, id }));
   yield await section(SECTION.manifest, CRITICAL, encodeManifest(manifest));
   for await (const item of items) {
     switch (item.kind) {
@@ -68,6 +75,11 @@ export async function* writeBundle(
         yield await section(SECTION.blob, CRITICAL, payload);
       }
     }
+  }
+  if (signer !== undefined && signed !== undefined) {
+    const signature = await signBundle(signer, signed.digest());
+    signed = undefined;
+    yield await section(SECTION.signature, 0, signature);
   }
   const end = encodeEnd({ ...told, sha256: hash.digest() });
   yield encodeSection(SECTION.end, CRITICAL, end, end.length);

@@ -161,6 +161,12 @@ export class BlobSync {
     return this.#files.isThere(digest) || this.#points.isThere(digest) || (sent && this.#files.hasPassed(seq));
   }
 
+  /** True when the peer is known to have a blob of a document whose last commit is `seq`, points included. `travels`: it is sent unasked. */
+  isKnownThere(digest: BlobDigest, seq: number, travels: boolean): boolean {
+    const passed = this.#points.hasPassed(seq) && this.#files.hasPassed(seq);
+    return this.isThere(digest, seq, false) || (travels && passed);
+  }
+
   /** Blobs of the files that travel: of each its chunks and last their list, so that who has the list has them. */
   async #filesOf(name: DocumentName): Promise<BlobDigest[]> {
     const { replica, blobs, requested, travel } = this.#options;

@@ -214,6 +214,7 @@ export interface BundleContentsShape {
   blobs: number;
   documentBytes: number;
   blobBytes: number;
+  beyond: { kind: 'peer' | 'bundle'; id: string } | null;
   absentBlobs: number;
   keptBack: number;
   damaged: number;
@@ -234,4 +235,5 @@ export interface BundleImportShape {
   present: number;
   unwanted: number;
   noRoom: number;
+  signer: { device: string; name: string | null; known: boolean } | null;
 }

@@ -13,6 +13,7 @@ const terminal = (override: Partial<Terminal> = {}): Terminal => ({
   colour: false,
   columns: 40,
   stdinIsTerminal: false,
+  askHidden: () => Promise.reject(new Error('nobody types here')),
   readStdin: async () => '',
   ...override,
 });

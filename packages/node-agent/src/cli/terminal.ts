@@ -1,3 +1,4 @@
+import { FieldbookError } from '@fieldbook/core';
 import { fitWidth, oneLine } from './width.ts';
 
 /** What a command writes to, and what it may do there. Commands never touch `process` themselves. */
@@ -15,6 +16,8 @@ export interface Terminal {
   colour: boolean;
   columns: number;
   readStdin(): Promise<string>;
+  /** A line that is typed without being shown. Rejects with `closed` when it is broken off. */
+  askHidden(question: string): Promise<string>;
   stdinIsTerminal: boolean;
 }
 
@@ -44,12 +47,43 @@ export function processTerminal(): Terminal {
     // In a pipe nothing of the answer is cut, but a progress line on stderr is.
     columns: stdout.columns ?? stderr.columns ?? 100,
     stdinIsTerminal: stdin.isTTY === true,
+    askHidden: (question) => askHidden(question, stdin, stderr),
     readStdin: async () => {
       const chunks: Buffer[] = [];
       for await (const chunk of stdin) chunks.push(chunk as Buffer);
       return Buffer.concat(chunks).toString('utf8');
     },
   };
+}
+
+/** Raw mode, so that the terminal echoes nothing; the usual keys work. */
+function askHidden(question: string, stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStream): Promise<string> {
+  // Before the question: who types at once must not be echoed.
+  stdin.setRawMode(true);
+  stderr.write(question);
+  stdin.resume();
+  stdin.setEncoding('utf8');
+  return new Promise((resolve, reject) => {
+    let typed = '';
+    const end = (finish: () => void): void => {
+      stdin.off('data', hear);
+      stdin.setRawMode(false);
+      stdin.pause();
+      stderr.write('\n');
+      finish();
+    };
+    const hear = (text: string): void => {
+      for (const key of text) {
+        if (key === '\r' || key === '\n') return end(() => resolve(typed));
+        if (key === '\u0003' || (key === '\u0004' && typed === ''))
+          return end(() => reject(new FieldbookError('closed', 'Nothing was typed.')));
+        if (key === '\u007f' || key === '\b') typed = [...typed].slice(0, -1).join('');
+        else if (key === '\u0015') typed = '';
+        else if (key >= ' ') typed += key;
+      }
+    };
+    stdin.on('data', hear);
+  });
 }
 
 const STYLES = {

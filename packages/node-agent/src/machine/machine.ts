@@ -102,7 +102,7 @@ export async function openMachine(
         timers,
         log,
         gzip: gzipBytes,
-        bundles: { ...bundlePlatform, random },
+        bundles: { ...bundlePlatform, random, signer: device },
         sha256,
         requested,
         presence,

@@ -2,6 +2,7 @@ import type { BlobDigest, BlobStore, DocumentName, Link } from '@fieldbook/core'
 import { FieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { INVITATION_PREFIX } from '@fieldbook/core/access';
 import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
+import type { BundleBase } from '@fieldbook/core/bundle';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
 import { Workspace } from '@fieldbook/core/documents';
@@ -139,6 +140,19 @@ export class Relays implements SyncSource {
       if (missing?.size === 0) break;
     }
     return missing;
+  }
+
+  /** See `SyncSource.known`. */
+  async known(peer: string): Promise<BundleBase> {
+    const joined = [...this.#relays].find(([url]) => url === peer || url === urlOrNull(peer))?.[1];
+    const blobs = joined?.exchange.blobs;
+    const id = joined === undefined ? replicaIdOf(peer) : (await joined.exchange.client.status()).peer;
+    const memory = id === null ? undefined : await this.memories.of(id);
+    return {
+      of: { kind: 'peer', id: id ?? peer },
+      holds: (name, seq) => memory?.holds(name, seq) === true,
+      hasBlob: (digest, seq, travels) => blobs?.isKnownThere(digest, seq, travels) === true,
+    };
   }
 
   /** The blobs of each joined relay, by url. */
@@ -374,6 +388,24 @@ export function normalUrl(text: string): string {
     );
   }
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function urlOrNull(text: string): string | null {
+  try {
+    return normalUrl(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Throws `not_found` for an address: only a joined one has a replica behind it. */
+function replicaIdOf(peer: string): string {
+  const id = peer.replace(/^replica:/, '');
+  if (/^[0-9A-Za-z_-]{8,64}$/.test(id)) return id;
+  throw new FieldbookError(
+    'not_found',
+    `${peer.slice(0, 200)} is not joined; name a joined relay, or a replica by its id.`,
+  );
 }
 
 async function dial(url: string, token: string | null): Promise<Link> {

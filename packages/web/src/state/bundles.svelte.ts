@@ -6,6 +6,8 @@ import { client } from './client.svelte.ts';
 export type BundleStep =
   | { at: 'idle' }
   | { at: 'reading'; name: string }
+  /** Sealed: `wrong` says why the last passphrase did not open it. */
+  | { at: 'sealed'; file: File; wrong: string | null; opening: boolean }
   | { at: 'shown'; file: File; preview: BundlePreview }
   | { at: 'importing'; file: File; preview: BundlePreview; progress: BundleProgress; stopping: boolean }
   | { at: 'done'; name: string; preview: BundlePreview; outcome: BundleOutcome }
@@ -32,13 +34,23 @@ class Bundles {
     if (this.step.at === 'idle') void this.#next();
   }
 
+  /** Opens a sealed bundle with what somebody typed, which is kept nowhere. */
+  async open(passphrase: string): Promise<void> {
+    if (this.step.at !== 'sealed' || this.step.opening) return;
+    const { file } = this.step;
+    const opening: BundleStep = { at: 'sealed', file, wrong: null, opening: true };
+    this.step = opening;
+    const seen = await this.#look(file, passphrase);
+    if (this.step === opening) this.step = seen;
+  }
+
   async import(): Promise<void> {
     if (this.step.at !== 'shown') return;
     const { file, preview } = this.step;
-    this.step = { at: 'importing', file, preview, progress: { bytes: 0, size: file.size }, stopping: false };
+    this.step = { at: 'importing', file, preview, progress: { bytes: 0, size: preview.size }, stopping: false };
     try {
       const outcome = await client.worker.importBundle(
-        file,
+        preview.plain ?? file,
         Comlink.proxy((progress: BundleProgress) => {
           if (this.step.at === 'importing') this.step = { ...this.step, progress };
         }),
@@ -68,14 +80,21 @@ class Bundles {
     this.waiting = rest;
     const reading: BundleStep = { at: 'reading', name: file.name };
     this.step = reading;
-    let seen: BundleStep;
-    try {
-      seen = { at: 'shown', file, preview: await client.worker.peekBundle(file) };
-    } catch (error) {
-      seen = { at: 'failed', name: file.name, words: error instanceof Error ? error.message : String(error) };
-    }
+    const seen = await this.#look(file, null);
     // Put aside meanwhile, it does not come back, nor over the next one.
     if (this.step === reading) this.step = seen;
+  }
+
+  async #look(file: File, passphrase: string | null): Promise<BundleStep> {
+    try {
+      const preview = await client.worker.peekBundle(file, passphrase);
+      return 'sealed' in preview
+        ? { at: 'sealed', file, wrong: preview.wrong, opening: false }
+        : { at: 'shown', file, preview };
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      return { at: 'failed', name: file.name, words };
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import type { BundlePreview } from '../worker/bundle-api.ts';
+import type { BundlePreview, SealedBundle } from '../worker/bundle-api.ts';
 
 /** Those who wait for the look into a file, by its name. */
-const looks = new Map<string, { see: (preview: BundlePreview) => void; fail: (error: Error) => void }>();
+const looks = new Map<string, { see: (preview: BundlePreview | SealedBundle) => void; fail: (error: Error) => void }>();
 
 vi.mock('./client.svelte.ts', () => ({
   client: {
@@ -39,6 +39,35 @@ describe('bundles on their way in', () => {
     bundles.close();
     looks.get('c.fieldbook')!.see(preview('c'));
     await heard();
+    expect(bundles.step.at).toBe('idle');
+  });
+
+  it('[BND-12] a sealed one asks for its passphrase until that opens it, and what is put aside meanwhile stays so', async () => {
+    const sealed = file('s.fieldbook');
+    const answer = async (see: BundlePreview | SealedBundle): Promise<void> => {
+      looks.get('s.fieldbook')!.see(see);
+      await heard();
+    };
+    bundles.offer([sealed]);
+    await answer({ sealed: true, wrong: null });
+    expect(bundles.step).toMatchObject({ at: 'sealed', wrong: null, opening: false });
+    void bundles.open('no');
+    expect(bundles.step).toMatchObject({ at: 'sealed', opening: true });
+    await answer({ sealed: true, wrong: 'The passphrase does not open this bundle.' });
+    expect(bundles.step).toMatchObject({
+      at: 'sealed',
+      opening: false,
+      wrong: 'The passphrase does not open this bundle.',
+    });
+    void bundles.open('yes');
+    await answer(preview('s'));
+    expect(bundles.step).toMatchObject({ at: 'shown', preview: { title: 's' } });
+    bundles.close();
+    bundles.offer([sealed]);
+    await answer({ sealed: true, wrong: null });
+    void bundles.open('yes');
+    bundles.close();
+    await answer(preview('s'));
     expect(bundles.step.at).toBe('idle');
   });
 });

@@ -2,8 +2,11 @@ import type { BundleImport, BundleManifest } from '@fieldbook/core/bundle';
 
 /** Bundles, as the page asks for them. */
 export interface BundleApi {
-  /** What a file says of itself, read from its first and last bytes. Throws `bundle_corrupt`, `bundle_version`. */
-  peekBundle(file: Blob): Promise<BundlePreview>;
+  /**
+   * What a file says of itself, read from its first and last bytes. A sealed one needs its passphrase, with which all of it is opened.
+   * Throws `bundle_corrupt`, `bundle_version`.
+   */
+  peekBundle(file: Blob, passphrase: string | null): Promise<BundlePreview | SealedBundle>;
   /** Takes a bundle in; one at a time. Throws what `BundleImport` is about, and `closed` after `cancelBundle`. */
   importBundle(file: Blob, onProgress: (progress: BundleProgress) => void): Promise<BundleOutcome>;
   cancelBundle(): Promise<void>;
@@ -27,6 +30,8 @@ export type BundleContents = Omit<BundleManifest, 'extra'>;
 
 export interface BundlePreview {
   manifest: BundleManifest;
+  /** What was behind the passphrase; null for a plain file. It is what `importBundle` takes then. */
+  plain: Blob | null;
   size: number;
   /** Where it would be taken in: sent to the agent, or read by this browser. */
   into: 'agent' | 'browser';
@@ -34,12 +39,20 @@ export interface BundlePreview {
   sameWorkspace: boolean | null;
 }
 
+export interface SealedBundle {
+  sealed: true;
+  /** Why the passphrase that was given does not open it; null when none was. */
+  wrong: string | null;
+}
+
 export interface BundleProgress {
   bytes: number;
   size: number;
 }
 
-export interface BundleOutcome extends Omit<BundleImport, 'manifest'> {
+export interface BundleOutcome extends Omit<BundleImport, 'manifest' | 'signer'> {
+  /** Whose signature holds; null without one. */
+  signer: { device: string; name: string | null; known: boolean } | null;
   into: 'agent' | 'browser';
   /** Documents and blobs that are in this browser only until a server is reached. */
   unsentDocuments: number;

@@ -1,9 +1,26 @@
 import type { BlobDigest } from '@fieldbook/core';
-import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import type { BundleImport, BundlePlatform, BundleTarget } from '@fieldbook/core/bundle';
-import { checkTail, importBundle, peekBundle, TAIL_BYTES } from '@fieldbook/core/bundle';
+import {
+  checkTail,
+  HEADER_BYTES,
+  importBundle,
+  isSealed,
+  openSealed,
+  peekBundle,
+  TAIL_BYTES,
+} from '@fieldbook/core/bundle';
+import { Workspace } from '@fieldbook/core/documents';
+import type { DeviceRecord } from '@fieldbook/core/record';
 import { sha256 } from '@noble/hashes/sha2.js';
-import type { BundleContents, BundleOutcome, BundlePreview, BundleProgress, BundleWhich } from './bundle-api.ts';
+import type {
+  BundleContents,
+  BundleOutcome,
+  BundlePreview,
+  BundleProgress,
+  BundleWhich,
+  SealedBundle,
+} from './bundle-api.ts';
 import { BundleDocuments } from './bundle-documents.ts';
 import type { BytesCache, KeptBytes } from './bytes.ts';
 import { LAST_TO_GO } from './bytes.ts';
@@ -38,12 +55,27 @@ export class Bundles {
     this.#options = options;
   }
 
-  async peek(file: Blob): Promise<BundlePreview> {
+  async peek(file: Blob, passphrase: string | null): Promise<BundlePreview | SealedBundle> {
+    const start = new Uint8Array(await file.slice(0, HEADER_BYTES).arrayBuffer());
+    if (start.length < HEADER_BYTES || !isSealed(start)) return this.#preview(file, null);
+    if (passphrase === null) return { sealed: true, wrong: null };
+    let plain: Blob;
+    try {
+      plain = await opened(file, passphrase);
+    } catch (error) {
+      if (isFieldbookError(error, 'bundle_passphrase')) return { sealed: true, wrong: error.message };
+      throw error;
+    }
+    return this.#preview(plain, plain);
+  }
+
+  async #preview(file: Blob, plain: Blob | null): Promise<BundlePreview> {
     const { manifest } = await peekBundle(platform, pieces(file));
     checkTail(new Uint8Array(await file.slice(Math.max(0, file.size - TAIL_BYTES)).arrayBuffer()), file.size);
     const here = this.#options.workspaceId();
     return {
       manifest,
+      plain,
       size: file.size,
       into: this.#options.agent() ? 'agent' : 'browser',
       sameWorkspace: here === null ? null : here === manifest.workspace.id,
@@ -90,7 +122,7 @@ export class Bundles {
   }
 
   async #send(file: Blob, tell: (bytes: number) => void): Promise<BundleOutcome> {
-    const upload = this.#options.http.upload<BundleImport>('/bundles', 'application/vnd.fieldbook.bundle', file, tell);
+    const upload = this.#options.http.upload<Imported>('/bundles', 'application/vnd.fieldbook.bundle', file, tell);
     this.#cancel = upload.abort;
     const { manifest: _manifest, ...told } = await upload.answer;
     return { ...told, into: 'agent', unsentDocuments: 0, unsentBlobs: 0 };
@@ -109,15 +141,24 @@ export class Bundles {
       },
     });
     try {
+      // Before: a bundle can list its own maker.
+      const devices = await documents.read(WORKSPACE_DOCUMENT, (doc) => new Workspace(doc).devices());
       const imported = await importBundle(
         platform,
         { replica: documents, blobs: this.#blobs(), isPurged: (run) => documents.isPurged(run) },
         pieces(file),
         { cancelled: () => cancelled, onProgress: ({ bytes }) => tell(bytes), toleratesFullDisk: true },
       );
+      const { manifest: _manifest, signer, ...told } = imported;
+      const signedBy = signer === null ? null : signerAmong(devices, signer);
       await documents.close();
-      const { manifest: _manifest, ...told } = imported;
-      return { ...told, into: 'browser', unsentDocuments: unsent.documents, unsentBlobs: unsent.blobs };
+      return {
+        ...told,
+        signer: signedBy,
+        into: 'browser',
+        unsentDocuments: unsent.documents,
+        unsentBlobs: unsent.blobs,
+      };
     } finally {
       await documents.close().catch(() => undefined);
       unsent.ready();
@@ -170,6 +211,25 @@ export class Bundles {
       throw full(error);
     }
   }
+}
+
+/** As the agent answers. */
+type Imported = Omit<BundleImport, 'signer'> & Pick<BundleOutcome, 'signer'>;
+
+function signerAmong(
+  devices: readonly DeviceRecord[],
+  { device, publicKey }: NonNullable<BundleImport['signer']>,
+): BundleOutcome['signer'] {
+  const listed = devices.find((each) => each.device === device);
+  const known = listed !== undefined && hex(listed.publicKey) === hex(publicKey);
+  return { device, name: known ? listed.name : null, known };
+}
+
+/** The plain bundle; the browser keeps large ones on the disk. Nothing of a damaged one comes out: all of it is opened first. */
+async function opened(file: Blob, passphrase: string): Promise<Blob> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for await (const piece of openSealed(pieces(file), passphrase)) parts.push(piece as Uint8Array<ArrayBuffer>);
+  return new Blob(parts);
 }
 
 function searchOf({ project, query, files }: BundleWhich): string {

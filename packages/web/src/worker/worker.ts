@@ -531,8 +531,8 @@ class Worker implements FieldbookWorker {
     return bytes === undefined ? undefined : Comlink.transfer(bytes, [bytes.buffer]);
   }
 
-  async peekBundle(file: Blob) {
-    return (await this.#openBundles()).peek(file);
+  async peekBundle(file: Blob, passphrase: string | null) {
+    return (await this.#openBundles()).peek(file, passphrase);
   }
 
   async importBundle(file: Blob, onProgress: Parameters<FieldbookWorker['importBundle']>[1]) {

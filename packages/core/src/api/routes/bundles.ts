@@ -1,11 +1,21 @@
-import type { BundleManifest, BundlePlan, BundleRequest, BundleRun, BundleScope } from '../../bundle/index.ts';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import type {
+  BundleBase,
+  BundleManifest,
+  BundlePlan,
+  BundleRequest,
+  BundleRun,
+  BundleScope,
+  BundleSignature,
+} from '../../bundle/index.ts';
 import { importBundle, planBundle, writeBundle } from '../../bundle/index.ts';
 import { Workspace } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import type { RunState } from '../../fold/index.ts';
 import type { RunId } from '../../ids.ts';
-import { parseProjectId, WORKSPACE_DOCUMENT } from '../../ids.ts';
+import { parseProjectId, utf8, WORKSPACE_DOCUMENT } from '../../ids.ts';
 import { LIMITS } from '../../limits.ts';
+import type { DeviceRecord } from '../../record/index.ts';
 import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
 import type { Call, Parameter, Route } from '../route.ts';
@@ -32,6 +42,15 @@ const WHICH: Readonly<Record<string, Parameter>> = {
   runs: {
     description: 'Only these runs of the project, by id, comma-separated.',
     schema: { type: 'string', maxLength: RUNS_TEXT },
+  },
+  lacking: {
+    description:
+      'Only what this peer, by url or replica id, is not known to have; everything for one that was never met.',
+    schema: { type: 'string', maxLength: 2_048 },
+  },
+  since: {
+    description: 'Only what changed since this bundle, by its id in hexadecimal, was made here.',
+    schema: { type: 'string', maxLength: 64 },
   },
   files: {
     description: 'With the files of the runs; points are always in.',
@@ -61,6 +80,7 @@ const manifestSchema = object({
   keptBack: { ...count, description: 'Files that travel nowhere, by their script or this machine.' },
   damaged: count,
   withoutFiles: { type: 'boolean' },
+  beyond: orNull(object({ kind: { type: 'string', enum: ['peer', 'bundle'] }, id: text })),
 });
 
 const importedSchema = object({
@@ -77,6 +97,16 @@ const importedSchema = object({
   present: count,
   unwanted: count,
   noRoom: count,
+  signer: orNull(
+    object({
+      device: text,
+      name: orNull(text),
+      known: {
+        type: 'boolean',
+        description: 'The workspace here listed that device, with that key, before this bundle.',
+      },
+    }),
+  ),
 });
 
 /** Bundles: what a replica has as one file, and such a file taken in. */
@@ -103,7 +133,9 @@ export function bundleRoutes(context: ApiContext): Route[] {
       ],
       handle: async (call) => {
         const tools = platform();
+        const at = { seq: context.replica.lastSeq, id: tools.random.bytes(16) };
         const { manifest, items } = await plan(context, call);
+        if (call.request.access.role !== 'viewer') await remember(context, manifest, at);
         return {
           status: 200,
           headers: {
@@ -112,7 +144,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
             'cache-control': 'no-store',
             'fieldbook-bundle-bytes': String(manifest.documentBytes + manifest.blobBytes),
           },
-          body: writeBundle(tools, tools.random.bytes(16), manifest, items()),
+          body: writeBundle(tools, at.id, manifest, items(), tools.signer),
         };
       },
     },
@@ -143,6 +175,8 @@ export function bundleRoutes(context: ApiContext): Route[] {
         if (request.stream === undefined)
           throw new FieldbookError('invalid_argument', `Send the bundle as the body, as ${BUNDLE_TYPE}.`);
         const { replica, blobs, library, presence, log } = context;
+        // Before: a bundle can list its own maker.
+        const devices = await replica.read(WORKSPACE_DOCUMENT, (doc) => new Workspace(doc).devices());
         const imported = await importBundle(
           platform(),
           {
@@ -155,9 +189,13 @@ export function bundleRoutes(context: ApiContext): Route[] {
           request.stream,
         );
         presence.forget();
-        const { manifest, ...told } = imported;
+        const { manifest, signer, ...told } = imported;
         log.info('bundle.imported', { bytes: told.bytes, changed: told.changed, added: told.added, blobs: told.blobs });
-        return json(200, { ...told, manifest: manifest === null ? null : manifestView(manifest) });
+        return json(200, {
+          ...told,
+          manifest: manifest === null ? null : manifestView(manifest),
+          signer: signer === null ? null : signerView(devices, signer),
+        });
       },
     },
   ];
@@ -187,17 +225,27 @@ async function requestOf(context: ApiContext, query: Readonly<Record<string, unk
     project: asked,
     q,
     runs: chosen,
+    lacking,
+    since,
     files,
-  } = query as Record<'project' | 'q' | 'runs', string | undefined> & {
+  } = query as Record<'project' | 'q' | 'runs' | 'lacking' | 'since', string | undefined> & {
     files: boolean;
   };
   const titles = new Map((await library.projects()).map(({ id, title }) => [id as string, title]));
   const runs: BundleRun[] = [];
   const add = ({ id, project, name, status, created }: RunState): void =>
     void runs.push({ id, project, name, status, created });
-  const rest = { titles, withoutFiles: !files };
   if (asked === undefined && context.scope !== null)
     throw new FieldbookError('forbidden', 'This token is for some projects; say of which one the bundle is to be.');
+  if (lacking !== undefined && since !== undefined)
+    throw new FieldbookError('invalid_argument', 'Either what a peer lacks, or what came since a bundle.');
+  const beyond =
+    lacking !== undefined
+      ? await knownOf(context, lacking)
+      : since !== undefined
+        ? await sinceBundle(context, since, { project: asked ?? null, files })
+        : undefined;
+  const rest = { titles, withoutFiles: !files, ...(beyond !== undefined && { beyond }) };
   if (asked === undefined) {
     if (q !== undefined || chosen !== undefined)
       throw new FieldbookError('invalid_argument', 'Runs are chosen within a project; say which.');
@@ -231,6 +279,59 @@ async function requestOf(context: ApiContext, query: Readonly<Record<string, unk
     await library.eachRun(project, add);
   }
   return { scope, runs, ...rest };
+}
+
+/** What is written down of a bundle that was made here, for one of what came after it. */
+interface Made {
+  seq: number;
+  replica: string;
+  /** Null for a whole field book. */
+  project: string | null;
+  files: boolean;
+}
+
+async function remember(
+  { replica, log }: ApiContext,
+  { scope, withoutFiles, beyond }: BundleManifest,
+  { seq, id }: { seq: number; id: Uint8Array },
+): Promise<void> {
+  // Of some runs, or after something else: nothing can be said to be complete since then.
+  if (scope.kind === 'runs' || beyond?.kind === 'peer') return;
+  const project = scope.kind === 'workspace' ? null : scope.project;
+  const made: Made = { seq, replica: replica.id, project, files: !withoutFiles };
+  await replica
+    .putPrivate([[`bundle/${bytesToHex(id)}`, utf8(JSON.stringify(made))]])
+    .catch((error: unknown) => log.warn('bundle.unremembered', { error: String(error) }));
+}
+
+async function sinceBundle(
+  { replica }: ApiContext,
+  id: string,
+  asked: { project: string | null; files: boolean },
+): Promise<BundleBase> {
+  const kept = await replica.getPrivate(`bundle/${id.toLowerCase()}`);
+  const refuse = (why: string): FieldbookError =>
+    new FieldbookError('invalid_argument', `${why} Make a bundle of everything instead.`);
+  if (kept === undefined) throw refuse('That bundle was not made here, or not of a whole project or field book.');
+  const made = JSON.parse(new TextDecoder().decode(kept)) as Made;
+  if (made.replica !== replica.id) throw refuse('This store was restored or copied since that bundle was made.');
+  if (made.project !== null && made.project !== asked.project)
+    throw refuse(`That bundle was of the project ${made.project} only.`);
+  if (asked.files && !made.files) throw refuse('That bundle was made without files.');
+  const holds = (seq: number): boolean => seq <= made.seq;
+  return { of: { kind: 'bundle', id }, holds: (_name, seq) => holds(seq), hasBlob: (_digest, seq) => holds(seq) };
+}
+
+async function knownOf({ sync }: ApiContext, peer: string): Promise<BundleBase> {
+  if (sync.known === undefined)
+    throw new FieldbookError('not_supported', 'This program does not say what others have; ask an agent.');
+  return sync.known(peer);
+}
+
+function signerView(devices: readonly DeviceRecord[], { device, publicKey }: BundleSignature): object {
+  const listed = devices.find((each) => each.device === device);
+  const known = listed !== undefined && bytesToHex(listed.publicKey) === bytesToHex(publicKey);
+  return { device, name: known ? listed.name : null, known };
 }
 
 /** Without what newer programs added, which the schema does not name. */

@@ -13,6 +13,7 @@ export function scopeWords({ scope, projects, runCount }: BundleManifest): strin
 export function outcomeWords(outcome: BundleOutcome, server: string): string[] {
   const { into, changed, added, blobs, blobBytes, purged, unwanted, noRoom, refused } = outcome;
   const lines: string[] = [];
+  const { signer } = outcome;
   if (changed + added + blobs === 0) lines.push('Everything in it was here already; nothing was changed.');
   else {
     const parts = [];
@@ -21,6 +22,13 @@ export function outcomeWords(outcome: BundleOutcome, server: string): string[] {
     if (blobs > 0) parts.push(`${count(blobs, 'blob')} (${bytes(blobBytes)})`);
     lines.push(`Taken in: ${parts.join(', ')}.`);
   }
+  lines.push(
+    signer === null
+      ? 'It is not signed: who made it is only what it says.'
+      : signer.known
+        ? `Signed by ${signer.name ?? signer.device}, a device of this workspace.`
+        : `Signed by ${signer.device}, which is no device of this workspace.`,
+  );
   if (into === 'agent') lines.push('All of it is on the disk of this machine.');
   else if (outcome.unsentDocuments + outcome.unsentBlobs > 0)
     lines.push(
