@@ -121,7 +121,12 @@ async function exchange(machine: Replica, fresh: Replica, memories: PeerMemories
   const clock = new FakeClock();
   const timers = new FakeTimers(clock);
   const common = { clock, timers, log: silent, workspace: { id: 'w', name: null }, program: 'bench' };
-  const theirs = { replica: machine, memories: new PeerMemories(machine), link: pair.a, grants: Gate.open('viewer') } as const;
+  const theirs = {
+    replica: machine,
+    memories: new PeerMemories(machine),
+    link: pair.a,
+    grants: Gate.open('viewer'),
+  } as const;
   const a = new ReplicationSession({ ...common, ...theirs });
   // To a viewer, so that the others stay as they were for the next round.
   const b = new ReplicationSession({ ...common, replica: fresh, memories, link: pair.b, grants: null });

@@ -6,6 +6,7 @@ import { base32, FieldbookError, parseProjectId } from '@fieldbook/core';
 import type { Role } from '@fieldbook/core/access';
 import { isRole } from '@fieldbook/core/access';
 import { createAtomically, syncDirectory } from './platform/files.ts';
+import { followDirectory } from './platform/followed-directory.ts';
 
 /** What a token is made with. */
 export interface TokenSpec {
@@ -36,8 +37,8 @@ interface Kept extends Token {
 
 const PREFIX = 'fbt_';
 const ID = /^[0-9a-z]{8}$/;
-/** How soon a running server notices a token that was made, revoked, or is over. */
-const POLL_MS = 500;
+/** Timers hold no longer; looking earlier than needed is harmless. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * Access tokens, one small file each, named by id and holding the SHA-256 of 256 random bits. The server reads the
@@ -49,7 +50,9 @@ export class Tokens {
   readonly #now: () => number;
   readonly #kept = new Map<string, Kept>();
   readonly #listeners = new Set<(token: Token, why: TokenEnd) => void>();
-  #polling: NodeJS.Timeout | undefined;
+  #unfollow: (() => void) | undefined;
+  #failed: (error: unknown) => void = () => undefined;
+  #expiry: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
   private constructor(directory: string, now: () => number) {
@@ -147,11 +150,16 @@ export class Tokens {
 
   /** Follows the directory and the clock until `close`. */
   watch(failed: (error: unknown) => void): void {
-    this.#polling ??= setInterval(() => void this.refresh().catch(failed), POLL_MS).unref();
+    if (this.#unfollow !== undefined) return;
+    this.#failed = failed;
+    this.#unfollow = followDirectory(this.#directory, () => this.refresh(), failed);
+    // Also what changed before anybody watched, and when the first ends by itself.
+    void this.refresh().catch(failed);
   }
 
   close(): void {
-    clearInterval(this.#polling);
+    this.#unfollow?.();
+    clearTimeout(this.#expiry);
     this.#listeners.clear();
   }
 
@@ -182,6 +190,18 @@ export class Tokens {
         this.#tell(kept, 'expired');
       }
     }
+    this.#waitForExpiry();
+  }
+
+  /** Looks again when the next token's time is over. */
+  #waitForExpiry(): void {
+    clearTimeout(this.#expiry);
+    if (this.#unfollow === undefined) return;
+    let next = Number.POSITIVE_INFINITY;
+    for (const { expires, over } of this.#kept.values()) if (expires !== null && !over) next = Math.min(next, expires);
+    if (next === Number.POSITIVE_INFINITY) return;
+    const wait = Math.min(TIMER_MS_MAX, Math.max(0, next - this.#now()) + 1);
+    this.#expiry = setTimeout(() => void this.refresh().catch(this.#failed), wait).unref();
   }
 
   #tell(kept: Kept, why: TokenEnd): void {

@@ -3,6 +3,7 @@ import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { base32, FieldbookError } from '@fieldbook/core';
 import { createAtomically, readJsonIfThere } from '../machine/files.ts';
+import { followDirectory } from '../machine/followed-directory.ts';
 
 /** What is known of a peer's token. The token itself is shown once, when it is made, and kept nowhere. */
 export interface PeerToken {
@@ -20,8 +21,6 @@ interface Kept extends PeerToken {
 /** Tells these from the owner's own token, so that no disk is looked at for anything else. */
 const PREFIX = 'fbp_';
 const ID = /^[0-9a-z]{8}$/;
-/** How soon a running agent notices that a token was revoked. */
-const POLL_MS = 500;
 
 /**
  * Tokens for other machines: who shows one may exchange with this field book and nothing else. One small file each, for the owner
@@ -31,7 +30,7 @@ export class PeerTokens {
   readonly #directory: string;
   readonly #kept = new Map<string, Kept>();
   readonly #listeners = new Set<(id: string) => void>();
-  #polling: NodeJS.Timeout | undefined;
+  #unfollow: (() => void) | undefined;
   #looking: Promise<void> | undefined;
 
   private constructor(directory: string) {
@@ -89,11 +88,12 @@ export class PeerTokens {
 
   /** Follows the directory until `close`. */
   watch(failed: (error: unknown) => void): void {
-    this.#polling ??= setInterval(() => void this.refresh().catch(failed), POLL_MS).unref();
+    this.#unfollow ??= followDirectory(this.#directory, () => this.refresh(), failed);
+    void this.refresh().catch(failed);
   }
 
   close(): void {
-    clearInterval(this.#polling);
+    this.#unfollow?.();
     this.#listeners.clear();
   }
 

@@ -9,6 +9,7 @@ import type { Replica } from '@fieldbook/core/replica';
 import { gunzip, pageCompressor } from '../machine/ports.ts';
 import { JournalTree } from './journal-tree.ts';
 import { Liveness } from './liveness.ts';
+import { isLocal } from './local-disk.ts';
 import type { FeedContext, JournalProblem } from './writer-feed.ts';
 import { WriterFeed } from './writer-feed.ts';
 
@@ -68,6 +69,8 @@ const DAY = 24 * 60 * 60_000;
 const POLL_ACTIVE = 1_000;
 /** … and how often new ones are looked for. Notifications do not cross network file systems. */
 const POLL_IDLE = 2_000;
+/** … and where they are all on disks of this machine, whose notifications can be relied on. */
+const POLL_WATCHED = 30_000;
 /** Notifications come in bursts. */
 const SETTLE = 50;
 /** Writers worked on at once: their fsyncs share one group commit; each holds up to 50 MB of a backlog. */
@@ -119,6 +122,7 @@ class RunningIngest implements Ingest {
   readonly #compactor: Compactor;
   readonly #context: FeedContext;
   readonly #watchers = new Map<string, FSWatcher>();
+  readonly #local = new Set<string>();
   /** Cycles run one after another. */
   #cycle: Promise<void> = Promise.resolve();
   #cancelTimer: (() => void) | undefined;
@@ -194,7 +198,8 @@ class RunningIngest implements Ingest {
       this.#cancelTimer = undefined;
       this.#noticed = false;
       void this.#run({ full: this.#full, force: false }).then(() => {
-        if (this.#cancelTimer === undefined) this.#schedule(this.#active.size > 0 ? POLL_ACTIVE : POLL_IDLE);
+        if (this.#cancelTimer === undefined)
+          this.#schedule(this.#active.size > 0 ? POLL_ACTIVE : this.#isWatched() ? POLL_WATCHED : POLL_IDLE);
       });
     });
   }
@@ -308,18 +313,30 @@ class RunningIngest implements Ingest {
   }
 
   /** Roots and projects are watched for new runs. Files are not: a notification per `log` call would cost more than a stat per second. */
+  #directories(): string[] {
+    const { home, directories = [] } = this.#options;
+    return [home.journals, ...directories, ...this.#tree.projects()];
+  }
+
+  /** Whatever appears anywhere is told by the system, and nobody is there whose end would not be. */
+  #isWatched(): boolean {
+    for (const feed of this.#feeds.values()) if (feed.running) return false;
+    return this.#directories().every((path) => this.#watchers.has(path) && this.#local.has(path));
+  }
+
   #watch(): void {
     if (!this.#started || this.#closed) return;
-    const { home, directories = [] } = this.#options;
-    for (const path of [home.journals, ...directories, ...this.#tree.projects()]) {
+    for (const path of this.#directories()) {
       if (this.#watchers.has(path)) continue;
       try {
         const watcher = watch(path, { persistent: false }, () => this.#notice());
         watcher.on('error', () => {
           watcher.close();
           this.#watchers.delete(path);
+          this.#local.delete(path);
         });
         this.#watchers.set(path, watcher);
+        if (isLocal(path)) this.#local.add(path);
       } catch {
         // Out of watches, or gone: the poll finds what comes.
       }
