@@ -1,4 +1,5 @@
 import type { Link, Log } from '@fieldbook/core';
+import { Gate } from '@fieldbook/core/access';
 import type { Replica } from '@fieldbook/core/replica';
 import type { PeerMemories } from '@fieldbook/core/replication';
 import { ReplicationSession } from '@fieldbook/core/replication';
@@ -45,7 +46,7 @@ async function connectOnce(
   const newer = random.chance(0.3);
   const sessions = [
     new ReplicationSession({ ...common, ...a, link: newer ? speakNewer(pair.a, random) : pair.a, grants: null }),
-    new ReplicationSession({ ...common, ...b, link: pair.b, grants: 'member' }),
+    new ReplicationSession({ ...common, ...b, link: pair.b, grants: Gate.open('member') }),
   ];
   let over = false;
   for (const session of sessions) void session.ended.then(() => (over = true));

@@ -31,7 +31,7 @@ interface SeriesBody {
 it(
   '[ING-20] kill -9 of client, agent and relay at random points loses no acknowledged point or edit and doubles none',
   async () => {
-    const kills = amount(20, 200);
+    const kills = amount(20, 1_000);
     const seed = Number(process.env.FIELDBOOK_SEED ?? 20_261);
     const random = new SeededRandom(seed);
     const machine = await new Machine('gpu-1', 'ada').up();
