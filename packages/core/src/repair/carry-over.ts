@@ -1,11 +1,10 @@
 import type * as Y from 'yjs';
-import { noteText } from '../documents/note.ts';
 import { FieldbookError } from '../errors.ts';
 import { compareCards } from '../fold/run.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
 import type { Repair } from '../record/index.ts';
 import { decodeCard, decodeEntry, readRepairs, removalDigest, REPAIRS } from '../record/index.ts';
-import { isNote, originOf, sameBytes, slotsOf, textOf, valueOf } from './document-records.ts';
+import { isNote, originOf, sameBytes, slotsOf, valueOf } from './document-records.ts';
 
 export interface CarryOptions {
   /** Generation of the document that the records come from. */
@@ -30,22 +29,8 @@ export function carryOver(name: DocumentName, from: Y.Doc, to: Y.Doc, options: C
   const seen = repairs.find((repair) => repair.from === options.generation)?.seen ?? new Map<number, number>();
   const isKnown = (client: number, clock: number): boolean => clock < (seen.get(client) ?? 0);
   const carried: Carried = { added: 0, removed: 0 };
-  if (isNote(name)) {
-    const text = [...textOf(from)]
-      .filter(
-        ({ client }) =>
-          !repairs.some((repair) => repair.from === options.generation && repair.clients.includes(client)),
-      )
-      .map(({ client, clock, text }) => text.slice(Math.max(0, (seen.get(client) ?? 0) - clock)))
-      .join('');
-    const held = noteText(to);
-    // Places of the old text mean nothing in the new one: what was typed since stands at its end.
-    if (text !== '' && !held.toJSON().endsWith(text)) {
-      held.insert(held.length, held.length === 0 ? text : `\n\n${text}`);
-      carried.added += 1;
-    }
-    return carried;
-  }
+  // Places in a note's text mean nothing in another one, and which of its characters were known cannot be noted in it.
+  if (isNote(name)) return carried;
   for (const { map, key, item } of slotsOf(from)) {
     if (map === REPAIRS) continue;
     const held = to.getMap<Uint8Array>(map).get(key);

@@ -98,6 +98,9 @@ class Client {
       case 'projects':
         void this.#projects.run();
         return;
+      case 'rebuilt':
+        location.reload();
+        return;
       case 'views':
         this.viewsChanged += 1;
         return;

@@ -84,6 +84,8 @@ export type WorkerEvent =
   | { kind: 'projects' }
   /** Somebody saved, renamed or removed a view, here or elsewhere. */
   | { kind: 'views' }
+  /** A document was rebuilt: everything that is open is of before, and the page begins anew. */
+  | { kind: 'rebuilt' }
   | { kind: 'project'; id: ProjectId; runs: readonly RunId[] }
   | { kind: 'live'; id: ProjectId; runs: readonly RunId[] };
 

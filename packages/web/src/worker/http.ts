@@ -40,6 +40,16 @@ export class Http {
     return range !== undefined && response.status === 200 ? bytes.slice(range.start, range.end) : bytes;
   }
 
+  /** A document's whole state and its generation; undefined when there is none. Throws like `json`. */
+  async document(name: string): Promise<{ state: Uint8Array<ArrayBuffer>; generation: number } | undefined> {
+    const path = `/documents/${name.split('/').map(encodeURIComponent).join('/')}`;
+    const response = await this.#fetch(path, { timeoutMs: 120_000 });
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw errorOf(response.status, await response.json().catch(() => undefined));
+    const generation = Number(response.headers.get('fieldbook-generation') ?? 0);
+    return { state: await bodyOf(response), generation };
+  }
+
   /** The bytes of the answer unless they are those that `etag` names; undefined for 404. Throws like `json`. */
   async since(
     path: string,

@@ -1,12 +1,13 @@
 import type { DocumentName } from '@fieldbook/core';
 import { WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import * as decoding from 'lib0/decoding';
+import { CLOSE } from '@fieldbook/core/links';
 import { splitUpdate } from '@fieldbook/core/replication';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 import { storageWords } from './idb.ts';
 import { countingSocket, MESSAGE_ACK } from './socket.ts';
-import { lastKeyOf, StoredDocument } from './stored-document.ts';
+import { generationOf, lastKeyOf, StoredDocument } from './stored-document.ts';
 import { Turns } from './turns.ts';
 import type { Covered } from './watch.ts';
 import { Watch } from './watch.ts';
@@ -33,7 +34,9 @@ export interface ShelfOptions {
   /** Subprotocols of every room: version, acknowledgements, token. */
   protocols: () => Promise<string[]>;
   /** The whole state of a document over HTTP; undefined when there is none or nobody answers. */
-  fetchState: (name: DocumentName) => Promise<Uint8Array | undefined>;
+  fetchState: (name: DocumentName) => Promise<{ state: Uint8Array; generation: number } | undefined>;
+  /** A document was rebuilt and the new one is kept; what is open in this tab is of before, and everything must begin anew. */
+  onRebuilt: (name: DocumentName) => void;
   onConnection: (connection: Connection) => void;
   /** In words: this browser cannot keep documents. */
   onStorageProblem: (problem: string) => void;
@@ -58,6 +61,7 @@ interface Open extends Shelved {
   /** Under way: another store for the document. */
   storing: Promise<void> | null;
   synced: boolean;
+  generation: number;
 }
 
 /**
@@ -70,6 +74,7 @@ export class Shelf {
   readonly #open = new Map<DocumentName, Open>();
   readonly #watches = new Map<DocumentName, Watch>();
   readonly #channel = new BroadcastChannel('fieldbook/written');
+  readonly #rebuilt = new BroadcastChannel('fieldbook/rebuilt');
   readonly #written = new Set<DocumentName>();
   /** Open documents that go from this browser when they are closed. */
   readonly #unwanted = new Set<DocumentName>();
@@ -77,6 +82,7 @@ export class Shelf {
 
   constructor(options: ShelfOptions) {
     this.#options = options;
+    this.#rebuilt.onmessage = ({ data }: MessageEvent<DocumentName>) => options.onRebuilt(data);
     this.#channel.onmessage = ({ data }: MessageEvent<DocumentName>) => this.#watches.get(data)?.news();
   }
 
@@ -105,6 +111,7 @@ export class Shelf {
       stored: null,
       storing: null,
       synced: false,
+      generation: 0,
       loaded: Promise.resolve(),
     };
     Object.assign(entry, { loaded: this.#load(entry) });
@@ -206,14 +213,17 @@ export class Shelf {
       const stored = await this.#openStored(entry);
       if (this.#open.get(entry.name) === entry) entry.stored = stored;
       else stored.close();
+      entry.generation = stored.generation;
     } catch (error) {
       this.#options.onStorageProblem(
         `This browser cannot keep documents (${error instanceof Error ? error.message : String(error)}). What you change is gone when the tab closes, unless it is saved elsewhere first.`,
       );
     }
     if (entry.doc.store.clients.size === 0) {
-      const state = await this.#options.fetchState(entry.name).catch(() => undefined);
-      if (state !== undefined && state.length > 0) {
+      const fetched = await this.#options.fetchState(entry.name).catch(() => undefined);
+      const state = fetched?.state;
+      if (fetched !== undefined && fetched.generation > entry.generation) await this.#keepFetched(entry, fetched);
+      else if (state !== undefined && state.length > 0) {
         try {
           const turns = new Turns();
           for (const part of splitUpdate(state, FETCHED_PART)) {
@@ -226,8 +236,53 @@ export class Shelf {
       }
     }
     if (this.#open.get(entry.name) !== entry) return;
+    const { provider, generation } = entry;
+    if (generation > 0) {
+      provider.params = { generation: String(generation) };
+      // Tabs that still hold the generation before must not share with this one.
+      provider.bcChannel += `?generation=${generation}`;
+    }
     entry.provider.connectBc();
     if (entry.name === WORKSPACE_DOCUMENT || this.#connection.state === 'online') entry.provider.connect();
+  }
+
+  /** The first copy that this browser has of a document that was rebuilt. */
+  async #keepFetched(entry: Open, { generation, state }: { generation: number; state: Uint8Array }): Promise<void> {
+    entry.generation = generation;
+    try {
+      entry.stored?.close();
+      entry.stored = null;
+      await StoredDocument.keepRebuilt(entry.name, generation, state);
+      const stored = await this.#openStored(entry);
+      if (this.#open.get(entry.name) === entry) entry.stored = stored;
+      else stored.close();
+    } catch (error) {
+      this.#options.onStorageProblem(storageWords(error));
+      Y.applyUpdate(entry.doc, state, 'fetched');
+    }
+  }
+
+  /**
+   * The server closed a room because what this tab holds is of another generation. Keeps the rebuilt document, and lets all
+   * tabs begin anew: what is new here is taken over when the document is next opened.
+   */
+  async #follow(entry: Open, reason: string): Promise<void> {
+    const { name } = entry;
+    try {
+      const work = async (): Promise<void> => {
+        const fetched = await this.#options.fetchState(name);
+        if (fetched === undefined || fetched.generation <= entry.generation) throw new Error(reason);
+        // Another tab may have been first.
+        if ((await generationOf(name)) < fetched.generation)
+          await StoredDocument.keepRebuilt(name, fetched.generation, fetched.state);
+      };
+      await ('locks' in navigator ? navigator.locks.request('fieldbook/rebuilt', work) : work());
+    } catch (error) {
+      this.#options.onRefused(name, error instanceof Error ? error.message : reason);
+      return;
+    }
+    this.#rebuilt.postMessage(name);
+    this.#options.onRebuilt(name);
   }
 
   #openStored(entry: Open): Promise<StoredDocument> {
@@ -269,10 +324,11 @@ export class Shelf {
     provider.messageHandlers[MESSAGE_ACK] = (_encoder: unknown, decoder: decoding.Decoder) =>
       onAcked(name, decoding.readVarUint(decoder));
     if (name === WORKSPACE_DOCUMENT) this.#watch(provider);
-    else
-      provider.on('closed', ({ code, reason }: { code: number; reason: string }) =>
-        this.#options.onRefused(name, reason || `code ${code}`),
-      );
+    provider.on('closed', ({ code, reason }: { code: number; reason: string }) => {
+      const entry = this.#open.get(name);
+      if (code === CLOSE.generation && entry?.provider === provider) void this.#follow(entry, reason);
+      else if (name !== WORKSPACE_DOCUMENT) this.#options.onRefused(name, reason || `code ${code}`);
+    });
     return provider;
   }
 

@@ -1,6 +1,7 @@
 import type { DocumentName } from '@fieldbook/core';
 import type { BytesCache } from './bytes.ts';
 import { deleteDatabase } from './idb.ts';
+import { documentOf } from './stored-document.ts';
 import type { Keep } from './keep.ts';
 import type { Freeable, StorageUse } from './storage-api.ts';
 
@@ -66,7 +67,7 @@ export class BrowserStorage {
     }
     const before = (await navigator.storage.estimate()).usage ?? 0;
     for (const name of await databaseNames()) {
-      if (!name.startsWith(RUN_DATABASES) || isNeeded(name.slice('fieldbook/'.length) as DocumentName)) continue;
+      if (!name.startsWith(RUN_DATABASES) || isNeeded(documentOf(name))) continue;
       await deleteDatabase(name);
     }
     return Math.max(0, before - ((await navigator.storage.estimate()).usage ?? 0));

@@ -1,4 +1,5 @@
 import { crc32 } from '@fieldbook/core/journal';
+import { CLOSE } from '@fieldbook/core/links';
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
 import * as Y from 'yjs';
@@ -66,7 +67,8 @@ export class Watch {
       if (this.#isNews(new Uint8Array(data))) this.news();
     };
     // The next connection of the workspace comes back for it.
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
+      if (code === CLOSE.generation) this.news();
       if (this.#socket === socket) this.#socket = null;
     };
   }

@@ -1,9 +1,10 @@
-import type { DeviceId, ProjectId, RunId } from '@fieldbook/core';
+import type { DocumentName, DeviceId, ProjectId, RunId } from '@fieldbook/core';
 import {
   FieldbookError,
   isFieldbookError,
   LIMITS,
   noteDocumentName,
+  parseDocumentName,
   runDocumentName,
   WORKSPACE_DOCUMENT,
 } from '@fieldbook/core';
@@ -167,7 +168,8 @@ class Worker implements FieldbookWorker {
     this.#shelf = new Shelf({
       socketUrl: options.origin.replace(/^http/, 'ws'),
       protocols: async () => ['fieldbook.v1', 'fieldbook.ack', ...(await this.#entry.subprotocols())],
-      fetchState: (name) => this.#http.bytes(`/documents/${name.split('/').map(encodeURIComponent).join('/')}`),
+      fetchState: (name) => this.#http.document(name),
+      onRebuilt: (name) => void this.#rebuilt(name),
       onConnection: (connection) => {
         this.#session.connection = connection;
         if (connection.state === 'online') {
@@ -533,6 +535,14 @@ class Worker implements FieldbookWorker {
 
   async peekBundle(file: Blob, passphrase: string | null) {
     return (await this.#openBundles()).peek(file, passphrase);
+  }
+
+  /** What a table keeps of records cannot be told from what a repair took out: it is folded again from the rebuilt document. */
+  async #rebuilt(name: DocumentName): Promise<void> {
+    const [, , tables] = await opening;
+    const parsed = parseDocumentName(name);
+    if (parsed.kind === 'book') await tables?.remove(parsed.project).catch(() => undefined);
+    this.#listener({ kind: 'rebuilt' });
   }
 
   async importBundle(file: Blob, onProgress: Parameters<FieldbookWorker['importBundle']>[1]) {
