@@ -4,6 +4,7 @@ import { base32 } from '../ids.ts';
 import type { Log, Random, Storage } from '../ports.ts';
 import { INFO_KEY, prefixRange, seqOf, textAfter, VERSION_KEY } from './keys.ts';
 import type { DocumentMeta, StoreInfo } from './meta.ts';
+import { MIGRATIONS, migrateStore } from './migrate.ts';
 import { decodeInfo, decodeMeta, encodeInfo } from './meta.ts';
 
 /** The layout of docs/formats/store.md. A higher one was written by a newer program and is refused. */
@@ -50,13 +51,8 @@ export function mintReplicaId(random: Random): string {
 
 /** Throws `store_version` for a store of a newer program, `store_corrupt` for a broken head. */
 export async function openHead({ storage, random, guard, log }: HeadOptions): Promise<Head> {
+  await migrateStore(storage, { steps: MIGRATIONS, to: STORE_VERSION, log });
   const [version, stored] = await storage.getMany([VERSION_KEY, INFO_KEY]);
-  if (version !== undefined && version[0] !== STORE_VERSION) {
-    throw new FieldbookError(
-      'store_version',
-      `The store has version ${version[0]}; this program reads version ${STORE_VERSION}. Use the newer Fieldbook that wrote it.`,
-    );
-  }
   // A missing head is not a new store: with a new one, client ids of before would be believed again.
   if ((version === undefined) !== (stored === undefined)) {
     throw new FieldbookError('store_corrupt', 'The head of the store is missing.');

@@ -6,6 +6,8 @@ const decoder = new TextDecoder();
 
 export const VERSION_KEY = utf8('v');
 export const INFO_KEY = utf8('i');
+/** There while a store is brought to another version. */
+export const MIGRATION_KEY = utf8('m');
 
 export const metaKey = (name: DocumentName): Uint8Array => utf8(`d/${name}`);
 export const logKey = (name: DocumentName, seq: number): Uint8Array => withSeq(`u/${name}\0`, seq);
