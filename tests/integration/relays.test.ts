@@ -59,95 +59,103 @@ async function twoRelays(): Promise<{ first: Relay; second: Relay; tokens: [stri
 }
 
 describe('several relays', () => {
-  it('[TOP-4] [TOP-6] one machine at two relays of one workspace: edits of either, one of them away, and bytes from whichever has them', async () => {
-    const { first, second, tokens } = await twoRelays();
-    const ids = await Promise.all(
-      [first, second].map(
-        async (relay, index) => (await relay.api<{ id: string }>(tokens[index]!, 'GET', '/workspace')).body.id,
-      ),
-    );
-    expect(ids[0]).toBe(ids[1]);
-    const [both, left, right] = [
-      await startAgent(emptyFolder('both')),
-      await startAgent(emptyFolder('left')),
-      await startAgent(emptyFolder('right')),
-    ];
-    await fieldbook(left.home, ['demo']);
-    await joined(both, first, tokens[0]);
-    await joined(both, second, tokens[1]);
-    await joined(left, first, tokens[0]);
-    await joined(right, second, tokens[1]);
-    const runs = await digits(left);
-    const run = runs[0]!;
-    for (const agent of [both, right])
-      await vi.waitFor(async () => expect(await digits(agent)).toHaveLength(runs.length), WAIT);
-    await tag(left, run.id, 'left');
-    await tag(right, run.id, 'right');
-    for (const agent of [left, both, right])
-      await vi.waitFor(
-        async () => expect(await tagsOf(agent, run.id)).toEqual(expect.arrayContaining(['left', 'right'])),
-        WAIT,
+  it(
+    '[TOP-4] [TOP-6] one machine at two relays of one workspace: edits of either, one of them away, and bytes from whichever has them',
+    { timeout: 180_000 },
+    async () => {
+      const { first, second, tokens } = await twoRelays();
+      const ids = await Promise.all(
+        [first, second].map(
+          async (relay, index) => (await relay.api<{ id: string }>(tokens[index]!, 'GET', '/workspace')).body.id,
+        ),
       );
-    // The machine that brought them may go: the points are at both relays, the second of which fetched them itself.
-    await vi.waitFor(async () => expect((await ask(left, 'GET', '/sync')).json.settled).toBe(true), WAIT);
-    const points = (await ask(left, 'GET', series(run))).json;
-    await vi.waitFor(async () => {
-      const state = (await second.api<{ settled: boolean }>(tokens[1], 'GET', '/sync')).body;
-      expect(state.settled).toBe(true);
-    }, WAIT);
-    await left.program.stop();
-    await first.down('SIGKILL');
-    expect((await ask(right, 'GET', series(run))).json).toEqual(points);
-    // One relay away: the exchange with the other goes on, and each is told by itself.
-    await tag(both, run.id, 'while-away');
-    await vi.waitFor(async () => expect(await tagsOf(right, run.id)).toContain('while-away'), WAIT);
-    await vi.waitFor(async () => {
-      const states = new Map((await peersOf(both)).map((each) => [each.url, each]));
-      expect(states.get(second.url)).toMatchObject({ connected: true, pendingDocuments: 0, problem: null });
-      expect(states.get(first.url)).toMatchObject({ connected: false });
-      expect(states.get(first.url)!.pendingDocuments).toBeGreaterThan(0);
-    }, WAIT);
-    expect((await ask(both, 'GET', `/runs/${run.id}`)).json.holders).toContain(second.url);
-    await first.up();
-    await ask(both, 'POST', '/sync/retry', {});
-    await vi.waitFor(async () => expect((await ask(both, 'GET', '/sync')).json.settled).toBe(true), WAIT);
-    const there = (await first.api<{ runs: Run[] }>(tokens[0], 'GET', '/projects/digits/runs?limit=1000')).body.runs;
-    expect(there.find(({ id }) => id === run.id)!.tags).toContain('while-away');
-  });
+      expect(ids[0]).toBe(ids[1]);
+      const [both, left, right] = [
+        await startAgent(emptyFolder('both')),
+        await startAgent(emptyFolder('left')),
+        await startAgent(emptyFolder('right')),
+      ];
+      await fieldbook(left.home, ['demo']);
+      await joined(both, first, tokens[0]);
+      await joined(both, second, tokens[1]);
+      await joined(left, first, tokens[0]);
+      await joined(right, second, tokens[1]);
+      const runs = await digits(left);
+      const run = runs[0]!;
+      for (const agent of [both, right])
+        await vi.waitFor(async () => expect(await digits(agent)).toHaveLength(runs.length), WAIT);
+      await tag(left, run.id, 'left');
+      await tag(right, run.id, 'right');
+      for (const agent of [left, both, right])
+        await vi.waitFor(
+          async () => expect(await tagsOf(agent, run.id)).toEqual(expect.arrayContaining(['left', 'right'])),
+          WAIT,
+        );
+      // The machine that brought them may go: the points are at both relays, the second of which fetched them itself.
+      await vi.waitFor(async () => expect((await ask(left, 'GET', '/sync')).json.settled).toBe(true), WAIT);
+      const points = (await ask(left, 'GET', series(run))).json;
+      await vi.waitFor(async () => {
+        const state = (await second.api<{ settled: boolean }>(tokens[1], 'GET', '/sync')).body;
+        expect(state.settled).toBe(true);
+      }, WAIT);
+      await left.program.stop();
+      await first.down('SIGKILL');
+      expect((await ask(right, 'GET', series(run))).json).toEqual(points);
+      // One relay away: the exchange with the other goes on, and each is told by itself.
+      await tag(both, run.id, 'while-away');
+      await vi.waitFor(async () => expect(await tagsOf(right, run.id)).toContain('while-away'), WAIT);
+      await vi.waitFor(async () => {
+        const states = new Map((await peersOf(both)).map((each) => [each.url, each]));
+        expect(states.get(second.url)).toMatchObject({ connected: true, pendingDocuments: 0, problem: null });
+        expect(states.get(first.url)).toMatchObject({ connected: false });
+        expect(states.get(first.url)!.pendingDocuments).toBeGreaterThan(0);
+      }, WAIT);
+      expect((await ask(both, 'GET', `/runs/${run.id}`)).json.holders).toContain(second.url);
+      await first.up();
+      await ask(both, 'POST', '/sync/retry', {});
+      await vi.waitFor(async () => expect((await ask(both, 'GET', '/sync')).json.settled).toBe(true), WAIT);
+      const there = (await first.api<{ runs: Run[] }>(tokens[0], 'GET', '/projects/digits/runs?limit=1000')).body.runs;
+      expect(there.find(({ id }) => id === run.id)!.tags).toContain('while-away');
+    },
+  );
 
-  it('[TOP-5] [TOP-6] peers are added, listed and removed while the relay runs; two with records of their own are refused in words', async () => {
-    const { first, second, tokens } = await twoRelays();
-    const file = readdirSync(join(second.data, 'peers'))[0]!;
-    expect(statSync(join(second.data, 'peers', file)).mode & 0o777).toBe(0o600);
-    const listed = await peer(second, ['list']);
-    expect(listed.said).toContain(first.url);
-    expect(`${listed.said}${second.output()}${readFileSync(join(second.data, 'audit.jsonl'), 'utf8')}`).not.toContain(
-      tokens[0],
-    );
-    // An agent brings records to the pair, another one to a third relay.
-    const [ours, theirs] = [await startAgent(emptyFolder('ours')), await startAgent(emptyFolder('theirs'))];
-    const third = await new Relay().up();
-    const other = await third.token('member', 'theirs');
-    await joined(ours, first, tokens[0]);
-    await joined(theirs, third, other);
-    await vi.waitFor(async () => expect((await ask(theirs, 'GET', '/sync')).json.settled).toBe(true), WAIT);
-    const before = (await third.api<{ id: string }>(other, 'GET', '/workspace')).body.id;
-    await peer(third, ['add', first.url, '--token', tokens[0]]);
-    await vi.waitFor(async () => {
-      const { peers } = (await third.api<{ peers: PeerShape[] }>(other, 'GET', '/sync')).body;
-      const refused = peers.find(({ url }) => url === first.url);
-      expect(refused).toMatchObject({ connected: false, problem: { code: 'workspace_mismatch' } });
-      expect(refused!.problem!.message).toContain('Only an empty relay can join');
-    }, WAIT);
-    expect((await third.api<{ id: string }>(other, 'GET', '/workspace')).body.id).toBe(before);
-    // Removed, a peer is dialled no more; a wrong one is said to be none.
-    expect((await peer(second, ['remove', first.url])).code).toBe(0);
-    await vi.waitFor(async () => {
-      const { peers } = (await second.api<{ peers: PeerShape[] }>(tokens[1], 'GET', '/sync')).body;
-      expect(peers.filter(({ incoming }) => !incoming)).toEqual([]);
-    }, WAIT);
-    expect((await peer(second, ['remove', first.url])).code).toBe(3);
-    expect((await peer(second, ['add', 'ftp://x', '--token', 'y'])).code).toBe(1);
-    expect((await peer(second, ['add', first.url])).said).toContain('member');
-  });
+  it(
+    '[TOP-5] [TOP-6] peers are added, listed and removed while the relay runs; two with records of their own are refused in words',
+    { timeout: 180_000 },
+    async () => {
+      const { first, second, tokens } = await twoRelays();
+      const file = readdirSync(join(second.data, 'peers'))[0]!;
+      expect(statSync(join(second.data, 'peers', file)).mode & 0o777).toBe(0o600);
+      const listed = await peer(second, ['list']);
+      expect(listed.said).toContain(first.url);
+      expect(`${listed.said}${second.output()}${readFileSync(join(second.data, 'audit.jsonl'), 'utf8')}`).not.toContain(
+        tokens[0],
+      );
+      // An agent brings records to the pair, another one to a third relay.
+      const [ours, theirs] = [await startAgent(emptyFolder('ours')), await startAgent(emptyFolder('theirs'))];
+      const third = await new Relay().up();
+      const other = await third.token('member', 'theirs');
+      await joined(ours, first, tokens[0]);
+      await joined(theirs, third, other);
+      await vi.waitFor(async () => expect((await ask(theirs, 'GET', '/sync')).json.settled).toBe(true), WAIT);
+      const before = (await third.api<{ id: string }>(other, 'GET', '/workspace')).body.id;
+      await peer(third, ['add', first.url, '--token', tokens[0]]);
+      await vi.waitFor(async () => {
+        const { peers } = (await third.api<{ peers: PeerShape[] }>(other, 'GET', '/sync')).body;
+        const refused = peers.find(({ url }) => url === first.url);
+        expect(refused).toMatchObject({ connected: false, problem: { code: 'workspace_mismatch' } });
+        expect(refused!.problem!.message).toContain('Only an empty relay can join');
+      }, WAIT);
+      expect((await third.api<{ id: string }>(other, 'GET', '/workspace')).body.id).toBe(before);
+      // Removed, a peer is dialled no more; a wrong one is said to be none.
+      expect((await peer(second, ['remove', first.url])).code).toBe(0);
+      await vi.waitFor(async () => {
+        const { peers } = (await second.api<{ peers: PeerShape[] }>(tokens[1], 'GET', '/sync')).body;
+        expect(peers.filter(({ incoming }) => !incoming)).toEqual([]);
+      }, WAIT);
+      expect((await peer(second, ['remove', first.url])).code).toBe(3);
+      expect((await peer(second, ['add', 'ftp://x', '--token', 'y'])).code).toBe(1);
+      expect((await peer(second, ['add', first.url])).said).toContain('member');
+    },
+  );
 });
