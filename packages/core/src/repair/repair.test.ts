@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { Book, noteText, RunDocument } from '../documents/index.ts';
 import type { DeviceId, DocumentName, RunId, WriterId } from '../ids.ts';
+import { PurgedRuns } from '../ingest/index.ts';
 import { Library } from '../library/index.ts';
 import type { Edit } from '../record/index.ts';
 import { decodeCard, encodeEdit, encodeRecord, REPAIRS } from '../record/index.ts';
@@ -17,6 +18,7 @@ import {
   FakeClock,
   makeCard,
   makeTestEdit,
+  MemoryBlobStore,
   memoryStorage,
   openTestReplica,
   RUN,
@@ -342,6 +344,53 @@ describe('a replica that meets a higher generation', () => {
     const rebuilt = await damaged.rebuild(BOOK, repair);
     expect([rebuilt.damage, rebuilt.records]).toEqual([['1 of 3 updates are missing.'], 2]);
     expect(await editsOf(damaged)).toEqual([ids[0], ids[2]]);
+  });
+});
+
+describe('a machine that returns after a year', () => {
+  it('[GEN-16] ends with a purged run emptied, though its book and its run were rebuilt meanwhile and it had more of it', async () => {
+    const [a, b] = [await open(), await open()];
+    const entry = encodeRecord({ k: 'newer' });
+    await a.transact(BOOK, (doc) => new Book(doc).putCard(makeCard()));
+    await a.transact(RUN, (doc) => doc.getMap('entries').set('newer/1', entry));
+    for (const name of [BOOK, RUN]) await exchange(a, b, name);
+    await b.transact(RUN, (doc) => doc.getMap('entries').set('newer/late', entry));
+    const late = await addEdit(b);
+    await addEdit(a, makeTestEdit({ field: 'purge', value: true }));
+    await a.transact(RUN, (doc) => new RunDocument(doc).clear());
+    for (const name of [BOOK, RUN]) await a.rebuild(name, repair);
+    const purged = new PurgedRuns(b, new MemoryBlobStore());
+    await purged.scanAll();
+    for (const name of [BOOK, RUN]) await give(a, b, name);
+    await purged.scanAll();
+    await purged.settled();
+    expect(await b.read(RUN, (doc) => [...doc.getMap('entries').keys()])).toEqual([]);
+    expect(await editsOf(b)).toContain(late);
+    await purged.close();
+  });
+
+  it('[GEN-16] opens a store of before there was a log for repair, compacts, adopts and keeps from then on', async () => {
+    const storage = await memoryStorage();
+    const before = await openTestReplica(storage);
+    const old = [await addEdit(before), await addEdit(before)];
+    await before.close();
+    const replica = await openTestReplica(storage, { history: testHistory() });
+    await replica.compact(BOOK);
+    await addEdit(replica);
+    const sources: (string | null)[] = [];
+    for await (const { source } of replica.history(BOOK)) sources.push(source?.via ?? null);
+    expect(sources).toEqual([null, null, 'local']);
+    const fresh = await open();
+    await fresh.apply(BOOK, (await replica.encodeState(BOOK)).update, 'x');
+    await fresh.rebuild(BOOK, repair);
+    const late = await addEdit(replica);
+    await give(fresh, replica);
+    expect(await editsOf(replica)).toEqual(expect.arrayContaining([...old, late]));
+    // And a program without the log reads what one with it has written.
+    const again = await openTestReplica(await afterPowerCut(storage));
+    expect(await editsOf(again)).toEqual(await editsOf(replica));
+    await again.compact(BOOK);
+    expect(await editsOf(again)).toHaveLength(4);
   });
 });
 
