@@ -53,6 +53,15 @@ export interface ListedDocument {
 export type SyncMessage = { type: 'step1'; stateVector: Uint8Array } | { type: 'step2' | 'update'; update: Uint8Array };
 
 export const PROTOCOL_VERSION = 1;
+/** What this program speaks; docs/protocol.md says what each is. */
+export const PROTOCOL_VERSIONS: readonly number[] = [PROTOCOL_VERSION];
+
+/** The highest version that both speak, whichever of them asks; undefined when there is none. */
+export function commonVersion(ours: readonly number[], theirs: readonly number[]): number | undefined {
+  let best: number | undefined;
+  for (const version of ours) if (theirs.includes(version) && version > (best ?? 0)) best = version;
+  return best;
+}
 /** The WebSocket subprotocol; a token may travel in a second one with this prefix. */
 export const SUBPROTOCOL = 'fieldbook.v1';
 export const TOKEN_SUBPROTOCOL = 'fieldbook.token.';

@@ -44,7 +44,12 @@ interface Connection {
   timers: FakeTimers;
 }
 
-function connect(a: Side, b: Side, override: Partial<SessionOptions> = {}): Connection {
+function connect(
+  a: Side,
+  b: Side,
+  override: Partial<SessionOptions> = {},
+  overrideA: Partial<SessionOptions> = {},
+): Connection {
   const pair = linkPair();
   const clock = new FakeClock();
   const timers = new FakeTimers(clock);
@@ -52,7 +57,7 @@ function connect(a: Side, b: Side, override: Partial<SessionOptions> = {}): Conn
   return {
     pair,
     timers,
-    a: new ReplicationSession({ ...common, ...a, link: pair.a, grants: null }),
+    a: new ReplicationSession({ ...common, ...a, link: pair.a, grants: null, ...overrideA }),
     b: new ReplicationSession({ ...common, ...b, link: pair.b, grants: Gate.open('member'), ...override }),
   };
 }
@@ -253,6 +258,80 @@ describe('replication', () => {
     expect((await newer.b.ended).code).toBe(4426);
     expect(await edits(b)).toEqual([]);
     for (const code of [4409, 4426]) expect(isTerminal(code)).toBe(true);
+  });
+
+  it('[RPL-40] both sides list their versions and speak the highest that both know', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    await addEdits(a, 1);
+    const spoken = async (ours: readonly number[], theirs: readonly number[]): Promise<unknown> => {
+      const connection = connect(a, b, { versions: theirs }, { versions: ours });
+      await run(connection);
+      const agreed = [connection.a.version, connection.b.version, connection.a.settled];
+      connection.pair.cut();
+      return agreed;
+    };
+    expect(await spoken([1], [1])).toEqual([1, 1, true]);
+    expect(await spoken([1], [3, 1, 2])).toEqual([1, 1, true]);
+    expect(await spoken([2, 1, 7], [3, 1, 2])).toEqual([2, 2, true]);
+    expect(await edits(b)).toHaveLength(1);
+    const apart = connect(a, b, { versions: [1, 4] }, { versions: [2, 3] });
+    await run(apart);
+    // Whichever of them says it.
+    const { code, reason } = await apart.a.ended;
+    expect([code, reason]).toEqual([4426, expect.stringMatching(/speaks version (1, 4|2, 3), the other (1, 4|2, 3)$/)]);
+  });
+
+  it('[RPL-41] a connection that only takes what we write is over within a minute, and what waits for it is bounded', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const connection = connect(a, b);
+    await run(connection);
+    let over: number | undefined;
+    void connection.a.ended.then(({ code }) => (over = code));
+    // The network swallows everything; the other side is gone and nobody says so.
+    let most = 0;
+    let seconds = 0;
+    for (; seconds < 120 && over === undefined; seconds++) {
+      await addEdits(a, 1);
+      await turn();
+      most = Math.max(most, connection.pair.a.buffered());
+      connection.timers.advance(1_000);
+      await turn();
+    }
+    expect(over).toBe(4509);
+    expect(seconds).toBeLessThanOrEqual(60);
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(1024 * 1024);
+  });
+
+  it('[RPL-42] who asks or opens channels without end is cut off, before it costs memory', async () => {
+    const flood = async (frame: (index: number) => Frame, count: number): Promise<number> => {
+      const [a, b] = [await makeSide(), await makeSide()];
+      const connection = connect(a, b);
+      await run(connection);
+      let over = 0;
+      void connection.b.ended.then(({ code }) => (over = code));
+      for (let index = 0; index < count; index++) connection.pair.a.send(encodeFrame(frame(index)));
+      connection.pair.deliverAll();
+      await turn();
+      return over;
+    };
+    const open = (index: number): Frame => ({
+      kind: 'open',
+      channel: index + 1_000,
+      name: `run/r${index}` as DocumentName,
+      generation: 0,
+    });
+    const question: Frame = {
+      kind: 'sync',
+      channel: 1_000,
+      seq: 0,
+      message: { type: 'step1', stateVector: new Uint8Array([0]) },
+    };
+    // As many as anybody has use for are fine.
+    expect(await flood((index) => (index === 0 ? open(0) : question), 900)).toBe(0);
+    expect(await flood((index) => (index === 0 ? open(0) : question), 2_000)).toBe(4422);
+    expect(await flood(open, 1_000)).toBe(0);
+    expect(await flood(open, 10_000)).toBe(4422);
   });
 
   it('[RPL-12] documents of different generations are reported and not merged', async () => {

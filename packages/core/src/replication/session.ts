@@ -16,7 +16,7 @@ import type { Half } from './outbox.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerMemories, PeerMemory } from './peer-memory.ts';
 import type { Frame, Hello } from './protocol.ts';
-import { decodeFrame, encodeFrame, NONCE_BYTES, PROTOCOL_VERSION } from './protocol.ts';
+import { decodeFrame, encodeFrame, NONCE_BYTES, commonVersion, PROTOCOL_VERSIONS } from './protocol.ts';
 
 export interface SessionOptions {
   replica: Replica;
@@ -28,6 +28,8 @@ export interface SessionOptions {
   workspace: { id: string; name: string | null };
   /** `fieldbook/0.1.0` */
   program: string;
+  /** Versions of the protocol that this side speaks; all that it knows without. */
+  versions?: readonly number[];
   /** What the other side may do here; null on the side that dialled, which lets the one it chose do everything. */
   grants: Gate | null;
   /**
@@ -96,6 +98,7 @@ export class ReplicationSession {
   #since: number | null = null;
   readonly #began: number;
   #clockAheadMs: number | null = null;
+  #version: number | undefined;
   #full = false;
   #saidFull = false;
   #proven: DeviceId | null = null;
@@ -134,6 +137,15 @@ export class ReplicationSession {
       if (this.#state.at === 'greeting') this.close(CLOSE.silent, 'no greeting');
     });
     this.#watch();
+  }
+
+  get #versions(): readonly number[] {
+    return this.#options.versions ?? PROTOCOL_VERSIONS;
+  }
+
+  /** The version that both sides speak from their greetings on; undefined before. */
+  get version(): number | undefined {
+    return this.#version;
   }
 
   /** Who the other side is, once it has said so. */
@@ -260,9 +272,10 @@ export class ReplicationSession {
       const away = Math.min(HELLO_WITHIN_MS, Math.max(0, now - this.#began));
       this.#clockAheadMs = Math.round(hello.time + away / 2 - now);
     }
-    if (!hello.versions.includes(PROTOCOL_VERSION)) {
-      const theirs = hello.versions.join(', ');
-      this.close(CLOSE.version, `this side speaks version ${PROTOCOL_VERSION}, the other ${theirs}`);
+    this.#version = commonVersion(this.#versions, hello.versions);
+    if (this.#version === undefined) {
+      const [ours, theirs] = [this.#versions, hello.versions].map((versions) => versions.join(', '));
+      this.close(CLOSE.version, `this side speaks version ${ours}, the other ${theirs}`);
       return;
     }
     if (hello.workspace !== workspace.id) {
@@ -466,7 +479,7 @@ export class ReplicationSession {
   #hello(): Hello {
     const { replica, workspace, program, grants, clock } = this.#options;
     return {
-      versions: [PROTOCOL_VERSION],
+      versions: this.#versions,
       replica: replica.id,
       device: replica.device,
       workspace: workspace.id,
