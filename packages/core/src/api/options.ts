@@ -101,6 +101,15 @@ export interface SyncSource {
   lacking?(through: number, limit: number): Promise<ReadonlySet<DocumentName>>;
   /** Peers that are known to have a file, by url; nobody is asked. `sent`: it is one that travels. Named by its list, or the file itself. */
   fileHolders?(digest: BlobDigest, document: DocumentName, sent: boolean): Promise<readonly string[]>;
+  /**
+   * Which of these blobs of a document a peer is not known to have; nobody is asked. `travels`: it is one that is sent unasked.
+   * Undefined for who dialled this replica: nobody sends it blobs.
+   */
+  blobsLacking?(
+    url: string,
+    document: DocumentName,
+    blobs: readonly { digest: BlobDigest; travels: boolean }[],
+  ): Promise<ReadonlySet<BlobDigest> | undefined>;
   /** Which of these (at most 1,000) no peer has, by their own word; undefined when none of them answers. */
   missingBlobs?(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined>;
   /** What a peer, named by its url or replica id, is known to have; a peer that was never met has nothing. */

@@ -152,6 +152,28 @@ export interface PeerShape {
   clockAheadMs: number | null;
 }
 
+/** `GET /runs/{run}/places`. */
+export interface RunPlacesShape {
+  run: string;
+  peers: {
+    url: string;
+    name: string | null;
+    connected: boolean;
+    documents: { total: number; toGo: number };
+    points: BlobPlacesShape | null;
+    files: BlobPlacesShape | null;
+    complete: boolean;
+  }[];
+}
+
+export interface BlobPlacesShape {
+  total: number;
+  toGo: number;
+  bytesToGo: number;
+  elsewhere: number;
+  stay: number;
+}
+
 export interface SyncShape {
   lastSeq: number;
   peers: PeerShape[];

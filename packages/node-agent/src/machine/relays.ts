@@ -126,6 +126,21 @@ export class Relays implements SyncSource {
       .map(([url]) => url);
   }
 
+  /** See `SyncSource.blobsLacking`. */
+  async blobsLacking(
+    url: string,
+    document: DocumentName,
+    blobs: readonly { digest: BlobDigest; travels: boolean }[],
+  ): Promise<ReadonlySet<BlobDigest> | undefined> {
+    const relay = this.#relays.get(url);
+    if (relay === undefined) return undefined;
+    const seq = (await this.#machine.replica.info(document))?.seq ?? Number.POSITIVE_INFINITY;
+    const { exchange } = relay;
+    return new Set(
+      blobs.flatMap(({ digest, travels }) => (exchange.blobs.isKnownThere(digest, seq, travels) ? [] : digest)),
+    );
+  }
+
   async missingBlobs(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined> {
     if (this.#relays.size === 0) return new Set(digests);
     let missing: ReadonlySet<BlobDigest> | undefined;

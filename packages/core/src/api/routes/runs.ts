@@ -9,6 +9,7 @@ import { json } from '../http.ts';
 import type { Parameter, Route } from '../route.ts';
 import type { Schema } from '../schema.ts';
 import { array, object, orNull, ref } from '../schema.ts';
+import { runPlacesRoute } from './run-places.ts';
 import { editView, runDetail, runRow, runView } from '../views.ts';
 
 /** One answer; more come by cursor. 1,000 runs of 40 attributes are about 2 MB. */
@@ -124,6 +125,7 @@ export function runRoutes(context: ApiContext): Route[] {
         return json(200, runDetail(state, entries, holders));
       },
     },
+    runPlacesRoute(context),
     {
       id: 'getHistory',
       method: 'GET',

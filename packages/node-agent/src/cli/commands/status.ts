@@ -1,18 +1,23 @@
 import type { Command } from 'commander';
 import { readPresence } from '../../agent/presence.ts';
 import type { Cli } from '../command.ts';
-import { printJson, withJson } from '../command.ts';
+import { printJson, withClient, withJson } from '../command.ts';
 import { EXIT } from '../exit.ts';
 import { formatAgo, formatBytes, formatDuration, plural } from '../format.ts';
-import type { FileHealthShape, PeerShape, ProjectShape, SyncShape } from '../shapes.ts';
+import type { FileHealthShape, PeerShape, ProjectShape, RunPlacesShape, SyncShape } from '../shapes.ts';
 import { facts } from '../table.ts';
 import { oneLine } from '../width.ts';
 
 export function statusCommand(program: Command, cli: Cli): void {
   const command = program
     .command('status')
-    .description('whether the agent runs, and what it has; exits with 4 when it does not');
-  withJson(command).action(async (options: { json?: boolean }) => {
+    .description('whether the agent runs, and what it has; exits with 4 when it does not')
+    .argument('[run]', 'instead, how much of this run every relay has');
+  withJson(command).action(async (run: string | undefined, options: { json?: boolean }) => {
+    if (run !== undefined) {
+      await tellPlaces(cli, run, options.json === true);
+      return;
+    }
     const client = await cli.connectToAgent();
     if (client === undefined) {
       if (options.json === true) printJson(cli.terminal, { running: false, home: cli.home.root });
@@ -68,6 +73,48 @@ export function statusCommand(program: Command, cli: Cli): void {
       await client.close();
     }
   });
+}
+
+/** How much of a run is where. */
+async function tellPlaces(cli: Cli, run: string, asJson: boolean): Promise<void> {
+  await withClient(cli, async (client) => {
+    const places = await client.call<RunPlacesShape>('GET', `/runs/${encodeURIComponent(run)}/places`);
+    if (asJson) return printJson(cli.terminal, places);
+    cli.terminal.out(
+      facts(cli.terminal, [
+        ['run', places.run],
+        ...(places.peers.length === 0
+          ? [['relays', 'none: what is here is only here'] as const]
+          : places.peers.map((peer) => [oneLine(peer.name ?? peer.url), describePlaces(peer)] as const)),
+      ]),
+    );
+  });
+}
+
+/** How much of a run a peer lacks, in words. */
+export function describePlaces({
+  documents,
+  points,
+  files,
+  complete,
+  connected,
+}: RunPlacesShape['peers'][number]): string {
+  const parts: string[] = [];
+  if (documents.toGo > 0) parts.push(`${plural(documents.toGo, 'document')} of ${documents.total} to go`);
+  for (const [blobs, word] of [
+    [points, 'blob'],
+    [files, 'file'],
+  ] as const) {
+    if (blobs === null) continue;
+    const of = word === 'blob' ? `${plural(blobs.toGo, word)} of points` : plural(blobs.toGo, word);
+    if (blobs.toGo > 0) parts.push(`${of} of ${blobs.total} to go (${formatBytes(blobs.bytesToGo)})`);
+    if (blobs.elsewhere > 0) parts.push(`${plural(blobs.elsewhere, word)} not known to be there, and not here`);
+    if (blobs.stay > 0) parts.push(`${plural(blobs.stay, word)} on this machine only until somebody asks`);
+  }
+  if (complete) parts.unshift('everything that travels is there');
+  else if (parts.length === 0) parts.push('its documents are there');
+  if (!connected) parts.push('not connected now');
+  return parts.join('; ');
 }
 
 /** What waits in the spool and why; null when nothing does. */
