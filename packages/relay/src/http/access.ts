@@ -168,7 +168,7 @@ async function lookUp({ tokens, limiter }: AccessRules, presented: string, calle
   limiter.mayFail(caller.address);
   const token = await tokens.find(presented);
   if (token !== undefined) return token;
-  limiter.failed(caller.address);
+  limiter.failed(caller.address, presented);
   throw new FieldbookError('unauthorized', 'The token is unknown or was revoked.');
 }
 

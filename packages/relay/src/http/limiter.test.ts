@@ -56,7 +56,7 @@ describe('what may be asked of a relay', () => {
     const { time, limiter: limits } = limiter({ 'failures-per-address': 3 });
     const pauses: number[] = [];
     for (let each = 0; each < 14; each++) {
-      limits.failed('192.0.2.1');
+      limits.failed('192.0.2.1', `wrong ${each}`);
       const pause = wait(() => limits.mayFail('192.0.2.1'));
       pauses.push(pause);
       time.now += pause * 1_000;
@@ -65,8 +65,16 @@ describe('what may be asked of a relay', () => {
     expect(pauses).toEqual([0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
     expect(wait(() => limits.mayFail('192.0.2.2'))).toBe(0);
     time.now += 15 * 60_000 + 1;
-    limits.failed('192.0.2.1');
+    limits.failed('192.0.2.1', 'another');
     expect(wait(() => limits.mayFail('192.0.2.1'))).toBe(0);
+  });
+
+  it('[ACC-45] the same wrong token again and again is no guess, and makes nobody wait', () => {
+    const { limiter: limits } = limiter({ 'failures-per-address': 3 });
+    for (let each = 0; each < 100; each++) limits.failed('192.0.2.1', each % 2 === 0 ? 'revoked' : 'mistyped');
+    expect(wait(() => limits.mayFail('192.0.2.1'))).toBe(0);
+    limits.failed('192.0.2.1', 'a third');
+    expect(wait(() => limits.mayFail('192.0.2.1'))).toBe(1);
   });
 
   it('[ACC-44] so many connections are open at once, and one that ended makes room, once', () => {
@@ -101,7 +109,7 @@ describe('what may be asked of a relay', () => {
     for (let each = 0; each < 50_000; each++) {
       const address = `10.${each >> 16}.${(each >> 8) & 255}.${each & 255}`;
       limits.request(address);
-      limits.failed(address);
+      limits.failed(address, address);
     }
     expect(limits.size).toBeGreaterThan(30_000);
     expect(limits.size).toBeLessThanOrEqual(40_000);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { FieldbookError } from '@fieldbook/core';
 import { Buckets, makeRoom } from './buckets.ts';
@@ -8,11 +9,15 @@ interface Failures {
   /** No unknown token is looked at before. */
   until: number;
   last: number;
+  /** Hashes of the latest wrong secrets. */
+  seen: readonly string[];
 }
 
 const SWEEP_MS = 30_000;
 /** An address without a failure for so long begins anew. */
 const FORGET_MS = 15 * 60_000;
+/** Wrong secrets that are recognised when they come again. */
+const SEEN = 8;
 const LONGEST_PAUSE_MS = 5 * 60_000;
 /** Nobody is kept waiting longer for what was sent too fast: a connection that is silent for 45 s counts as gone. */
 const LONGEST_WAIT_MS = 10_000;
@@ -82,18 +87,24 @@ export class Limiter {
     if (wait > 0) this.refuse('failures-per-address', 'There were too many wrong tokens from your address', wait);
   }
 
-  /** A token or invitation from there was wrong: beyond the limit each doubles the pause that follows. */
-  failed(address: string): void {
+  /**
+   * A token or invitation from there was wrong: beyond the limit each doubles the pause that follows. The same one again is no
+   * guess, but a page or machine that was thrown out and does not know it, behind an address that it shares with others.
+   */
+  failed(address: string, secret: string): void {
     if (this.limits['failures-per-address'] === Number.POSITIVE_INFINITY) return;
     const key = networkOf(address);
     const now = this.#now();
     const known = this.#failures.get(key);
+    const hash = createHash('sha256').update(secret).digest('base64url').slice(0, 16);
+    if (known?.seen.includes(hash) === true) return;
     const count = known === undefined || now - known.last > FORGET_MS ? 1 : known.count + 1;
     const beyond = count - this.limits['failures-per-address'];
     const pause = beyond < 0 ? 0 : Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** Math.min(beyond, 20));
     this.#failures.delete(key);
     makeRoom(this.#failures);
-    this.#failures.set(key, { count, until: now + pause, last: now });
+    const seen = [hash, ...(known?.seen ?? [])].slice(0, SEEN);
+    this.#failures.set(key, { count, until: now + pause, last: now, seen });
     this.#sweepLater();
   }
 

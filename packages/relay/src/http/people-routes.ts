@@ -161,7 +161,7 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
         const { secret: presented, device } = call.body as { secret: string; device: string };
         const made = await invitations.redeem(presented, oneLine(device), tokens).catch((error: unknown) => {
           if (error instanceof FieldbookError && error.code === 'unauthorized') {
-            limiter.failed(caller.address);
+            limiter.failed(caller.address, presented);
             audit.refused('access.refused', { code: error.code, reason: error.message, address: caller.address });
           }
           throw error;
