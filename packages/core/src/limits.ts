@@ -45,6 +45,12 @@ export const LIMITS = {
   updateBytes: 16 * 1024 * 1024,
   /** Structs in one update: what 100,000 rewritten cards need; decoding costs about 1 µs each. */
   updateStructs: 500_000,
+  /** Client ids that an update may bring into a document: every device and page that ever wrote in a project's month, at once. */
+  updateClients: 10_000,
+  /** Client ids in one document. Each costs every later change 0.3 µs: 15 ms at this many. */
+  documentClients: 50_000,
+  /** Client ids that one update of a contributor may bring: its machine's, and those of restores and pages. */
+  contributionClients: 64,
   /** One document loaded in memory. */
   documentBytes: 512 * 1024 * 1024,
   /** The text of one run's notes with all its history: 64 kB of text and some 100,000 places where somebody typed or deleted. */

@@ -102,6 +102,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const replica = await openReplica({
     storage: metrics.timing(disk.storage(level)),
     device: device.id,
+    key: device,
     random,
     guard: await restoreGuard(data.guard),
     compacted: () => metrics.compacted(),

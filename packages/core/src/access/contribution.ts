@@ -1,7 +1,8 @@
 import { FieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName, RunId } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
-import { decodeEdit, parseCardKey } from '../record/index.ts';
+import { LIMITS } from '../limits.ts';
+import { CLIENT_CLAIMS, decodeClientClaim, decodeEdit, parseCardKey } from '../record/index.ts';
 import type { RecordChange, UpdateFacts } from '../replica/admission.ts';
 import type { RunOwners } from './run-index.ts';
 
@@ -22,6 +23,7 @@ export interface Contribution {
 export function judgeContribution({ facts, own, ownersOf }: Contribution): void {
   const { name, changes, text } = facts;
   const parsed = parseDocumentName(name);
+  judgeClients(facts, own);
   const isOwn = (run: RunId): boolean => intersects(ownersOf(run)?.devices, own);
   const isFree = (run: RunId): boolean => ownersOf(run) === undefined || isOwn(run);
   switch (parsed.kind) {
@@ -33,7 +35,7 @@ export function judgeContribution({ facts, own, ownersOf }: Contribution): void 
       for (const { map, key } of changes) {
         const [, , device] = key.split('/');
         const noted = key.startsWith('purged/') && isOwn(parsed.run);
-        if (map === 'x-clients' || noted) continue;
+        if (noted) continue;
         if (map !== 'entries' || !own.has(device as DeviceId))
           throw refused(`the entry "${key.slice(0, 120)}" of ${name}`);
       }
@@ -44,6 +46,23 @@ export function judgeContribution({ facts, own, ownersOf }: Contribution): void 
       return;
     case 'workspace':
       for (const change of changes) judgeDirectory(change, own);
+  }
+}
+
+/** Under its own devices' client ids, or under such as nobody claims: those of pages. */
+function judgeClients({ name, changes, clients }: UpdateFacts, own: ReadonlySet<DeviceId>): void {
+  let fresh = 0;
+  for (const [client, by] of clients) {
+    if (by.device !== undefined && !own.has(by.device))
+      throw refused(`what client id ${client} of device ${by.device} writes in ${name}`);
+    if (by.fresh) fresh += 1;
+  }
+  if (fresh > LIMITS.contributionClients)
+    throw refused(`${fresh} new client ids of ${name}, where ${LIMITS.contributionClients} are enough`);
+  for (const { map, after } of changes) {
+    if (map !== CLIENT_CLAIMS) continue;
+    const claim = after === undefined ? undefined : decodeClientClaim(after);
+    if (claim === undefined || !own.has(claim.device)) throw refused(`a claim of another device in ${name}`);
   }
 }
 
@@ -68,7 +87,7 @@ function judgeBook(
     added.add(card.run);
   }
   for (const { map, key, after } of changes) {
-    if (map === 'cards' || map === 'x-clients') continue;
+    if (map === 'cards' || map === CLIENT_CLAIMS) continue;
     const run = map === 'edits' && after !== undefined ? decodeEdit(after)?.run : undefined;
     if (run === undefined) throw refused(`"${key.slice(0, 120)}" of "${map}" in ${name}`);
     if (added.has(run) || isOwn(run)) continue;
@@ -78,7 +97,7 @@ function judgeBook(
 
 /** A contributor lists the books and devices that its runs need, and changes nothing that is listed. */
 function judgeDirectory({ map, key, before, after }: RecordChange, own: ReadonlySet<DeviceId>): void {
-  if (map === 'x-clients') return;
+  if (map === CLIENT_CLAIMS) return;
   if (map === 'books' && (before === undefined || sameBytes(before, after))) return;
   if (map === 'devices' && own.has(key as DeviceId)) return;
   throw refused(`"${key.slice(0, 120)}" of "${map}" in the workspace`);

@@ -8,3 +8,4 @@ export * from './file-entry.ts';
 export * from './object-entry.ts';
 export * from './repair.ts';
 export * from './value.ts';
+export * from './client-claim.ts';

@@ -2,7 +2,7 @@ import * as Y from 'yjs';
 import { NOTE_TEXT } from '../documents/note.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
-import { decodeCard, decodeDirectoryRecord, decodeEdit, decodeEntry } from '../record/index.ts';
+import { CLIENT_CLAIMS, decodeCard, decodeDirectoryRecord, decodeEdit, decodeEntry } from '../record/index.ts';
 
 /** One key of a document as Yjs holds it: `item` is the last of its history, which grows to the right. */
 export interface Slot {
@@ -11,10 +11,10 @@ export interface Slot {
   item: Y.Item;
 }
 
-/** Every key that a document of records has or had. */
+/** Every key that a document of records has or had. Claims of client ids are none of them: they mean nothing where others write. */
 export function* slotsOf(doc: Y.Doc): Generator<Slot> {
   for (const [map, type] of doc.share) {
-    if (map === NOTE_TEXT) continue;
+    if (map === NOTE_TEXT || map === CLIENT_CLAIMS) continue;
     for (const [key, item] of type._map) yield { map, key, item };
   }
 }

@@ -1,7 +1,7 @@
 import * as Y from 'yjs';
 import { noteText } from '../documents/note.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
-import { encodeRepair, removalDigest, REPAIRS } from '../record/index.ts';
+import { CLIENT_CLAIMS, encodeRepair, removalDigest, REPAIRS } from '../record/index.ts';
 import type { LoggedCommit } from '../store/index.ts';
 import { isNote, originOf, slotsOf, textOf, valueOf } from './document-records.ts';
 
@@ -253,7 +253,7 @@ export function* orphansOf(doc: Y.Doc): Generator<{ map: string; key: string; by
     if (!(struct instanceof Y.Item) || !(struct.content instanceof Y.ContentBinary)) continue;
     // A record that was overwritten names the one before it instead of its place.
     const { parent, parentSub } = struct as { parent: unknown; parentSub: string | null };
-    if (typeof parent === 'string' && parentSub !== null)
+    if (typeof parent === 'string' && parentSub !== null && parent !== CLIENT_CLAIMS)
       yield { map: parent, key: parentSub, bytes: struct.content.content };
   }
 }

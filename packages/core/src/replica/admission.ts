@@ -1,13 +1,19 @@
 import * as Y from 'yjs';
 import { NOTE_TEXT } from '../documents/note.ts';
 import { FieldbookError, isFieldbookError } from '../errors.ts';
-import type { DocumentName } from '../ids.ts';
+import { isSignedBy } from '../access/device-key.ts';
+import type { DeviceId, DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import type { DirectoryRecord } from '../record/index.ts';
 import {
   captureKey,
   cardKey,
+  CLAIM_BYTES,
+  claimText,
+  CLIENT_CLAIMS,
+  decodeClientClaim,
+  parseCardKey,
   decodeCard,
   decodeDirectoryRecord,
   decodeEdit,
@@ -32,12 +38,30 @@ interface MapRule {
   deletable: boolean;
   limitBytes: number;
   /** Throws `record_*` when `bytes` is malformed; returns false when it does not belong under `key`. */
-  fits(key: string, bytes: Uint8Array): boolean;
+  fits(key: string, bytes: Uint8Array, name: DocumentName): boolean;
 }
 
 type Schema = Readonly<Record<string, MapRule>>;
 
+/** Who uses which client id. One key, one claim, and each proves itself. */
+const CLAIMS_RULE: MapRule = {
+  immutable: true,
+  deletable: false,
+  limitBytes: CLAIM_BYTES,
+  fits: (key, bytes, name) => {
+    const claim = decodeClientClaim(bytes);
+    if (claim === undefined) return true;
+    const { device, publicKey, signature } = claim;
+    return isClientId(key) && isSignedBy(device, publicKey, claimText(name, Number(key)), signature);
+  },
+};
+
+function isClientId(key: string): boolean {
+  return /^(0|[1-9]\d{0,15})$/.test(key) && Number.isSafeInteger(Number(key));
+}
+
 const BOOK: Schema = {
+  [CLIENT_CLAIMS]: CLAIMS_RULE,
   cards: {
     immutable: false,
     deletable: false,
@@ -101,6 +125,7 @@ const directory = (kind: DirectoryRecord['kind'], immutable: boolean, keyFits: (
 });
 
 const WORKSPACE: Schema = {
+  [CLIENT_CLAIMS]: CLAIMS_RULE,
   books: directory('book', false, isBookKey),
   devices: directory('device', false, () => true),
   names: directory('workspace-name', true, () => true),
@@ -155,7 +180,12 @@ function ruleOf(schema: Schema, map: string): MapRule | undefined {
  * how far the document has each client. Throws `update_too_large`, `update_malformed`, `update_forbidden_content`,
  * `missing_dependency`.
  */
-export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (client: number) => number): UpdateScan {
+export function inspectUpdate(
+  name: DocumentName,
+  update: Uint8Array,
+  stateOf: (client: number) => number,
+  clients = 0,
+): UpdateScan {
   const limit = Math.min(LIMITS.updateBytes, documentLimit(name));
   if (update.length > limit) {
     const message = `An update of ${name} has ${update.length} bytes; the limit is ${limit}.`;
@@ -168,7 +198,19 @@ export function inspectUpdate(name: DocumentName, update: Uint8Array, stateOf: (
     const isKnown = schema === NOTE ? map === NOTE_TEXT : ruleOf(schema, map) !== undefined;
     if (!isKnown) throw forbidden(name, `a map "${map.slice(0, 40)}"`);
   }
-  for (const [client, { start }] of scan.spans) if (start > stateOf(client)) throw missing(name);
+  let fresh = 0;
+  for (const [client, { start }] of scan.spans) {
+    if (start > stateOf(client)) throw missing(name);
+    if (stateOf(client) === 0) fresh += 1;
+  }
+  if (fresh > LIMITS.updateClients || (fresh > 0 && clients + fresh > LIMITS.documentClients)) {
+    const most = fresh > LIMITS.updateClients ? LIMITS.updateClients : LIMITS.documentClients;
+    const where = fresh > LIMITS.updateClients ? 'an update' : 'a document';
+    throw new FieldbookError(
+      'update_too_large',
+      `An update of ${name} brings ${fresh} client ids to the ${clients} that are there; ${where} may have ${most}.`,
+    );
+  }
   for (const [client, clock] of scan.needs) {
     if (clock >= Math.max(stateOf(client), scan.spans.get(client)?.end ?? 0)) throw missing(name);
   }
@@ -191,6 +233,8 @@ export interface UpdateFacts {
   changes: readonly RecordChange[];
   /** Whether the text of a note changed. */
   text: boolean;
+  /** The client ids that wrote, the devices that claim them, and whether the document has never had them. */
+  clients: ReadonlyMap<number, { device: DeviceId | undefined; fresh: boolean }>;
 }
 
 /** On whose word an update is applied. */
@@ -213,7 +257,13 @@ export function factsOf(name: DocumentName, doc: Y.Doc, transaction: Y.Transacti
       changes.push({ map, key, before: bytesOf(liveBefore(item, transaction)), after });
     }
   }
-  return { name, changes, text };
+  const clients = new Map<number, { device: DeviceId | undefined; fresh: boolean }>();
+  const claimed = claims(doc);
+  for (const [client, clock] of transaction.afterState) {
+    const before = transaction.beforeState.get(client) ?? 0;
+    if (clock > before) clients.set(client, { device: claimed(client), fresh: before === 0 });
+  }
+  return { name, changes, text, clients };
 }
 
 /**
@@ -224,6 +274,7 @@ export function factsOf(name: DocumentName, doc: Y.Doc, transaction: Y.Transacti
  */
 export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: Y.Transaction, whole = false): void {
   const schema = schemaOf(name);
+  const claimed = claims(doc);
   for (const [type, keys] of transaction.changed) {
     const map = mapNameOf(doc, type);
     if (schema === NOTE) {
@@ -238,6 +289,10 @@ export function inspectTransaction(name: DocumentName, doc: Y.Doc, transaction: 
       const item = type._map.get(key);
       if (item === undefined) continue;
       inspectKey(name, map, rule, key, item, transaction);
+      // Whoever rebuilds a document writes everybody's records, and whoever takes single runs in collects copies.
+      if (whole || item.deleted) continue;
+      if (map === CLIENT_CLAIMS) inspectClaim(name, key, item);
+      if (map === 'cards' && !isCollected(name)) inspectCardsClient(name, key, item, claimed(item.id.client));
     }
   }
 }
@@ -274,12 +329,53 @@ function inspectKey(
   }
   let fits: boolean;
   try {
-    fits = rule.fits(key, value);
+    fits = rule.fits(key, value, name);
   } catch (error) {
     if (isFieldbookError(error)) throw error;
     throw new FieldbookError('record_malformed', `An update of ${name} holds a broken record.`, { cause: error });
   }
   if (!fits) throw forbidden(name, `a record of "${map}" under a key that is not its own`);
+}
+
+/**
+ * A claim is the first that its client id ever says in the document: so nobody claims what somebody else already uses, and
+ * every replica, early or late, judges the same.
+ */
+function inspectClaim(name: DocumentName, key: string, { id }: Y.Item): void {
+  if (isClientId(key) && (id.client !== Number(key) || id.clock !== 0))
+    throw forbidden(name, `a claim of client id ${key.slice(0, 20)} that is not the first it says`);
+}
+
+/** A card is written by its device. Client ids that nobody claims are those of older programs and of pages. */
+function inspectCardsClient(name: DocumentName, key: string, { id }: Y.Item, device: DeviceId | undefined): void {
+  const card = parseCardKey(key);
+  if (device === undefined || card === undefined || card.device === device) return;
+  throw forbidden(name, `a card of device ${card.device}, written under client id ${id.client} of device ${device}`);
+}
+
+/** A book of runs that were taken in one by one, each from whoever had it. */
+function isCollected(name: DocumentName): boolean {
+  return name.endsWith('/0000-01');
+}
+
+/** The devices that claim client ids in a document, read when asked. */
+function claims(doc: Y.Doc): (client: number) => DeviceId | undefined {
+  const known = new Map<number, DeviceId | undefined>();
+  // As it lies there: asking for it as a map would put another object in the place of the one that the transaction names.
+  const map = doc.share.get(CLIENT_CLAIMS)?._map;
+  return (client) => {
+    if (known.has(client)) return known.get(client);
+    const item = map?.get(String(client));
+    const bytes = item?.deleted === true ? undefined : bytesOf(item);
+    let device: DeviceId | undefined;
+    try {
+      device = bytes === undefined ? undefined : decodeClientClaim(bytes)?.device;
+    } catch {
+      // Refused under its own key.
+    }
+    known.set(client, device);
+    return device;
+  };
 }
 
 /** What the key held before the transaction. `item` is the last of the key's history, which grows to the right. */

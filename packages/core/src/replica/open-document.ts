@@ -66,7 +66,7 @@ export class OpenDocument {
 
   /** Applies a remote update; gives what of it was new. Throws the codes of admission. `renew` gives another client id; `whole`: as `inspectTransaction` has it. */
   apply(update: Uint8Array, renew: () => number, whole = false, sender?: Sender): Uint8Array | undefined {
-    const { spans } = inspectUpdate(this.name, update, (client) => this.stateOf(client));
+    const { spans } = inspectUpdate(this.name, update, (client) => this.stateOf(client), this.doc.store.clients.size);
     const own = this.doc.clientID;
     // Somebody has seen our client id go further than we have: this store was restored or copied. Take what they know
     // and write under another id. (Yjs would do the same after the fact, and say so on the console.)

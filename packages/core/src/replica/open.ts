@@ -1,4 +1,6 @@
 import * as Y from 'yjs';
+import type { DeviceKey } from '../access/device-key.ts';
+import { claimText, CLIENT_CLAIMS, encodeClientClaim } from '../record/index.ts';
 import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
@@ -37,6 +39,8 @@ export interface ReplicaOptions {
   compacted?(name: DocumentName): void;
   /** Keep every update, and where it came from, for repair. */
   history?: HistoryOptions;
+  /** With which this device claims the client ids that it begins to use in books and the workspace; none are claimed without. */
+  key?: DeviceKey;
   /** Local changes are not judged as remote ones are: only for tests that play a program with a fault. */
   trusting?: boolean;
 }
@@ -52,6 +56,9 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   return replica;
 }
 
+const NOTHING = Symbol('nothing changed');
+/** Books of single runs that came by bundle hold copies of others' cards. */
+const COLLECTED = '/0000-01';
 const CACHE_BYTES = 256 * 1024 * 1024;
 const CACHE_DOCUMENTS = 1_000;
 
@@ -62,6 +69,7 @@ class StoredReplica implements Replica {
   readonly #log: Log | undefined;
   readonly #cacheBytes: number;
   readonly #trusting: boolean;
+  readonly #key: DeviceKey | undefined;
   readonly #compacted: ReplicaOptions['compacted'];
   readonly #history: HistoryOptions | undefined;
   /** Least recently used first. */
@@ -79,6 +87,7 @@ class StoredReplica implements Replica {
     this.#log = options.log;
     this.#cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#trusting = options.trusting ?? false;
+    this.#key = options.key;
     this.#compacted = options.compacted;
     this.#history = options.history;
   }
@@ -130,7 +139,24 @@ class StoredReplica implements Replica {
     }
     return this.#with(name, (open) => {
       if (open.epoch !== this.#store.epoch) this.#renewClientId(open);
-      return this.#changed(open, () => open.change(change, !this.#trusting), 'local', also);
+      const claim = this.#claimFor(open);
+      if (claim === undefined) return this.#changed(open, () => open.change(change, !this.#trusting), 'local', also);
+      const claiming = (doc: Y.Doc): void => {
+        doc.getMap(CLIENT_CLAIMS).set(String(doc.clientID), claim);
+        change(doc);
+        // A document that does not exist is not made for a claim alone.
+        if (this.#store.meta(name) === undefined && open.stateOf(doc.clientID) === 1) throw NOTHING;
+      };
+      const work = (): Uint8Array | undefined => {
+        try {
+          return open.change(claiming, !this.#trusting);
+        } catch (error) {
+          if (error !== NOTHING) throw error;
+          this.#discard(open);
+          return undefined;
+        }
+      };
+      return this.#changed(open, work, 'local', also);
     });
   }
 
@@ -435,6 +461,19 @@ class StoredReplica implements Replica {
     if (this.#closed) return open.destroy();
     this.#open.set(name, open);
     this.#evict();
+  }
+
+  /**
+   * The claim of this device's client id, when it is about to use it for the first time in a document in which that says
+   * something: runs are found by their cards, and the entries of a run's document name their devices themselves.
+   */
+  #claimFor({ name, doc }: OpenDocument): Uint8Array | undefined {
+    const key = this.#key;
+    const { kind } = parseDocumentName(name);
+    if (key === undefined || (kind !== 'book' && kind !== 'workspace') || name.endsWith(COLLECTED)) return undefined;
+    if (Y.getState(doc.store, doc.clientID) > 0) return undefined;
+    const signature = key.sign(claimText(name, doc.clientID));
+    return encodeClientClaim({ kind: 'client', device: key.id, publicKey: key.publicKey, signature });
   }
 
   #renewClientId(open: OpenDocument): void {

@@ -65,7 +65,7 @@ export async function openMachine(
   const { deflate, inflate } = bundlePlatform;
   const history = { clock, deflate, inflate, ...config.history };
   const guard = await restoreGuard(home);
-  const replica = await openReplica({ storage, device: device.id, random, guard, log, history }).catch(
+  const replica = await openReplica({ storage, device: device.id, key: device, random, guard, log, history }).catch(
     async (error: unknown) => {
       await storage.close();
       throw error;
