@@ -60,6 +60,16 @@ export interface Family {
   more: boolean;
 }
 
+/** What of a run is still to go to a replica. */
+export interface ToGo {
+  name: string;
+  connected: boolean;
+  documents: number;
+  /** Of points and files that travel and are here. */
+  blobs: number;
+  bytes: number;
+}
+
 export interface Holders {
   /** Of the server that answers: `agent` or `relay`. */
   kind: string;
@@ -67,6 +77,8 @@ export interface Holders {
   names: readonly string[];
   /** It talks to relays, so that the run can travel. */
   shares: boolean;
+  /** What is still to go to each replica beside it; empty when the server does not say. */
+  toGo: readonly ToGo[];
 }
 
 export interface ConsoleQuery {

@@ -9,7 +9,7 @@ import type { RunDetail, WriterDetail } from './api.ts';
 import { jsonObject } from './entry-fields.ts';
 import type { Http } from './http.ts';
 import type { Project } from './project.ts';
-import type { Capture, Family, Holders, Relative } from './run-api.ts';
+import type { Capture, Family, Holders, Relative, ToGo } from './run-api.ts';
 import { attachmentsOf } from './run-files.ts';
 
 /** Says of which run a run is a child. */
@@ -143,13 +143,36 @@ export async function holdersOf(
   project: string,
 ): Promise<Holders | undefined> {
   try {
-    const [detail, sync] = await Promise.all([
-      http.json<{ holders: string[] }>(`/runs/${encodeURIComponent(run)}?project=${encodeURIComponent(project)}`),
+    const address = `/runs/${encodeURIComponent(run)}`;
+    const where = `?project=${encodeURIComponent(project)}`;
+    const [detail, sync, places] = await Promise.all([
+      http.json<{ holders: string[] }>(`${address}${where}`),
       http.json<{ peers: { url: string; name: string | null }[] }>('/sync'),
+      // An agent of before does not know.
+      http.json<{ peers: PeerPlaces[] }>(`${address}/places${where}`).catch(() => ({ peers: [] })),
     ]);
     const nameOf = (url: string): string => sync.peers.find((peer) => peer.url === url)?.name ?? url;
-    return { kind, names: detail.holders.map(nameOf), shares: sync.peers.length > 0 };
+    const toGo = places.peers.flatMap((peer) => toGoOf(peer) ?? []);
+    const names = detail.holders.map(nameOf).filter((name) => toGo.every((peer) => peer.name !== name));
+    return { kind, names, shares: sync.peers.length > 0, toGo };
   } catch {
     return undefined;
   }
+}
+
+/** A peer of `GET /runs/{run}/places`. */
+interface PeerPlaces {
+  url: string;
+  name: string | null;
+  connected: boolean;
+  documents: { toGo: number };
+  points: { toGo: number; bytesToGo: number } | null;
+  files: { toGo: number; bytesToGo: number } | null;
+}
+
+function toGoOf({ url, name, connected, documents, points, files }: PeerPlaces): ToGo | undefined {
+  const blobs = (points?.toGo ?? 0) + (files?.toGo ?? 0);
+  if (documents.toGo + blobs === 0) return undefined;
+  const size = (points?.bytesToGo ?? 0) + (files?.bytesToGo ?? 0);
+  return { name: name ?? url, connected, documents: documents.toGo, blobs, bytes: size };
 }
