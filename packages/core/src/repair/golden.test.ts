@@ -15,7 +15,7 @@ import {
   testHistory,
 } from '../testing/index.ts';
 
-const FILE = new URL('../../../../tests/golden/store/v1.json', import.meta.url);
+const FILE = new URL('../../../../tests/golden/repair/v1.json', import.meta.url);
 const device = 'd111111111111111111111111' as DeviceId;
 const history = testHistory({
   deflate: (bytes) => Promise.resolve(new Uint8Array(deflateRawSync(bytes))),
