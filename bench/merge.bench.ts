@@ -28,7 +28,8 @@ import {
 import { fitExponent, interleave, medianOf, medianRow, repeatsFor, row } from './harness.ts';
 import type { Bench, Row } from './harness.ts';
 
-const MACHINES = 10;
+/** Machines that meet, and at most how many runs each of them brings. */
+const CROWDS = [10, 50] as const;
 const PARAMS = 20;
 const METRICS = 20;
 const MONTH = '2026-11' as BookMonth;
@@ -101,8 +102,8 @@ async function merge(machines: readonly Replica[], runs: number): Promise<Times>
     const first = await library.run(PROJECT, table.id(rows[0]!)!);
     const tagged = table.select({ query: 'tags has "picked"', now: CREATED }).total;
     const right =
-      total === MACHINES * runs &&
-      tagged === MACHINES * Math.ceil(runs / 10) &&
+      total === machines.length * runs &&
+      tagged === machines.length * Math.ceil(runs / 10) &&
       first?.attributes.size === PARAMS &&
       first.metrics.size === METRICS &&
       first.status === 'finished';
@@ -140,55 +141,68 @@ async function exchange(machine: Replica, fresh: Replica, memories: PeerMemories
 
 const bench: Bench = {
   name: 'merge',
-  about: `${MACHINES} machines' runs of ${PARAMS + METRICS} attributes, made offline, to a correct table on a fresh machine.`,
+  about: `10 and 50 machines' runs of ${PARAMS + METRICS} attributes, made offline, to a correct table on a fresh machine.`,
   async run({ smoke }): Promise<Row[]> {
     const rows: Row[] = [];
-    const costs: [number, number][] = [];
-    for (const runs of smoke ? [3, 6] : [100, 300, 1_000]) {
-      const machines: Replica[] = [];
-      for (let index = 0; index < MACHINES; index++) machines.push(await makeMachine(index, runs));
-      const states: Uint8Array[] = [];
-      for (const machine of machines) states.push((await machine.encodeState(BOOK)).update);
-      const parts: Times[] = [];
-      const measured = await interleave(
-        {
-          merge: async () => {
-            const times = await merge(machines, runs);
-            parts.push(times);
-            return times.exchange + times.table;
-          },
-          floor: () => applyAndDecode(states),
-        },
-        repeatsFor(smoke),
-      );
-      const name = `${MACHINES} × ${runs} runs, ${PARAMS + METRICS} attributes`;
-      const system = 'fieldbook';
-      const kept = parts.slice(smoke ? 0 : 1);
-      rows.push(
-        medianRow(measured.merge, { system, case: name, figure: 'merge_ms', durability: 'fsync' }),
-        medianRow(
-          kept.map((times) => times.exchange),
-          { system, case: `${name}: exchange and store`, figure: 'part_ms', durability: 'fsync' },
-        ),
-        medianRow(
-          kept.map((times) => times.table),
-          { system, case: `${name}: fold, table and first query`, figure: 'part_ms', durability: 'none' },
-        ),
-        medianRow(measured.floor, {
-          system: 'floor: Y.applyUpdate and decoding the cards',
-          case: name,
-          figure: 'merge_ms',
-          durability: 'none',
-        }),
-      );
-      costs.push([runs, medianOf(measured.merge)]);
-      for (const machine of machines) await machine.close();
-    }
-    const exponent = fitExponent(costs);
-    rows.push(row({ system: 'fieldbook', case: 'by number of runs', figure: 'merge_exponent', value: exponent }));
+    for (const crowd of CROWDS) rows.push(...(await measure(smoke ? crowd / 5 : crowd, smoke)));
     return rows;
   },
 };
+
+async function measure(crowd: number, smoke: boolean): Promise<Row[]> {
+  const rows: Row[] = [];
+  const costs: [number, number][] = [];
+  for (const runs of smoke ? [3, 6] : [100, 300, 1_000]) {
+    const machines: Replica[] = [];
+    for (let index = 0; index < crowd; index++) machines.push(await makeMachine(index, runs));
+    const states: Uint8Array[] = [];
+    for (const machine of machines) states.push((await machine.encodeState(BOOK)).update);
+    const parts: Times[] = [];
+    const measured = await interleave(
+      {
+        merge: async () => {
+          const times = await merge(machines, runs);
+          parts.push(times);
+          return times.exchange + times.table;
+        },
+        floor: () => applyAndDecode(states),
+      },
+      repeatsFor(smoke),
+    );
+    const name = `${crowd} × ${runs} runs, ${PARAMS + METRICS} attributes`;
+    const system = 'fieldbook';
+    const kept = parts.slice(smoke ? 0 : 1);
+    rows.push(
+      medianRow(measured.merge, { system, case: name, figure: 'merge_ms', durability: 'fsync' }),
+      medianRow(
+        kept.map((times) => times.exchange),
+        { system, case: `${name}: exchange and store`, figure: 'part_ms', durability: 'fsync' },
+      ),
+      medianRow(
+        kept.map((times) => times.table),
+        { system, case: `${name}: fold, table and first query`, figure: 'part_ms', durability: 'none' },
+      ),
+      medianRow(measured.floor, {
+        system: 'floor: Y.applyUpdate and decoding the cards',
+        case: name,
+        figure: 'merge_ms',
+        durability: 'none',
+      }),
+    );
+    costs.push([runs, medianOf(measured.merge)]);
+    for (const machine of machines) await machine.close();
+  }
+  const exponent = fitExponent(costs);
+  rows.push(
+    row({
+      system: 'fieldbook',
+      case: crowd === 10 ? 'by number of runs' : `by number of runs of each of ${crowd}`,
+      figure: 'merge_exponent',
+      value: exponent,
+    }),
+  );
+  return rows;
+}
 
 /** The same updates into one bare Y.Doc, and every card decoded once: what no store and no protocol could beat. */
 function applyAndDecode(states: readonly Uint8Array[]): number {

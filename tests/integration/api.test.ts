@@ -212,6 +212,7 @@ describe('the OpenAPI document', () => {
       'post /blobs/missing': () => ask('POST', '/blobs/missing', { body: { digests: [digest] } }),
       'post /blobs/prove': () => ask('POST', '/blobs/prove', { body: { digest: kept, nonce: digest } }),
       'get /runs/{run}/files': () => ask('GET', '/runs/run-3/files'),
+      'get /runs/{run}/places': () => ask('GET', '/runs/run-3/places'),
       'post /runs/{run}/files/request': () => ask('POST', '/runs/run-3/files/request', { body: { digest } }),
       'get /device': () => ask('GET', '/device'),
       'get /workspace': () => ask('GET', '/workspace'),
@@ -244,6 +245,8 @@ describe('the OpenAPI document', () => {
       'post /leave',
       'post /sync/pause',
       'post /sync/retry',
+      'post /sync/limit',
+      'post /workspace',
       'post /demo',
       'post /drain',
     ]);

@@ -17,6 +17,11 @@ export interface RelayPeer {
 export class PeerList {
   readonly #directory: string;
 
+  /** Where its files lie. */
+  get directory(): string {
+    return this.#directory;
+  }
+
   private constructor(directory: string) {
     this.#directory = directory;
   }

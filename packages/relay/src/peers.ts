@@ -18,6 +18,7 @@ import type { Presence } from '@fieldbook/core/rooms';
 import { LIMITS } from '@fieldbook/core';
 import { WebSocket } from 'ws';
 import type { PeerList, RelayPeer } from './peer-list.ts';
+import { followDirectory } from './platform/followed-directory.ts';
 import { clock, random, timers } from './platform/ports.ts';
 import { VERSION } from './version.ts';
 import type { RelayWorkspace } from './workspace.ts';
@@ -46,8 +47,6 @@ interface Peer {
   removed: boolean;
 }
 
-/** How soon a running relay notices that a peer was added or removed. */
-const POLL_MS = 500;
 const HANDSHAKE_MS = 15_000;
 const TIMEOUT_MS = 80_000;
 const FRAME_BYTES = LIMITS.updateBytes + 64 * 1024;
@@ -63,7 +62,8 @@ const request: Request = async (url, init) =>
 export class Peers {
   readonly #options: PeersOptions;
   readonly #peers = new Map<string, Peer>();
-  #polling: NodeJS.Timeout | undefined;
+  #unfollow: (() => void) | undefined;
+  #again = false;
   #looking: Promise<void> | undefined;
   #stopped = false;
 
@@ -74,14 +74,17 @@ export class Peers {
   /** Follows the list of peers until `close`. */
   start(): void {
     const look = (): void => {
-      this.#looking ??= this.#look()
-        .catch((error: unknown) => this.#options.log.warn('peers.unreadable', { error: String(error) }))
-        .finally(() => {
-          this.#looking = undefined;
-        });
+      this.#again = true;
+      this.#looking ??= this.#lookWhileAsked().finally(() => {
+        this.#looking = undefined;
+      });
     };
     look();
-    this.#polling ??= setInterval(look, POLL_MS).unref();
+    this.#unfollow ??= followDirectory(
+      this.#options.list.directory,
+      async () => look(),
+      () => undefined,
+    );
   }
 
   async states(): Promise<PeerState[]> {
@@ -110,9 +113,19 @@ export class Peers {
 
   async close(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#polling);
+    this.#unfollow?.();
     await this.#looking;
     await Promise.all([...this.#peers.keys()].map((url) => this.#remove(url)));
+  }
+
+  /** What changes while it is looked is looked at again. */
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      await this.#look().catch((error: unknown) =>
+        this.#options.log.warn('peers.unreadable', { error: String(error) }),
+      );
+    }
   }
 
   async #look(): Promise<void> {

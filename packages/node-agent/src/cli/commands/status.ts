@@ -31,6 +31,7 @@ export function statusCommand(program: Command, cli: Cli): void {
       const sync = await client.call<SyncShape>('GET', '/sync');
       const device = await client.call<{ device: string; by: string; version: string }>('GET', '/device');
       const health = await client.call<{
+        quarantined: string[];
         journals: { problems: { message: string }[] } | null;
         files: FileHealthShape | null;
       }>('GET', '/health');
@@ -62,6 +63,12 @@ export function statusCommand(program: Command, cli: Cli): void {
             problems.length === 0
               ? null
               : `${plural(problems.length, 'problem')}: ${problems[0]!.message} "fieldbook doctor" says more.`,
+          ],
+          [
+            'damaged',
+            health.quarantined.length === 0
+              ? null
+              : `${health.quarantined.join(', ')}; whoever is connected and has it brings it back, else: fieldbook repair`,
           ],
           ['files', describeSpool(health.files)],
           ...(sync.peers.length === 0

@@ -15,6 +15,7 @@ export function adviceFor(code: string): string | null {
     case 'disk_full':
       return 'There is no space left on one side: free some, here with “fieldbook evict”. It goes on by itself.';
     case 'generation_mismatch':
+      return 'A document was repaired on one side, and the other does not take that over from it: join with an administrator’s token, or repair it there too.';
     case 'document_quarantined':
     case 'storage_failed':
       return 'Run “fieldbook doctor” on the side that it names.';
