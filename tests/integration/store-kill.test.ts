@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { describe, expect, it } from 'vitest';
@@ -61,6 +62,46 @@ describe('a store whose process is killed', () => {
       expectThere(await reopen(store), acknowledged);
     }
     expect(acknowledged.length).toBeGreaterThan(100);
+  });
+
+  it(`[PRF-7] opens with a log whose end is torn or lost: what was acknowledged before is there, and nothing half (seed ${seed})`, async () => {
+    const folder = emptyFolder('torn');
+    const store = join(folder, 'store');
+    const writer = startCommand(process.execPath, [WRITER, store, '0'], { FIELDBOOK_HOME: folder });
+    await writer.says(/^ack 200 /m);
+    await writer.stop('SIGKILL');
+    const acknowledged = acknowledgedBy(writer);
+    const log = readdirSync(store)
+      .filter((name) => name.endsWith('.log'))
+      .sort((a, b) => a.localeCompare(b))
+      .at(-1)!;
+    const bytes = readFileSync(join(store, log));
+    let lost = 0;
+    for (let round = 0; round < amount(6, 200); round++) {
+      const copy = join(folder, `copy-${round}`);
+      cpSync(store, copy, { recursive: true });
+      if (round % 2 === 0) {
+        // The next record of the log, of which only the beginning reached the disk, or other bytes than were written.
+        const length = 50 + random.int(400);
+        const head = Buffer.from([...random.bytes(4), length & 255, length >> 8, 1]);
+        const whole = Buffer.concat([head, Buffer.from(random.bytes(length))]);
+        appendFileSync(join(copy, log), random.chance(0.5) ? whole.subarray(0, random.int(whole.length)) : whole);
+        expectThere(await reopen(copy), acknowledged);
+      } else {
+        // A disk that loses what it had promised to keep: the past is shorter, and whole.
+        truncateSync(join(copy, log), random.int(bytes.length));
+        const found = await reopen(copy);
+        for (const ids of found.values()) expect(ids.size % 2).toBe(0);
+        const there = acknowledged.filter(([name, ...pair]) => pair.every((id) => found.get(name)?.has(id)));
+        const half = acknowledged.filter(
+          ([name, first, second]) => found.get(name)?.has(first) !== found.get(name)?.has(second),
+        );
+        expect(half).toEqual([]);
+        lost += acknowledged.length - there.length;
+      }
+      rmSync(copy, { recursive: true });
+    }
+    expect(lost).toBeGreaterThan(0);
   });
 
   // The limit that plays the full disk is Linux's; a signal of it would end the process, so a shell ignores that first.
