@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'document_quarantined'
   | 'disk_full'
   | 'blob_missing'
+  | 'not_here'
   | 'blob_corrupt'
   | 'snapshot_unreadable'
   // journals and series

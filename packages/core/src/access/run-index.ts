@@ -19,6 +19,7 @@ export class RunIndex {
   readonly #replica: Pick<Replica, 'list' | 'read' | 'onCommit'>;
   readonly #runs = new Map<RunId, RunOwners>();
   readonly #alike = new Map<string, RunOwners>();
+  readonly #listeners = new Set<(run: RunId) => void>();
   readonly #stop: () => void;
   #filling: Promise<void> | undefined;
 
@@ -42,8 +43,15 @@ export class RunIndex {
     return this.#runs.get(run);
   }
 
+  /** Called with each run that a commit brings, or that belongs to more since. Returns the way to stop. */
+  onFound(listener: (run: RunId) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   close(): void {
     this.#stop();
+    this.#listeners.clear();
   }
 
   async #fill(): Promise<void> {
@@ -85,6 +93,7 @@ export class RunIndex {
       this.#alike.set(alike, owners);
     }
     this.#runs.set(card.run, owners);
+    for (const listener of this.#listeners) listener(card.run);
   }
 }
 

@@ -14,6 +14,7 @@ import { documentRoutes } from './routes/documents.ts';
 import { editRoutes } from './routes/edits.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
+import { followRoutes } from './routes/follow.ts';
 import { objectRoutes } from './routes/objects.ts';
 import { programRoutes, queryRoutes } from './routes/program.ts';
 import { projectRoutes } from './routes/projects.ts';
@@ -111,6 +112,7 @@ function routesOf(context: ApiContext): RouteTable {
     ...blobCareRoutes(context),
     ...bundleRoutes(context),
     ...programRoutes(context),
+    ...followRoutes(context),
     ...queryRoutes(context),
     ...eventRoutes(context),
     ...(context.routes ?? []),

@@ -92,6 +92,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   bad_origin: 403,
   not_found: 404,
   blob_missing: 404,
+  not_here: 404,
   method_not_allowed: 405,
   ambiguous: 409,
   workspace_mismatch: 409,

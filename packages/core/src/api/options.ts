@@ -1,7 +1,7 @@
 import type { Role } from '../access/index.ts';
 import type { BundleBase, BundlePlatform, BundleSigner } from '../bundle/index.ts';
 import type { Author } from '../fold/index.ts';
-import type { DeviceId, DocumentName, RunId, WorkspaceId } from '../ids.ts';
+import type { DeviceId, DocumentName, ProjectId, RunId, WorkspaceId } from '../ids.ts';
 import type { Library } from '../library/index.ts';
 import type { FilePresence, RequestedFiles, TravelRule } from '../files/index.ts';
 import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
@@ -33,6 +33,8 @@ export interface ApiOptions {
   workspace(): Promise<WorkspaceInfo>;
   sync: SyncSource;
   live: LiveSource;
+  /** Where not everything is taken that others have; everything is without it. */
+  follow?: FollowSource;
   /** What bundles need of the platform, and randomness for their ids; without it there are none. */
   bundles?: BundlePlatform & { random: Random; signer?: BundleSigner };
   /** Makes a gzip member; documents are sent as they are without it. */
@@ -115,6 +117,39 @@ export interface SyncSource {
   /** What a peer, named by its url or replica id, is known to have; a peer that was never met has nothing. */
   known?(peer: string): Promise<BundleBase>;
   onChange(listener: () => void): () => void;
+}
+
+/** What is taken of what others have; what is made here goes to all of them whatever this says. */
+export interface FollowSettings {
+  /** Projects whose books are kept here. Books with runs of this machine are, whatever this says. */
+  projects: 'all' | readonly ProjectId[];
+  /** What runs recorded: of all runs of those projects, or of pinned ones and those that somebody opens. Of this machine's runs always. */
+  runDocuments: 'all' | 'on-demand';
+}
+
+export interface FollowState extends FollowSettings {
+  /** Runs that are kept here because somebody said so, by id. */
+  pinned: readonly RunId[];
+  /** Documents of each peer that it told of and that are not here. */
+  elsewhere: readonly { url: string; documents: number }[];
+}
+
+/** Where that is which is not here. */
+export interface Elsewhere {
+  message: string;
+  peers: readonly { url: string; name: string | null; connected: boolean; since: number | null }[];
+}
+
+export interface FollowSource {
+  state(): Promise<FollowState>;
+  /** Holds from now on, over restarts. Nothing that is here goes away. */
+  change(settings: FollowSettings): Promise<void>;
+  pin(run: RunId, pinned: boolean): Promise<void>;
+  /**
+   * Brings what a run recorded here, if a peer has it that can be reached within seconds, and keeps it up to date for some
+   * minutes. Null when it is here, or nobody is known to have it.
+   */
+  bring(run: RunId): Promise<Elsewhere | null>;
 }
 
 /** The newest values of running runs, before any card says them. Nobody stores these. */

@@ -13,6 +13,7 @@ import {
   OBJECT_COMPONENTS,
   objectsSchema,
 } from './object-views.ts';
+import type { Elsewhere } from './options.ts';
 import type { Schema } from './schema.ts';
 import { array, mapOf, object, orNull, ref } from './schema.ts';
 
@@ -80,7 +81,12 @@ const headProperties = {
 };
 
 /** Everything about one run. `environment` comes from the run document's writer entries. */
-export function runDetail(state: RunState, entries: readonly Entry[], holders: readonly string[]): object {
+export function runDetail(
+  state: RunState,
+  entries: readonly Entry[],
+  holders: readonly string[],
+  elsewhere: Elsewhere | null,
+): object {
   const writers = state.writers.map((writer) => {
     const entry = entries.find(
       (one) => one.kind === 'writer' && one.writer === writer.writer && one.device === writer.device,
@@ -115,6 +121,7 @@ export function runDetail(state: RunState, entries: readonly Entry[], holders: r
     ...attachmentCounts(entries),
     captures: captureViews(entries),
     holders,
+    elsewhere,
   };
 }
 
@@ -276,6 +283,13 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     objects: objectsSchema,
     captures: capturesSchema,
     holders: array(text, 'Peers that have acknowledged all of it.'),
+    elsewhere: orNull({
+      ...object({
+        message: text,
+        peers: array(object({ url: text, name: orNull(text), connected: flag, since: orNull(time) })),
+      }),
+      description: 'Where that is which the run recorded, when it is not here and cannot be had now.',
+    }),
   }),
   Edit: object({
     id: text,
@@ -338,6 +352,12 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
       type: 'integer',
       description: 'How far its clock is ahead of this one’s, negative when it is behind.',
     }),
+  }),
+  Follow: object({
+    projects: { anyOf: [{ type: 'string', enum: ['all'] }, array(text)] },
+    runDocuments: { type: 'string', enum: ['all', 'on-demand'] },
+    pinned: array(text, 'Runs that are kept here because somebody said so.'),
+    elsewhere: array(object({ url: text, documents: count }), 'Documents of each peer that are not here.'),
   }),
   Sync: object({ lastSeq: count, peers: array(ref('Peer')), settled: flag }),
   Group: object({

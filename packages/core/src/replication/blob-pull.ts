@@ -11,6 +11,8 @@ export interface BlobPullOptions {
   /** A blob from the peer, verified and kept; undefined when it has none of that name. */
   fetch(digest: BlobDigest): Promise<Uint8Array | undefined>;
   requested: RequestedFiles;
+  /** Only points, and only of these documents; without it points and files of all. */
+  pointsOf?(name: DocumentName): boolean;
   travel?: readonly TravelRule[];
   timers: Timers;
   log: Log;
@@ -44,10 +46,15 @@ export class BlobPull {
   start(): void {
     if (this.#stopFollowing !== undefined || this.#stopped) return;
     this.#stopFollowing = this.#options.replica.onCommit(({ name }) => {
-      if (!name.startsWith('run/')) return;
-      this.#open.add(name);
-      this.#work();
+      this.look(name);
     });
+    this.#work();
+  }
+
+  /** Looks at a document of a run, which changed or of which more is wanted than before. */
+  look(name: DocumentName): void {
+    if (this.#stopFollowing === undefined || !this.#isMeant(name)) return;
+    this.#open.add(name);
     this.#work();
   }
 
@@ -71,6 +78,10 @@ export class BlobPull {
     this.#stopFollowing?.();
     this.#cancel?.();
     await this.#working;
+  }
+
+  #isMeant(name: DocumentName): boolean {
+    return name.startsWith('run/') && this.#options.pointsOf?.(name) !== false;
   }
 
   #work(): void {
@@ -125,7 +136,7 @@ export class BlobPull {
     const { replica } = this.#options;
     for (let through = 0; !this.#stopped;) {
       const page = await replica.changedSince(through, PAGE);
-      for (const { name } of page) if (name.startsWith('run/')) this.#open.add(name);
+      for (const { name } of page) if (this.#isMeant(name)) this.#open.add(name);
       const last = page.at(-1);
       if (last === undefined) break;
       through = last.seq;
@@ -135,13 +146,14 @@ export class BlobPull {
 
   /** False when the peer lacks something of it. */
   async #whole(name: DocumentName): Promise<boolean> {
-    const { replica, requested, travel } = this.#options;
+    const { replica, requested, pointsOf, travel } = this.#options;
+    if (!this.#isMeant(name)) return true;
     const info = await replica.info(name);
     if (info === undefined || info.quarantined) return true;
     const { points, files } = await replica.read(name, (doc) => ({ points: pointBlobs(doc), files: storedFiles(doc) }));
     let whole = true;
     for (const digest of points) whole = (await this.#have(digest)) && whole;
-    for (const file of files) {
+    for (const file of pointsOf === undefined ? files : []) {
       const how = travelOf(file, travel);
       if (how === 'never' || (how === 'request' && !(await requested.has(file.digest)))) continue;
       const first = file.chunks ?? file.digest;

@@ -10,6 +10,7 @@ import { ReplicationServer, SUBPROTOCOL } from '@fieldbook/core/replication';
 import { ACK_SUBPROTOCOL, RoomServer, generationIn } from '@fieldbook/core/rooms';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
+import { runOf } from '../machine/following.ts';
 import type { Machine } from '../machine/machine.ts';
 import { clock, random, timers } from '../machine/ports.ts';
 import type { Services } from '../machine/services.ts';
@@ -55,6 +56,7 @@ export function createSockets(options: {
     timers,
     log,
     presence,
+    follows: services.following,
     workspace: membership.view,
     program: `fieldbook/${VERSION}`,
     key: machine.device,
@@ -102,8 +104,11 @@ export function createSockets(options: {
         token: peer?.id ?? null,
       });
     } else if (path.startsWith(ROOMS)) {
+      const name = decodeURIComponent(path.slice(ROOMS.length));
+      const run = runOf(name);
+      if (run !== undefined) websocket.once('close', services.following.hold(run));
       rooms.enter(link, {
-        name: decodeURIComponent(path.slice(ROOMS.length)),
+        name,
         gate: OWNER,
         generation: generationIn(query),
         acks: websocket.protocol === ACK_SUBPROTOCOL,

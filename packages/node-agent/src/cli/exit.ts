@@ -24,6 +24,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   query_type: EXIT.usage,
   not_found: EXIT.notFound,
   ambiguous: EXIT.notFound,
+  not_here: EXIT.unreachable,
   agent_not_running: EXIT.unreachable,
   peer_unreachable: EXIT.unreachable,
   store_locked: EXIT.unreachable,

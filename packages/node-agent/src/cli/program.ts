@@ -14,6 +14,7 @@ import { fileCommands } from './commands/files.ts';
 import { listCommand } from './commands/list.ts';
 import { repairCommand } from './commands/repair.ts';
 import { reproduceCommand } from './commands/reproduce.ts';
+import { followCommands } from './commands/follow.ts';
 import { launchCommand, runCommand } from './commands/run.ts';
 import { attributeCommands } from './commands/set.ts';
 import { shareCommands } from './commands/share.ts';
@@ -45,6 +46,7 @@ export function buildProgram(cli: Cli): Command {
   diffCommand(program, cli);
   dataCommands(program, cli);
   shareCommands(program, cli);
+  followCommands(program, cli);
   fileCommands(program, cli);
   evictCommand(program, cli);
   bundleCommand(program, cli);

@@ -80,6 +80,8 @@ export interface RunDetailShape extends RunShape {
   /** What was captured of each writer, by section. */
   captures: { writer: string; device: string; section: string; data: Record<string, unknown> }[];
   holders: string[];
+  /** Where what it recorded is, when that is not here and cannot be had now. */
+  elsewhere: ElsewhereShape | null;
 }
 
 export interface EditShape {
@@ -258,4 +260,16 @@ export interface BundleImportShape {
   unwanted: number;
   noRoom: number;
   signer: { device: string; name: string | null; known: boolean } | null;
+}
+
+export interface ElsewhereShape {
+  message: string;
+  peers: { url: string; name: string | null; connected: boolean; since: number | null }[];
+}
+
+export interface FollowShape {
+  projects: 'all' | string[];
+  runDocuments: 'all' | 'on-demand';
+  pinned: string[];
+  elsewhere: { url: string; documents: number }[];
 }

@@ -44,3 +44,22 @@ it('[FIL-5] rules for what travels are read from config.json, and what is none i
     );
   }
 });
+
+it('[RPL-59] what is followed is read from config.json, everything without a word, and what is wrong is named with its key', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'fieldbook-config-'));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  const home = homeOf({ FIELDBOOK_HOME: root });
+  expect((await readConfig(home)).follow).toEqual({ projects: 'all', runDocuments: 'all' });
+  const follow = { projects: ['vision'], runDocuments: 'on-demand' } as never;
+  await changeConfig(home, { follow });
+  expect((await readConfig(home)).follow).toEqual(follow);
+  for (const [wrong, key] of [
+    [{ projects: 'vision' }, 'follow.projects'],
+    [{ projects: ['No Id'] }, 'follow.projects'],
+    [{ runDocuments: 'some' }, 'follow.runDocuments'],
+  ] as const) {
+    writeFileSync(home.config, JSON.stringify({ follow: wrong }));
+    const refused = await readConfig(home).catch((error: unknown) => error);
+    expect(isFieldbookError(refused, 'config_invalid') && refused.details).toEqual({ key });
+  }
+});

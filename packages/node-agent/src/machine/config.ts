@@ -1,4 +1,5 @@
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, parseProjectId } from '@fieldbook/core';
+import type { FollowSettings } from '@fieldbook/core/api';
 import type { Travel, TravelRule } from '@fieldbook/core/files';
 import { BANDWIDTH_MIN } from '@fieldbook/core/replication';
 import { readJsonIfThere, writeAtomically } from './files.ts';
@@ -20,6 +21,8 @@ export interface Config {
   journals: readonly string[];
   /** Relays that this machine exchanges with. */
   relays: readonly RelayConfig[];
+  /** What is taken of what others have. */
+  follow: FollowSettings;
   /** When files travel that said nothing about it themselves; the first rule that fits holds. */
   files: readonly TravelRule[];
   /** What is kept of compacted updates, for repair. */
@@ -35,7 +38,14 @@ export async function readConfig(home: Home): Promise<Config> {
   const at = (key: string, problem: string): FieldbookError =>
     new FieldbookError('config_invalid', `${home.config}: "${key}" ${problem}.`, { details: { key } });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw at('', 'must be an object');
-  const { person = null, journals = [], relays = [], files = [], history = {} } = value as Record<string, unknown>;
+  const {
+    person = null,
+    journals = [],
+    relays = [],
+    files = [],
+    follow = {},
+    history = {},
+  } = value as Record<string, unknown>;
   if (person !== null && typeof person !== 'string') throw at('person', 'must be a string');
   if (!Array.isArray(journals) || !journals.every((path) => typeof path === 'string')) {
     throw at('journals', 'must be a list of directories');
@@ -52,11 +62,31 @@ export async function readConfig(home: Home): Promise<Config> {
   }
   if (!Array.isArray(files)) throw at('files', 'must be a list of {"pattern", "over", "travel"}');
   const rules = files.map((rule: unknown, index) => readRule(rule, (problem) => at(`files[${index}]`, problem)));
+  const { projects = 'all', runDocuments = 'all' } = (follow ?? {}) as Record<string, unknown>;
+  if (projects !== 'all' && !isProjects(projects))
+    throw at('follow.projects', 'must be "all" or a list of project ids');
+  if (runDocuments !== 'all' && runDocuments !== 'on-demand')
+    throw at('follow.runDocuments', 'must be "all" or "on-demand"');
   const { mib = HISTORY_MIB, days = HISTORY_DAYS } = (history ?? {}) as Record<string, unknown>;
   if (![mib, days].every((bound) => typeof bound === 'number' && Number.isFinite(bound) && bound >= 0))
     throw at('history', 'must be {"mib": …, "days": …}, both numbers that are not negative');
   const kept = { maxBytes: Number(mib) * 2 ** 20, maxAgeMs: Number(days) * DAY_MS };
-  return { person, journals: journals as string[], relays: relays as Config['relays'], files: rules, history: kept };
+  return {
+    person,
+    journals: journals as string[],
+    relays: relays as Config['relays'],
+    follow: { projects: projects as FollowSettings['projects'], runDocuments },
+    files: rules,
+    history: kept,
+  };
+}
+
+function isProjects(value: unknown): boolean {
+  try {
+    return Array.isArray(value) && value.every((id) => parseProjectId(String(id)) === id);
+  } catch {
+    return false;
+  }
 }
 
 const TRAVELS: readonly Travel[] = ['now', 'request', 'never'];

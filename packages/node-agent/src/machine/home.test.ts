@@ -74,6 +74,7 @@ describe('the configuration', () => {
       person: null,
       journals: [],
       relays: [],
+      follow: { projects: 'all', runDocuments: 'all' },
       files: [],
       history: { maxBytes: 64 * 2 ** 20, maxAgeMs: 90 * 86_400_000 },
     });

@@ -1,7 +1,15 @@
 import type { BlobStore, Log } from '@fieldbook/core';
 import type { FileBlobStore } from '@fieldbook/core/blobs';
 import { HybridClock } from '@fieldbook/core';
-import type { Api, ApiActions, FileHealth, JournalHealth, LiveSource, SyncSource } from '@fieldbook/core/api';
+import type {
+  Api,
+  ApiActions,
+  FileHealth,
+  FollowSource,
+  JournalHealth,
+  LiveSource,
+  SyncSource,
+} from '@fieldbook/core/api';
 import { createApi } from '@fieldbook/core/api';
 import { FilePresence, RequestedFiles } from '@fieldbook/core/files';
 import { Author } from '@fieldbook/core/fold';
@@ -43,6 +51,7 @@ export interface Machine {
   api(parts: {
     sync: SyncSource;
     live: LiveSource;
+    follow: FollowSource;
     actions: ApiActions;
     journals(): JournalHealth;
     files(): FileHealth;

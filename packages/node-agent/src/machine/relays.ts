@@ -1,7 +1,7 @@
-import type { BlobDigest, BlobStore, DocumentName, Link } from '@fieldbook/core';
-import { FieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import type { BlobDigest, BlobStore, DocumentName, Link, RunId } from '@fieldbook/core';
+import { FieldbookError, noteDocumentName, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { INVITATION_PREFIX } from '@fieldbook/core/access';
-import type { PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
+import type { Elsewhere, FollowState, PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
 import type { BundleBase } from '@fieldbook/core/bundle';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
@@ -23,6 +23,7 @@ import type { Presence } from '@fieldbook/core/rooms';
 import { VERSION } from '../version.ts';
 import type { RelayConfig } from './config.ts';
 import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
+import type { Following } from './following.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
 import { request } from './relay-http.ts';
@@ -35,6 +36,8 @@ interface Relay {
 /** A join answers once the relay has let us in, or said why not. */
 const JOIN_MS = 20_000;
 const HANDSHAKE_MS = 15_000;
+/** Who opens a run waits so long for it to come; it goes on coming after that. */
+const BRING_MS = 10_000;
 /** Commits come by the thousand; who looks at the exchange wants to know a few times a second. */
 const TELL_MS = 300;
 /** One frame; a relay splits what is larger. */
@@ -47,21 +50,23 @@ export class Relays implements SyncSource {
   incoming: ReplicationServer | undefined;
   readonly #machine: Machine;
   readonly #presence: Presence;
+  readonly #following: Following;
   readonly #relays = new Map<string, Relay>();
   readonly #listeners = new Set<() => void>();
   #started = false;
   #stopFollowing: (() => void) | undefined;
   #cancelTell: (() => void) | undefined;
 
-  private constructor(machine: Machine, presence: Presence) {
+  private constructor(machine: Machine, presence: Presence, following: Following) {
     this.#machine = machine;
     this.#presence = presence;
+    this.#following = following;
     this.memories = new PeerMemories(machine.replica);
   }
 
   /** The configured relays, not yet connected. */
-  static async open(machine: Machine, presence: Presence): Promise<Relays> {
-    const relays = new Relays(machine, presence);
+  static async open(machine: Machine, presence: Presence, following: Following): Promise<Relays> {
+    const relays = new Relays(machine, presence, following);
     const tokens = await readRelayTokens(machine.home);
     for (const relay of machine.config.relays) relays.#add(relay, tokens[relay.url] ?? null);
     // What waits for a relay that is away or paused grows without a word from it.
@@ -255,6 +260,58 @@ export class Relays implements SyncSource {
     return true;
   }
 
+  /** See `FollowSource.bring`. */
+  async bring(run: RunId): Promise<Elsewhere | null> {
+    if (this.#following.isEverything) return null;
+    this.#following.look(run);
+    const { replica } = this.#machine;
+    const document = runDocumentName(run);
+    const deadline = clock.now() + BRING_MS;
+    // A run of one's own is here; one that is followed comes by itself, and most of the time has.
+    const names = [document, noteDocumentName(run)];
+    for (;;) {
+      const there = await this.#passedAt(names);
+      if (there.length === 0) return null;
+      const taken = Promise.all(names.map((name) => firstTrue(there.map(({ take }) => take(name)))));
+      const [isHere] = await within(taken, deadline - clock.now(), [false]);
+      if (isHere === true || (await replica.info(document)) !== undefined) return null;
+      const peers = there.map(({ take: _take, isComing: _isComing, ...peer }) => peer);
+      if (!this.#started || clock.now() >= deadline || !there.some(({ isComing }) => isComing))
+        return peers.length === 0 ? null : { message: elsewhereInWords(run, peers), peers };
+      await this.#nextChange(deadline - clock.now());
+    }
+  }
+
+  /** Documents of each peer that were passed over and are not here. */
+  async elsewhere(): Promise<FollowState['elsewhere']> {
+    return Promise.all(
+      [...this.#relays].map(async ([url, { exchange }]) => ({ url, documents: await exchange.client.countPassed() })),
+    );
+  }
+
+  /** Peers that told of any of the documents, which were passed over. */
+  async #passedAt(names: readonly DocumentName[]): Promise<Holder[]> {
+    const holders: Holder[] = [];
+    for (const { exchange, paused } of this.#relays.values()) {
+      const { client } = exchange;
+      const has = await Promise.all(names.map((name) => client.hasPassed(name)));
+      if (!has.includes(true)) continue;
+      const { url, connected, since, stopped } = await client.status();
+      const { name } = await exchange.state(paused);
+      // Before the first try has ended nobody can say that it is away.
+      const isComing = connected || (!paused && !stopped && since === null);
+      holders.push({ url, name, connected, since, isComing, take: (document) => client.take(document) });
+    }
+    for (const session of this.#connected()) {
+      const { memory } = session;
+      const passed = await Promise.all(names.map(async (name) => memory?.passed(name)));
+      if (passed.every((each) => each === undefined)) continue;
+      const { url, name, since } = incomingState(session, null);
+      holders.push({ url, name, connected: true, since, isComing: true, take: (each) => session.take(each) });
+    }
+    return holders;
+  }
+
   /** `blobs`, whose reads ask the relays for what is not here and keep it. */
   fetching(blobs: BlobStore): BlobStore {
     return fetchingBlobs(blobs, () => [...this.#relays.values()].map(({ exchange }) => exchange), this.#machine.log);
@@ -286,6 +343,7 @@ export class Relays implements SyncSource {
       program: `fieldbook/${VERSION}`,
       key: device,
       presence: this.#presence,
+      follows: this.#following,
       dial: () => dial(url, token),
       blobs,
       request,
@@ -384,6 +442,46 @@ export class Relays implements SyncSource {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+interface Holder {
+  url: string;
+  name: string | null;
+  connected: boolean;
+  since: number | null;
+  /** Worth waiting for. */
+  isComing: boolean;
+  take(name: DocumentName): Promise<boolean>;
+}
+
+/** Resolves to true with the first that does, else to false with the last. */
+async function firstTrue(promises: readonly Promise<boolean>[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    for (const each of promises)
+      each.then(
+        (value) => {
+          if (value) resolve(true);
+        },
+        () => undefined,
+      );
+    void Promise.allSettled(promises).then(() => resolve(false));
+  });
+}
+
+/** What a promise resolves to, or something else after a while. */
+function within<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = timers.after(Math.max(0, ms), () => resolve(otherwise));
+    promise.then(resolve, reject).finally(cancel);
+  });
+}
+
+function elsewhereInWords(run: RunId, peers: Elsewhere['peers']): string {
+  const where = peers.map(({ url, connected, since }) => {
+    if (connected) return `${url}, which did not answer in time`;
+    return since === null ? url : `${url}, which has not been connected since ${new Date(since).toISOString()}`;
+  });
+  return `What run ${run} recorded is not on this machine. It is at ${where.join(', and at ')}. "fieldbook pin ${run}" keeps it here once it has come.`;
 }
 
 /** One spelling for one relay, also for one written as `ws://` or `wss://`. Throws `invalid_argument`. */

@@ -1,10 +1,13 @@
-import { bookName, monthOf } from '@fieldbook/core';
-import type { Api } from '@fieldbook/core/api';
+import { bookName, monthOf, runDocumentName } from '@fieldbook/core';
+import type { Api, FollowSource } from '@fieldbook/core/api';
+import { BlobPull } from '@fieldbook/core/replication';
 import { liveSource, LiveVoice, Presence } from '@fieldbook/core/rooms';
 import { checkBlobs, evict, FileKeeper, findIncomplete, repairBlobs, Spools } from '../files/index.ts';
 import type { Ingest, LiveMetrics } from '../ingest/index.ts';
 import { startIngest } from '../ingest/index.ts';
 import { copyDemo } from './demo.ts';
+import { Following, runOf } from './following.ts';
+import { changeConfig } from './config.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
 import { Relays } from './relays.ts';
@@ -15,6 +18,7 @@ export interface Services {
   api: Api;
   presence: Presence;
   relays: Relays;
+  following: Following;
   ingest: Ingest;
   files: FileKeeper;
   close(): Promise<void>;
@@ -25,7 +29,18 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
   const { replica, device, log, home, config } = machine;
   const presence = new Presence(clock);
   const voice = new LiveVoice({ presence, clock, random });
-  const relays = await Relays.open(machine, presence);
+  const following = await Following.open(replica, config.follow, timers);
+  const relays = await Relays.open(machine, presence, following);
+  const reading = relays.fetching(machine.blobs);
+  const points = new BlobPull({
+    replica,
+    blobs: machine.blobs,
+    fetch: (digest) => reading.read(digest),
+    requested: machine.requested,
+    pointsOf: (name) => following.isPinned(runOf(name)),
+    timers,
+    log,
+  });
   const files = new FileKeeper({
     replica,
     blobs: machine.blobs,
@@ -51,12 +66,14 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
   });
   if (watch) {
     relays.start();
+    points.start();
     files.start();
   }
   const care = { replica, blobs: machine.blobs, fetching: relays.fetching(machine.blobs), device: device.id, clock };
   const api = machine.api({
     sync: relays,
     live: liveSource(presence),
+    follow: followSource(machine, relays, following, points),
     blobs: relays.fetching(machine.blobs),
     journals: () => {
       const { writers, running, problems } = ingest.status();
@@ -69,7 +86,10 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
       leave: (request) => relays.leave(request),
       pause: (request) => relays.pause(request),
       limit: (request) => relays.limit(request),
-      retry: () => relays.retry(),
+      retry: async () => {
+        await relays.retry();
+        points.retry();
+      },
       demo: async () => {
         const loaded = await copyDemo(home);
         await ingest.drain();
@@ -101,14 +121,36 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     api,
     presence,
     relays,
+    following,
     ingest,
     files,
     close: async () => {
       api.close();
       await ingest.close();
       await files.close();
+      await points.stop();
       await relays.close();
+      following.close();
     },
+  };
+}
+
+function followSource({ home }: Machine, relays: Relays, following: Following, points: BlobPull): FollowSource {
+  return {
+    state: async () => ({
+      ...following.settings,
+      pinned: following.pinned,
+      elsewhere: await relays.elsewhere(),
+    }),
+    change: async (follow) => {
+      await changeConfig(home, { follow });
+      await following.change(follow);
+    },
+    pin: async (run, pinned) => {
+      await following.pin(run, pinned);
+      points.look(runDocumentName(run));
+    },
+    bring: (run) => relays.bring(run),
   };
 }
 

@@ -3,8 +3,10 @@ import type { DocumentName } from '../../ids.ts';
 import { parseDocumentName } from '../../ids.ts';
 import type { ApiContext } from '../context.ts';
 import type { Route } from '../route.ts';
+import { bringDocument } from './follow.ts';
 
-export function documentRoutes({ replica, gzip }: ApiContext): Route[] {
+export function documentRoutes(context: ApiContext): Route[] {
+  const { replica, gzip } = context;
   return [
     {
       id: 'getDocument',
@@ -26,6 +28,7 @@ export function documentRoutes({ replica, gzip }: ApiContext): Route[] {
         parseDocumentName(path['name']!);
         const name = path['name'] as DocumentName;
         request.access.gate?.checkRead(name);
+        await bringDocument(context, name);
         const info = await replica.info(name);
         if (info === undefined) throw new FieldbookError('not_found', `There is no document "${name}" here.`);
         const etagOf = (seq: number, generation: number): string => `"${replica.id}-${generation}-${seq}"`;

@@ -15,6 +15,7 @@ import type { Call, Parameter, Route } from '../route.ts';
 import { array, object, orNull, ref } from '../schema.ts';
 import { editView } from '../views.ts';
 import { checkEdit } from './edits.ts';
+import { bringRun } from './follow.ts';
 import { IN_PROJECT, RUN } from './runs.ts';
 
 const PATH: Parameter = {
@@ -103,6 +104,7 @@ export function fileRoutes(context: ApiContext): Route[] {
 }
 
 async function versionsOf(context: ApiContext, run: RunId): Promise<FileVersion[]> {
+  await bringRun(context, run);
   return context.replica.read(runDocumentName(run), (doc) => fileVersions(new RunDocument(doc).files()));
 }
 

@@ -12,6 +12,7 @@ import { absentView, objectPathView, objectRowView } from '../object-views.ts';
 import type { Call, Route } from '../route.ts';
 import { array, object, ref } from '../schema.ts';
 import { invalid } from '../schema.ts';
+import { bringRun } from './follow.ts';
 import { IN_PROJECT, RUN } from './runs.ts';
 
 const ROWS_MAX = 1_000;
@@ -22,6 +23,7 @@ export function objectRoutes(context: ApiContext): Route[] {
   const reader = new ObjectReader(context.fetching ?? context.blobs);
   const entriesOf = async (call: Call): Promise<{ run: string; entries: Entry[] }> => {
     const state = await context.findRun(call.path['run']!, call.query['project'] as string | undefined);
+    await bringRun(context, state.id);
     const entries = await context.replica.read(runDocumentName(state.id), (doc) => {
       const document = new RunDocument(doc);
       return [...document.objects(), ...document.objectTails()];

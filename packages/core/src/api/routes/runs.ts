@@ -117,12 +117,13 @@ export function runRoutes(context: ApiContext): Route[] {
       answers: [{ status: 200, description: 'The run.', schema: ref('RunDetail') }],
       handle: async ({ path, query }) => {
         const state = await context.findRun(path['run']!, query['project'] as string | undefined);
+        const elsewhere = (await context.follow?.bring(state.id)) ?? null;
         const document = runDocumentName(state.id);
         const entries = await context.replica.read(document, (doc) =>
           [...new RunDocument(doc).entries()].map(([, entry]) => entry),
         );
         const holders = await holdersOf(context, [document, bookName(state.project, monthOf(state.created))]);
-        return json(200, runDetail(state, entries, holders));
+        return json(200, runDetail(state, entries, holders, elsewhere));
       },
     },
     runPlacesRoute(context),

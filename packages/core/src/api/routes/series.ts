@@ -6,6 +6,7 @@ import { json } from '../http.ts';
 import type { Route } from '../route.ts';
 import { ref } from '../schema.ts';
 import { seriesView } from '../views.ts';
+import { bringRun } from './follow.ts';
 import { IN_PROJECT, RUN } from './runs.ts';
 
 /** Wider than any screen; for all points, a segment is a Parquet file to be had by its digest. */
@@ -44,6 +45,7 @@ export function seriesRoutes(context: ApiContext): Route[] {
         const { x, from, to, points } = query as { x: 'step' | 'time'; from?: number; to?: number; points: number };
         const metric = parsePath(typeof query['metric'] === 'string' ? query['metric'] : '');
         const state = await context.findRun(path['run']!, query['project'] as string | undefined);
+        await bringRun(context, state.id);
         const entries = await context.replica.read(runDocumentName(state.id), (doc) =>
           [...new RunDocument(doc).entries()].map(([, entry]) => entry),
         );

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { Cli } from '../command.ts';
 import { formatAgo, formatDuration, formatTime, formatValue, plural } from '../format.ts';
-import type { EditShape, RunDetailShape, RunShape } from '../shapes.ts';
+import type { EditShape, ElsewhereShape, RunDetailShape, RunShape } from '../shapes.ts';
 import { facts, table } from '../table.ts';
 import { paint } from '../terminal.ts';
 import { manyLines, oneLine } from '../width.ts';
@@ -31,7 +31,9 @@ export const summarySection: Section = {
           ? null
           : `${plural(run.segments.count, 'segment')}, ${formatBytes(run.segments.bytes)}`,
       ],
-      ['also at', run.holders.length === 0 ? 'this machine only' : run.holders.join(', ')],
+      run.elsewhere === null
+        ? ['also at', run.holders.length === 0 ? 'this machine only' : run.holders.join(', ')]
+        : ['not here', whereIn(run.elsewhere.peers, now())],
       ['archived', run.archived ? 'yes' : null],
       ['in trash', run.trashed ? 'yes' : null],
     ]);
@@ -41,6 +43,16 @@ export const summarySection: Section = {
     return rest;
   },
 };
+
+/** Where what a run recorded is, and since when that cannot be reached. */
+function whereIn(peers: ElsewhereShape['peers'], now: number): string {
+  const where = peers.map(({ url, name, connected, since }) => {
+    const at = name === null ? url : `${name} (${url})`;
+    if (connected) return `${at}, which did not answer in time`;
+    return since === null ? at : `${at}, not connected since ${formatAgo(since, now)}`;
+  });
+  return `what it recorded is at ${where.join(', and at ')}`;
+}
 
 /** How it ended: an exit code of 0 is what everybody expects. */
 function statusText({ status, writers }: RunDetailShape): string {
