@@ -79,6 +79,8 @@ export interface Holders {
   shares: boolean;
   /** What is still to go to each replica beside it; empty when the server does not say. */
   toGo: readonly ToGo[];
+  /** Who has what the run recorded, when that is not on the agent's machine and cannot be had now; connected, or not, since then. */
+  elsewhere: { name: string; connected: boolean; since: number | null }[];
 }
 
 export interface ConsoleQuery {

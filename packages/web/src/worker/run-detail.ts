@@ -146,7 +146,8 @@ export async function holdersOf(
     const address = `/runs/${encodeURIComponent(run)}`;
     const where = `?project=${encodeURIComponent(project)}`;
     const [detail, sync, places] = await Promise.all([
-      http.json<{ holders: string[] }>(`${address}${where}`),
+      // An agent of before takes everything.
+      http.json<{ holders: string[]; elsewhere?: { peers: Away[] } | null }>(`${address}${where}`),
       http.json<{ peers: { url: string; name: string | null }[] }>('/sync'),
       // An agent of before does not know.
       http.json<{ peers: PeerPlaces[] }>(`${address}/places${where}`).catch(() => ({ peers: [] })),
@@ -154,10 +155,19 @@ export async function holdersOf(
     const nameOf = (url: string): string => sync.peers.find((peer) => peer.url === url)?.name ?? url;
     const toGo = places.peers.flatMap((peer) => toGoOf(peer) ?? []);
     const names = detail.holders.map(nameOf).filter((name) => toGo.every((peer) => peer.name !== name));
-    return { kind, names, shares: sync.peers.length > 0, toGo };
+    const elsewhere = (detail.elsewhere?.peers ?? []).map((peer) => ({ ...peer, name: peer.name ?? peer.url }));
+    return { kind, names, shares: sync.peers.length > 0, toGo, elsewhere };
   } catch {
     return undefined;
   }
+}
+
+/** A peer of `elsewhere` of `GET /runs/{run}`. */
+interface Away {
+  url: string;
+  name: string | null;
+  connected: boolean;
+  since: number | null;
 }
 
 /** A peer of `GET /runs/{run}/places`. */

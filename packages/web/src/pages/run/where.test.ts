@@ -38,3 +38,19 @@ it('[RPL-43] the run page says what is still to go to a relay, and calls nothing
   expect(await words(null, [], 'relay')).toBe('On the relay');
   expect(await words(null, [], 'agent', [])).toContain('shares with no relay');
 });
+
+it('[RPL-58] the run page says where that is which is not on its machine, and since when that is away', async () => {
+  const away = { url: peer.url, name: 'Team', connected: false, since: 1_768_478_400_000 };
+  const wordsOf = async (elsewhere: object | null): Promise<string> => {
+    const json = async (path: string): Promise<unknown> =>
+      path === '/sync' ? { peers: [peer] } : path.includes('/places') ? { peers: [] } : { holders: [], elsewhere };
+    return whereWords((await holdersOf({ json } as unknown as Pick<Http, 'json'>, 'agent', 'r' as RunId, 'p'))!);
+  };
+  expect(await wordsOf({ peers: [away] })).toMatch(
+    /^Not on this machine: what it recorded is at Team, not connected since .*2026/,
+  );
+  expect(await wordsOf({ peers: [{ ...away, name: null, connected: true }] })).toBe(
+    'Not on this machine: what it recorded is at https://relay, which did not answer in time',
+  );
+  expect(await wordsOf(null)).toContain('has not acknowledged');
+});
