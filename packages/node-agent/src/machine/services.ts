@@ -1,3 +1,4 @@
+import type { RunId } from '@fieldbook/core';
 import { bookName, monthOf, runDocumentName } from '@fieldbook/core';
 import type { Api, FollowSource } from '@fieldbook/core/api';
 import { BlobPull } from '@fieldbook/core/replication';
@@ -66,14 +67,25 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
   });
   if (watch) {
     relays.start();
-    points.start();
+    // It looks at all run documents once, which most machines have no reason for.
+    if (following.pinned.length > 0) points.start();
     files.start();
   }
   const care = { replica, blobs: machine.blobs, fetching: relays.fetching(machine.blobs), device: device.id, clock };
   const api = machine.api({
     sync: relays,
     live: liveSource(presence),
-    follow: followSource(machine, relays, following, points),
+    follow: followSource(
+      machine,
+      relays,
+      following,
+      watch
+        ? (run) => {
+            points.start();
+            points.look(runDocumentName(run));
+          }
+        : undefined,
+    ),
     blobs: relays.fetching(machine.blobs),
     journals: () => {
       const { writers, running, problems } = ingest.status();
@@ -135,7 +147,12 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
   };
 }
 
-function followSource({ home }: Machine, relays: Relays, following: Following, points: BlobPull): FollowSource {
+function followSource(
+  { home }: Machine,
+  relays: Relays,
+  following: Following,
+  pointsOf?: (run: RunId) => void,
+): FollowSource {
   return {
     state: async () => ({
       ...following.settings,
@@ -148,7 +165,7 @@ function followSource({ home }: Machine, relays: Relays, following: Following, p
     },
     pin: async (run, pinned) => {
       await following.pin(run, pinned);
-      points.look(runDocumentName(run));
+      pointsOf?.(run);
     },
     bring: (run) => relays.bring(run),
   };
