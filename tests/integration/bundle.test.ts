@@ -69,6 +69,31 @@ describe('bundles on the command line', () => {
     expect(await digest(grace)).toBe(await digest(ada));
   });
 
+  it('[BND-19] do not put a rebuilt document in the place of one that is here, unless somebody says so', async () => {
+    const ada = await examples();
+    const { projects } = (await ask(ada, 'GET', '/projects')).json as { projects: { books: string[] }[] };
+    const book = projects[0]!.books[0]!;
+    const whole = join(emptyFolder('carried'), 'whole.fieldbook');
+    await fieldbook(ada.home, ['tag', 'too fast', 'kept']);
+    await fieldbook(ada.home, ['bundle', 'create', '--workspace', '-o', whole]);
+    const grace = await startAgent(emptyFolder('bundle'));
+    await imported(grace.home, whole);
+    await ada.program.stop();
+    const log = await fieldbook(ada.home, ['repair', book, '--log']);
+    const last = log.stdout.trim().split('\n').at(-1)!.split(/\s+/)[0]!;
+    expect((await fieldbook(ada.home, ['repair', book, '--without', `commits:${last}`])).code).toBe(0);
+    const rebuilt = join(emptyFolder('carried'), 'rebuilt.fieldbook');
+    await fieldbook(ada.home, ['bundle', 'create', '--workspace', '-o', rebuilt]);
+    const tags = async (): Promise<string[]> => (await ask(grace, 'GET', '/runs/too%20fast')).json.tags;
+
+    const plain = await fieldbook(grace.home, ['bundle', 'import', rebuilt, '--json']);
+    expect(plain.json.imported[0].refused).toMatchObject([{ name: book, code: 'generation_mismatch' }]);
+    expect(await tags()).toContain('kept');
+    const asked = await fieldbook(grace.home, ['bundle', 'import', rebuilt, '--rebuilt', '--json']);
+    expect(asked.json.imported[0].refused).toEqual([]);
+    expect(await tags()).not.toContain('kept');
+  });
+
   it('[BND-11] hold runs chosen by a query or one by one, and say in words what is wrong', async () => {
     const ada = await examples();
     const folder = emptyFolder('carried');

@@ -281,8 +281,8 @@ class Import {
     if (ours !== generation)
       throw new FieldbookError(
         'generation_mismatch',
-        `${name} was rebuilt where the bundle was made (generation ${generation} there, ${ours} here), and is not taken in in ` +
-          'this way; "repair --from" takes it where this program runs.',
+        `${name} was rebuilt where the bundle was made (generation ${generation} there, ${ours} here), and is not taken in ` +
+          'unasked. From somebody whom you trust, "fieldbook bundle import --rebuilt" takes it, and "repair --from" this document alone.',
       );
     const commit = await replica.apply(name, update, BUNDLE_ORIGIN);
     if (commit === undefined || this.#changed.has(name)) return;

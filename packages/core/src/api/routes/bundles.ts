@@ -164,6 +164,13 @@ export function bundleRoutes(context: ApiContext): Route[] {
       path: '/bundles',
       summary: 'Take a bundle in; again changes nothing',
       needs: 'contributor',
+      inQuery: {
+        rebuilt: {
+          description:
+            'Documents that were rebuilt where it was made, too, in the place of those here. Whoever made the bundle then decides what is in them. Agents only.',
+          schema: { type: 'boolean', default: false },
+        },
+      },
       body: {
         description: 'The bundle. Taken in as it comes: what has arrived whole stays when the rest does not.',
         type: BUNDLE_TYPE,
@@ -171,7 +178,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
         streamed: true,
       },
       answers: [{ status: 200, description: 'All of it is taken in and durable.', schema: importedSchema }],
-      handle: async ({ request }) => {
+      handle: async ({ request, query }) => {
         if (request.stream === undefined)
           throw new FieldbookError('invalid_argument', `Send the bundle as the body, as ${BUNDLE_TYPE}.`);
         const { replica, blobs, library, presence, log } = context;
@@ -183,8 +190,8 @@ export function bundleRoutes(context: ApiContext): Route[] {
             replica: request.access.gate?.guard(replica) ?? replica,
             blobs,
             isPurged: (run) => library.isPurged(run),
-            // Whoever reaches an agent is its owner; a relay's members may not rebuild documents.
-            rebuilds: context.role === 'agent',
+            // A bundle may come from anybody. Whoever reaches an agent is its owner; a relay's members may not rebuild documents.
+            rebuilds: context.role === 'agent' && query['rebuilt'] === true,
           },
           request.stream,
         );

@@ -64,7 +64,11 @@ export function bundleCommand(program: Command, cli: Cli): void {
       .command('import')
       .description('take bundles in; a second time changes nothing')
       .argument('<file...>', 'bundles')
-      .option('--passphrase-file <file>', 'what opens sealed ones: the first line of a file; asked for without'),
+      .option('--passphrase-file <file>', 'what opens sealed ones: the first line of a file; asked for without')
+      .option(
+        '--rebuilt',
+        'documents that were repaired where it was made, too, instead of those here; only from somebody you trust',
+      ),
   ).action((files: string[], options: ImportOptions) => takeIn(cli, files, options));
 }
 
@@ -226,6 +230,7 @@ function unreadable(file: string): (error: NodeJS.ErrnoException) => never {
 interface ImportOptions {
   json?: boolean;
   passphraseFile?: string;
+  rebuilt?: boolean;
 }
 
 async function takeIn(cli: Cli, files: readonly string[], options: ImportOptions): Promise<void> {
@@ -239,7 +244,11 @@ async function takeIn(cli: Cli, files: readonly string[], options: ImportOptions
         try {
           const open = await openBundle(cli, file, options, progress);
           await checkWhole(open('Checking'));
-          const answer = await client.upload<BundleImportShape>('/bundles', TYPE, open('Taking in'));
+          const answer = await client.upload<BundleImportShape>(
+            `/bundles${options.rebuilt === true ? '?rebuilt=true' : ''}`,
+            TYPE,
+            open('Taking in'),
+          );
           progress.end();
           imported.push({ file, ...answer });
           if (!asJson) cli.terminal.out(`${becameOf(file, answer)}\n`);
