@@ -28,6 +28,7 @@ import { listBenches } from '../../bench/list.mjs';
  * @property {number} minutes the most it may take; twelve times that in long mode
  * @property {(context: Context) => Promise<StageResult>} run
  * @property {boolean} [python] whether it needs the Python environment
+ * @property {string} [beside] the stage with which it begins: it mostly waits, and the other mostly computes
  */
 
 const PASSED = Object.freeze({ passed: 1, failed: 0, skipped: 0 });
@@ -186,18 +187,21 @@ export function stages() {
       ]),
     ),
     check('build', 'checks', 5, node('.ci/build.mjs')),
-    vitest('unit', 5),
+    vitest('unit', 6),
     python('ruff', 1, () => ({ args: ['-m', 'ruff', 'check', CLIENT, ...SCRIPTS], cwd: CLIENT })),
     python('ruff-format', 1, () => ({ args: ['-m', 'ruff', 'format', '--check', CLIENT, ...SCRIPTS], cwd: CLIENT })),
     python('mypy', 3, () => ({ args: ['-m', 'mypy', '--strict', 'src'], cwd: CLIENT })),
-    python('pytest', 10, (_python, output) => {
-      const report = join(output, 'pytest.xml');
-      return {
-        args: ['-m', 'pytest', '-q', '-n', '2', '--dist', 'worksteal', 'tests', `--junitxml=${report}`],
-        cwd: CLIENT,
-        report,
-      };
-    }),
+    {
+      ...python('pytest', 10, (_python, output) => {
+        const report = join(output, 'pytest.xml');
+        return {
+          args: ['-m', 'pytest', '-q', '-n', '2', '--dist', 'worksteal', 'tests', `--junitxml=${report}`],
+          cwd: CLIENT,
+          report,
+        };
+      }),
+      beside: 'unit',
+    },
     vitest('fuzz', 6),
     vitest('integration', 15),
     vitest('e2e', 22),

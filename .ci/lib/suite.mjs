@@ -71,7 +71,8 @@ export async function main(argv) {
     // Made beside the first checks; whoever needs it waits for it and tells what went wrong.
     if (chosen.some(({ python }) => python === true))
       providePython(say, join(output, 'python.log')).catch(() => undefined);
-    for (const stage of chosen) {
+    /** @param {import('./stages.mjs').Stage} stage */
+    const run = async (stage) => {
       rmSync(logOf(output, stage.name), { force: true });
       const started = Date.now();
       const left = long ? Infinity : until - started;
@@ -85,10 +86,19 @@ export async function main(argv) {
           ? failure(`Not run: the whole run has taken ${seconds(WHOLE_RUN)}.`)
           : await stage.run({ env, output, timeoutMs, say }).catch((error) => failure(String(error?.stack ?? error)));
       clearInterval(heartbeat);
+      return { result, ms: Date.now() - started };
+    };
+    /** @type {Map<string, ReturnType<typeof run>>} */
+    const running = new Map();
+    for (const stage of chosen) {
+      for (const other of chosen)
+        if (other.name === stage.name || other.beside === stage.name)
+          running.set(other.name, running.get(other.name) ?? run(other));
+      const { result, ms } = await /** @type {ReturnType<typeof run>} */ (running.get(stage.name));
       passed += result.counts.passed;
       failed += result.counts.failed;
       skipped += result.counts.skipped;
-      say(stageLine(stage.name, result.counts, Date.now() - started));
+      say(stageLine(stage.name, result.counts, ms));
       for (const test of result.counts.again ?? []) say(`    passed only when tried again: ${test}`);
       if (result.counts.failed > 0) {
         say(tail(result.output, 60));

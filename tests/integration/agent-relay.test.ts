@@ -108,16 +108,17 @@ describe('an agent and its relay', () => {
     const token = await usableToken(relay, 'member');
     const agent = await startAgent(emptyFolder('limited'));
     await fieldbook(agent.home, ['demo']);
-    const joined = await fieldbook(agent.home, ['join', relay.url, '--token', token, '--limit', '250kB/s', '--json']);
-    expect([joined.code, joined.json?.limitBytesPerS]).toEqual([0, 250_000]);
+    const joined = await fieldbook(agent.home, ['join', relay.url, '--token', token, '--limit', '2MB/s', '--json']);
+    expect([joined.code, joined.json?.limitBytesPerS]).toEqual([0, 2_000_000]);
     expect((await fieldbook(agent.home, ['sync', '--timeout', '30'])).code).toBe(0);
     const [run] = await digits(agent);
+    // The file takes more than half a minute now, until somebody lifts the limit.
+    await fieldbook(agent.home, ['limit', relay.url, '16kB/s']);
     const script = new Script(agent.home, 'digits', 'heavy');
-    script.upload(bytesOf(1_600_000, 7), { path: 'model', travel: 'now' });
+    script.upload(bytesOf(600_000, 7), { path: 'model', travel: 'now' });
     script.finish();
     const waiting = async (): Promise<number> => (await ask(agent, 'GET', '/sync')).json.peers[0].pendingBlobs;
     await vi.waitFor(async () => expect(await waiting()).toBe(1), { timeout: 20_000, interval: 20 });
-    const began = performance.now();
     await ask(agent, 'POST', `/runs/${run!.id}/edits`, [{ field: 'tags', op: 'add', value: 'while-it-goes' }]);
     await vi.waitFor(
       async () => {
@@ -127,10 +128,8 @@ describe('an agent and its relay', () => {
       { timeout: 20_000, interval: 20 },
     );
     const left = await waiting();
-    expect((await fieldbook(agent.home, ['sync', '--timeout', '40'])).code).toBe(0);
-    // 1.6 MB, of which a second's worth was saved up.
-    expect((performance.now() - began) / 1_000).toBeGreaterThan(5);
     const lifted = await fieldbook(agent.home, ['limit', relay.url, 'off', '--json']);
+    expect((await fieldbook(agent.home, ['sync', '--timeout', '40'])).code).toBe(0);
     expect([left, lifted.json?.limitBytesPerS]).toEqual([1, null]);
     expect((await fieldbook(agent.home, ['limit', relay.url, '3kB/s'])).code).toBe(2);
     await fieldbook(agent.home, ['limit', relay.url, '1MB/s']);

@@ -239,7 +239,10 @@ describe('the OpenAPI document', () => {
       'post /blobs/check',
       'post /blobs/incomplete',
       'post /blobs/repair',
-      // An agent's own; tests/integration/agent.test.ts and sync.test.ts ask them of a real one.
+      // An agent's own; tests/integration/agent.test.ts, sync.test.ts and follow.test.ts ask them of a real one.
+      'get /follow',
+      'post /follow',
+      'post /runs/{run}/pin',
       'get /sync/unshared',
       'post /join',
       'post /leave',

@@ -87,7 +87,9 @@ describe('backup and restore of a relay', () => {
     };
     await join2();
     // What the relay itself writes, under its own client id in the book.
-    await ada.replica.transact(BOOK, (doc) => new Book(doc).putCard(makeCard({ created: 1_795_000_000_000 })));
+    await ada.replica.transact(BOOK, (doc) =>
+      new Book(doc).putCard(makeCard({ device: ada.key.id, created: 1_795_000_000_000 })),
+    );
     await ada.settled();
     const { run, project } = makeCard();
     const rename = async (name: string): Promise<string> => {

@@ -270,7 +270,7 @@ describe('doctor, demo and completion', () => {
       ['-c', `${stdout}\nCOMP_WORDS=(fieldbook re); COMP_CWORD=1; _fieldbook; echo "\${COMPREPLY[@]}"`],
       { encoding: 'utf8' },
     );
-    expect(tried.stdout.trim().split(/\s+/)).toEqual(['rename', 'reproduce']);
+    expect(tried.stdout.trim().split(/\s+/)).toEqual(['rename', 'repair', 'reproduce']);
     const { version } = JSON.parse(readFileSync(join(ROOT, 'packages/node-agent/package.json'), 'utf8'));
     expect((await fieldbook(home, ['--version'])).stdout).toBe(`${version}\n`);
   });
