@@ -56,6 +56,13 @@ export const table = (page: Page): Locator =>
 export const rows = (page: Page): Locator => table(page).locator('[role=row]:has([role=rowheader])');
 export const rowOf = (page: Page, name: string): Locator =>
   rows(page).filter({ has: page.getByRole('link', { name, exact: true }) });
+/** Names of the runs on the table, from top to bottom: elements stay with their runs when data moves these. */
+export const namesInOrder = (page: Page): Promise<string[]> =>
+  rows(page).evaluateAll((elements) =>
+    elements
+      .toSorted((a, b) => Number(a.getAttribute('aria-rowindex')) - Number(b.getAttribute('aria-rowindex')))
+      .map((element) => element.querySelector('a')?.textContent ?? ''),
+  );
 export const syncMark = (page: Page): Locator => page.getByTestId('sync-mark');
 
 /** Waits until what a locator finds has this text somewhere. */

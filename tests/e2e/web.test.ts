@@ -5,7 +5,20 @@ import { launchChromium } from '../scaffold/browser.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
 import { fill } from './fill.ts';
-import { agentAt, freePort, installed, profile, rowOf, rows, saved, says, syncMark, table, visit } from './visit.ts';
+import {
+  agentAt,
+  freePort,
+  installed,
+  namesInOrder,
+  profile,
+  rowOf,
+  rows,
+  saved,
+  says,
+  syncMark,
+  table,
+  visit,
+} from './visit.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -108,13 +121,14 @@ describe('the web UI on an agent', () => {
       .nth(2)
       .click({ modifiers: ['Shift'] });
     await says(page.getByRole('status'), '3 runs selected');
-    const order = await rows(page).getByRole('link').allTextContents();
+    const order = await namesInOrder(page);
+    expect(order).toHaveLength(13);
     const link = page.url();
     expect(link.length).toBeLessThan(160);
     const other = await visit(await profile(browser), link);
     await says(other.getByRole('status'), '3 runs selected');
     // Runs come in one by one, each with its place.
-    await expect.poll(() => rows(other).getByRole('link').allTextContents()).toEqual(order);
+    await expect.poll(() => namesInOrder(other), { timeout: 10_000 }).toEqual(order);
     expect(await other.getByRole('columnheader', { name: 'val accuracy' }).getAttribute('aria-sort')).toBe(
       'descending',
     );
