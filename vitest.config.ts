@@ -42,6 +42,8 @@ export default defineConfig({
       suite('integration', {
         include: ['tests/integration/**/*.test.ts'],
         globalSetup: ['tests/scaffold/build-programs.ts'],
+        // They wait for programs as much as they compute.
+        maxWorkers: 3,
         testTimeout: long ? 60 * MINUTE : MINUTE,
         hookTimeout: MINUTE,
       }),

@@ -28,7 +28,7 @@ import { listBenches } from '../../bench/list.mjs';
  * @property {number} minutes the most it may take; twelve times that in long mode
  * @property {(context: Context) => Promise<StageResult>} run
  * @property {boolean} [python] whether it needs the Python environment
- * @property {string} [beside] the stage with which it begins: it mostly waits, and the other mostly computes
+ * @property {string} [beside] the stage with which it begins, where one of them leaves processors idle
  */
 
 const PASSED = Object.freeze({ passed: 1, failed: 0, skipped: 0 });
@@ -174,18 +174,21 @@ export function stages() {
     check('lint', 'checks', 2, node('node_modules/oxlint/bin/oxlint', ['--format=unix'])),
     check('spec', 'checks', 1, node('.ci/spec.mjs')),
     check('types', 'checks', 5, node('node_modules/typescript/bin/tsc', ['-b'])),
-    check(
-      'svelte',
-      'checks',
-      5,
-      node('node_modules/svelte-check/bin/svelte-check', [
-        '--tsconfig',
-        'packages/web/tsconfig.json',
-        '--fail-on-warnings',
-        '--output',
-        'human',
-      ]),
-    ),
+    {
+      ...check(
+        'svelte',
+        'checks',
+        5,
+        node('node_modules/svelte-check/bin/svelte-check', [
+          '--tsconfig',
+          'packages/web/tsconfig.json',
+          '--fail-on-warnings',
+          '--output',
+          'human',
+        ]),
+      ),
+      beside: 'types',
+    },
     check('build', 'checks', 5, node('.ci/build.mjs')),
     vitest('unit', 6),
     python('ruff', 1, () => ({ args: ['-m', 'ruff', 'check', CLIENT, ...SCRIPTS], cwd: CLIENT })),

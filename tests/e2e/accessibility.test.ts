@@ -35,7 +35,9 @@ describe('accessibility', () => {
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme });
         await drawn(page);
-        wrong.add(`${name}, ${colorScheme}`, await audit(page));
+        // The other theme is the same page in other colours.
+        const found = await audit(page, colorScheme === 'light' ? {} : { only: ['color-contrast'] });
+        wrong.add(`${name}, ${colorScheme}`, found);
       }
     }
     expect(wrong.places).toEqual({});

@@ -116,9 +116,10 @@ describe('the web UI on an agent', () => {
     await page.getByRole('combobox', { name: 'Query' }).fill('tags has "sweep"');
     await page.keyboard.press('Enter');
     await page.getByRole('columnheader', { name: 'val accuracy' }).getByRole('button').click();
-    await rows(page).nth(0).click();
-    await rows(page)
-      .nth(2)
+    // The first and the third from above.
+    await table(page).locator('[aria-rowindex="2"]').click();
+    await table(page)
+      .locator('[aria-rowindex="4"]')
       .click({ modifiers: ['Shift'] });
     await says(page.getByRole('status'), '3 runs selected');
     const order = await namesInOrder(page);
