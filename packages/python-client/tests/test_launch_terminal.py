@@ -145,7 +145,10 @@ def test_a_terminal_of_no_session_of_ours(shell: Terminal, tmp_path: Path) -> No
     """[RUN-2] As a supervisor or a setsid hands it on: there are no jobs there, so what is typed is the command's."""
     if shutil.which("setsid") is None:
         pytest.skip("there is no setsid")
-    ask = script(tmp_path, "print('heard', input('name? '))\nprint('again', input('more? '))\n")
+    # Not a second question: Python asks, and then begins to read, and hears no ctrl-C in between.
+    ask = script(
+        tmp_path, "import time\nprint('heard', input('name? '))\nprint('more? ')\nwhile True: time.sleep(0.01)\n"
+    )
     shell.type(f"setsid -w $FB -- {ask}; echo code=$?\n")
     shell.says("name? ")
     shell.type("words\n")

@@ -1,6 +1,5 @@
 import type { DocumentName } from '@fieldbook/core';
 import { REPAIRS } from '@fieldbook/core/record';
-import { carryOver } from '@fieldbook/core/repair';
 import { splitUpdate } from '@fieldbook/core/replication';
 import * as Y from 'yjs';
 import { asked, deleteDatabase, done, openDatabase } from './idb.ts';
@@ -127,6 +126,7 @@ export class StoredDocument {
   async #takeOver(name: DocumentName, before: number, base: IDBDatabase | undefined): Promise<void> {
     // Places in a note's text mean nothing in another; and without the new document there is nothing to compare with.
     if (name.startsWith('note/') || this.#doc.getMap(REPAIRS).size === 0) return;
+    const { carryOver } = await import('./carry-over.ts');
     const db = base ?? (await openDatabase(databaseOf(name, before), undefined, upgrade));
     const old = new Y.Doc();
     try {
