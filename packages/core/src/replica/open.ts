@@ -283,6 +283,10 @@ class StoredReplica implements Replica {
     return () => this.#listeners.delete(listener);
   }
 
+  damaged(): readonly DocumentName[] {
+    return this.#store.damaged();
+  }
+
   onDamage(listener: (name: DocumentName) => void): () => void {
     this.#damageListeners.add(listener);
     return () => this.#damageListeners.delete(listener);

@@ -11,6 +11,7 @@ export interface BandwidthOptions {
 export const BANDWIDTH_MIN = 16_000;
 /** A quiet moment saves up for this long, so that an edit after it leaves at once. */
 const BURST_MS = 1_000;
+const LOOK_AGAIN_MS = 1_000;
 const SLICE_BYTES = 16 * 1024;
 
 /**
@@ -58,12 +59,15 @@ export class Bandwidth {
     return this.#level >= 0 ? 0 : Math.ceil((-this.#level / this.#limit) * 1_000);
   }
 
+  /** The same, a second at most: who waits looks again then, since the limit may have been lifted. */
+  get waitMs(): number {
+    return Math.min(this.delayMs, LOOK_AGAIN_MS);
+  }
+
   /** Resolves when what can wait may go. */
   async ready(): Promise<void> {
-    for (let ms = this.delayMs; ms > 0; ms = this.delayMs) {
-      // Looked at again each second: the limit may have been lifted.
-      await new Promise<void>((resolve) => this.#timers.after(Math.min(ms, BURST_MS), resolve));
-    }
+    for (let ms = this.waitMs; ms > 0; ms = this.waitMs)
+      await new Promise<void>((resolve) => this.#timers.after(ms, resolve));
   }
 
   /** `bytes` in pieces, each when it may go. */

@@ -13,8 +13,6 @@ import type { ListedDocument } from './protocol.ts';
 
 /** Documents asked for at once. A round trip of 50 ms then still brings 600 small documents a second. */
 const ASKED_MAX = 32;
-/** Who waits for a limit sees this soon that it was lifted. */
-const LOOK_AGAIN_MS = 1_000;
 /** A book counts as this many: it may be megabytes, and its answer waits in memory. */
 const BOOK_WEIGHT = 8;
 /** Documents that one peer may have waiting here: names in memory, about 100 bytes each. */
@@ -83,13 +81,8 @@ export class Inbox {
       this.#wantWhole(name);
       this.#ask();
     });
-    void this.#wantDamaged().catch(half.fail);
-  }
-
-  /** Documents that are damaged here, whatever the other side lists. */
-  async #wantDamaged(): Promise<void> {
-    for await (const { name, quarantined } of this.#half.replica.list()) if (quarantined) this.#wantWhole(name);
-    this.#ask();
+    // Whatever the other side lists.
+    for (const name of half.replica.damaged()) this.#wantWhole(name);
   }
 
   #wantWhole(name: DocumentName): void {
@@ -273,7 +266,7 @@ export class Inbox {
   #askLater(): void {
     if (this.#asksLater) return;
     this.#asksLater = true;
-    this.#half.after(Math.min(this.#half.waitMs('down'), LOOK_AGAIN_MS), () => {
+    this.#half.after(this.#half.waitMs('down'), () => {
       this.#asksLater = false;
       this.#ask();
     });

@@ -26,7 +26,7 @@ export interface Half {
   send(frame: Frame): void;
   /** Bytes not yet handed to the network. */
   buffered(): number;
-  /** How long what can wait has to wait, ms: somebody has set a limit. For what we send, and for what we ask for. */
+  /** When what can wait should look again whether it may go, ms: somebody has set a limit. For what we send, and for what we ask for. */
   waitMs(direction: 'up' | 'down'): number;
   /** Calls `run` soon, unless the session ends before. */
   after(ms: number, run: () => void): void;
@@ -61,8 +61,6 @@ const QUESTIONS_MAX = 1_024;
 const POLL_MS = 20;
 /** Documents that nobody can place, remembered for one peer. */
 const UNPLACED_MAX = 1_000;
-/** Who waits for a limit sees this soon that it was lifted. */
-const LOOK_AGAIN_MS = 1_000;
 /** How long commits that the other side made itself may leave its cursor behind. */
 const IDLE_THROUGH_MS = 250;
 
@@ -459,7 +457,7 @@ export class Outbox {
     while (!this.#isStopped()) {
       const limited = isUrgent(name) ? 0 : waitMs('up');
       if (limited === 0 && buffered() <= BULK_BUFFERED_MAX) return;
-      await new Promise<void>((resolve) => after(Math.max(POLL_MS, Math.min(limited, LOOK_AGAIN_MS)), resolve));
+      await new Promise<void>((resolve) => after(Math.max(POLL_MS, limited), resolve));
     }
   }
 }

@@ -308,7 +308,7 @@ export class ReplicationSession {
       origin: this,
       send: (frame) => this.#send(frame),
       buffered: () => this.#options.link.buffered(),
-      waitMs: (direction) => this.#options.bandwidth?.[direction].delayMs ?? 0,
+      waitMs: (direction) => this.#options.bandwidth?.[direction].waitMs ?? 0,
       after: (ms, run) => this.#after(ms, run),
       changed: () => this.#options.onChange?.(),
       fail: (error) => this.#fail(error),

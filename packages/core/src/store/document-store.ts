@@ -119,6 +119,13 @@ export class DocumentStore {
     return this.#metas.get(name);
   }
 
+  /** Names of documents that are not served. */
+  damaged(): DocumentName[] {
+    const damaged: DocumentName[] = [];
+    for (const [name, { quarantined }] of this.#metas) if (quarantined !== null) damaged.push(name);
+    return damaged;
+  }
+
   /** Names of documents, in order. */
   names(prefix = ''): DocumentName[] {
     return [...this.#metas.keys()].filter((key) => key.startsWith(prefix)).sort();
