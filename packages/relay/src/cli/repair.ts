@@ -3,13 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { DocumentName } from '@fieldbook/core';
 import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { CompactOptions, RepairOptions, RepairPorts } from '@fieldbook/core/repair';
-import {
-  compactDocument,
-  documentInAnswer,
-  documentInBundle,
-  documentInStore,
-  repairDocument,
-} from '@fieldbook/core/repair';
+import { compactDocument, documentElsewhere, repairDocument } from '@fieldbook/core/repair';
 import type { WholeDocument } from '@fieldbook/core/replica';
 import { openReplica } from '@fieldbook/core/replica';
 import { levelStorage } from '@fieldbook/core/store';
@@ -33,28 +27,19 @@ export async function compact(document: string, options: CompactOptions, config:
   await onData(config, undefined, (ports) => compactDocument(ports, document, options));
 }
 
-async function elsewhere(from: string, token: string | undefined, name: DocumentName): Promise<WholeDocument> {
-  if (/^https?:\/\//.test(from)) {
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const address = new URL(`/api/v1/documents/${name.split('/').map(encodeURIComponent).join('/')}`, from);
-    const answer = await fetch(address, { headers }).catch((error: unknown) => {
-      throw new FieldbookError('peer_unreachable', `${address.host} does not answer.`, { cause: error });
-    });
-    if (!answer.ok) {
-      const said = ((await answer.json().catch(() => ({}))) as { error?: { message?: string } }).error?.message;
-      throw new FieldbookError('not_found', `${address.host} does not give ${name}: ${said ?? answer.status}`);
-    }
-    return documentInAnswer(answer.headers.get('fieldbook-generation'), new Uint8Array(await answer.arrayBuffer()));
-  }
-  const found = await stat(from).catch(() => undefined);
-  if (found === undefined) throw new FieldbookError('not_found', `There is no ${from}.`);
-  if (found.isFile()) return documentInBundle(bundlePlatform, createReadStream(from), name);
-  const storage = levelStorage(await openLevel(from));
-  try {
-    return await documentInStore(storage, name);
-  } finally {
-    await storage.close();
-  }
+function elsewhere(from: string, token: string | undefined, name: DocumentName): Promise<WholeDocument> {
+  return documentElsewhere(
+    {
+      platform: bundlePlatform,
+      tokenFor: () => token,
+      fetch,
+      stat: (path) => stat(path).catch(() => undefined),
+      read: (path) => createReadStream(path),
+      openStorage: async (path) => levelStorage(await openLevel(path)),
+    },
+    from,
+    name,
+  );
 }
 
 async function onData(

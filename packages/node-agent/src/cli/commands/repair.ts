@@ -4,13 +4,7 @@ import type { Command } from 'commander';
 import type { DocumentName } from '@fieldbook/core';
 import { FieldbookError } from '@fieldbook/core';
 import type { RepairOptions } from '@fieldbook/core/repair';
-import {
-  documentInAnswer,
-  documentInBundle,
-  documentInStore,
-  repairDocument,
-  WITHOUT_ABOUT,
-} from '@fieldbook/core/repair';
+import { documentElsewhere, repairDocument, WITHOUT_ABOUT } from '@fieldbook/core/repair';
 import type { WholeDocument } from '@fieldbook/core/replica';
 import { levelStorage } from '@fieldbook/core/store';
 import { bundlePlatform } from '../../machine/bundles.ts';
@@ -62,28 +56,20 @@ export function repairCommand(program: Command, cli: Cli): void {
   });
 }
 
-async function elsewhere({ home }: Cli, from: string, name: DocumentName): Promise<WholeDocument> {
-  if (/^https?:\/\//.test(from)) {
-    const tokens = await readRelayTokens(home);
-    const [, token] = Object.entries(tokens).find(([url]) => new URL(url).host === new URL(from).host) ?? [];
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const address = new URL(`/api/v1/documents/${name.split('/').map(encodeURIComponent).join('/')}`, from);
-    const answer = await fetch(address, { headers }).catch((error: unknown) => {
-      throw new FieldbookError('peer_unreachable', `${address.host} does not answer.`, { cause: error });
-    });
-    if (!answer.ok) {
-      const said = ((await answer.json().catch(() => ({}))) as { error?: { message?: string } }).error?.message;
-      throw new FieldbookError('not_found', `${address.host} does not give ${name}: ${said ?? answer.status}`);
-    }
-    return documentInAnswer(answer.headers.get('fieldbook-generation'), new Uint8Array(await answer.arrayBuffer()));
-  }
-  const found = await stat(from).catch(() => undefined);
-  if (found === undefined) throw new FieldbookError('not_found', `There is no ${from}.`);
-  if (found.isFile()) return documentInBundle(bundlePlatform, createReadStream(from), name);
-  const storage = levelStorage(await openLevel(from));
-  try {
-    return await documentInStore(storage, name);
-  } finally {
-    await storage.close();
-  }
+function elsewhere({ home }: Cli, from: string, name: DocumentName): Promise<WholeDocument> {
+  return documentElsewhere(
+    {
+      platform: bundlePlatform,
+      tokenFor: async (origin) => {
+        const tokens = Object.entries(await readRelayTokens(home));
+        return tokens.find(([url]) => new URL(url).host === new URL(origin).host)?.[1];
+      },
+      fetch,
+      stat: (path) => stat(path).catch(() => undefined),
+      read: (path) => createReadStream(path),
+      openStorage: async (path) => levelStorage(await openLevel(path)),
+    },
+    from,
+    name,
+  );
 }
