@@ -1,11 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { base32, FieldbookError } from '@fieldbook/core';
 import { INVITATION_PREFIX } from '@fieldbook/core/access';
 import { createAtomically, syncDirectory } from './platform/files.ts';
 import type { Token, Tokens, TokenSpec } from './tokens.ts';
-import { readSpec } from './tokens.ts';
+import { hashOf, readSecretFile } from './tokens.ts';
 
 /** What an invitation is made with: the token that it becomes, and until when it may be used. */
 export interface InvitationSpec extends Omit<TokenSpec, 'expires'> {
@@ -159,27 +159,16 @@ export function invitationLink(url: string, secret: string): string {
 }
 
 async function read(path: string, id: string): Promise<Kept | undefined> {
-  let value: Partial<Record<keyof Kept | 'sha256', unknown>>;
-  try {
-    value = JSON.parse(await readFile(path, 'utf8')) as typeof value;
-  } catch {
-    // Used since it was listed, or not ours.
-    return undefined;
-  }
-  const hash = Buffer.from(String(value.sha256), 'hex');
-  const spec = readSpec(value);
+  const found = await readSecretFile(path);
+  if (found === undefined) return undefined;
+  const { value, spec, created, hash } = found;
   const { tokenLifetime = null } = value;
-  if (hash.length !== 32 || spec === undefined || spec.expires === null) return undefined;
-  if (tokenLifetime !== null && typeof tokenLifetime !== 'number') return undefined;
-  return { ...spec, expires: spec.expires, id, created: Number(value.created), tokenLifetime, hash };
+  if (spec.expires === null || (tokenLifetime !== null && typeof tokenLifetime !== 'number')) return undefined;
+  return { ...spec, expires: spec.expires, id, created, tokenLifetime, hash };
 }
 
 function plain({ id, role, projects, name, created, expires, tokenLifetime }: Invitation): Invitation {
   return { id, role, projects, name, created, expires, tokenLifetime };
-}
-
-function hashOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
 }
 
 function idOf(secret: string): string {

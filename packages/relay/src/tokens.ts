@@ -214,21 +214,34 @@ export class Tokens {
 }
 
 async function readToken(path: string, id: string): Promise<Kept | undefined> {
-  let value: Partial<Record<keyof Token | 'sha256', unknown>>;
+  const read = await readSecretFile(path);
+  return read === undefined ? undefined : { ...read.spec, id, created: read.created, hash: read.hash, over: false };
+}
+
+/** The file of a token or an invitation. Undefined when it was removed since it was listed, or is not ours: it lets nobody in. */
+export async function readSecretFile(path: string): Promise<SecretFile | undefined> {
+  let value: Record<string, unknown>;
   try {
     value = JSON.parse(await readFile(path, 'utf8')) as typeof value;
   } catch {
-    // Removed since it was listed, or not ours: a file that cannot be read lets nobody in.
     return undefined;
   }
-  const hash = Buffer.from(String(value.sha256), 'hex');
+  const hash = Buffer.from(String(value['sha256']), 'hex');
   const spec = readSpec(value);
   if (hash.length !== 32 || spec === undefined) return undefined;
-  return { ...spec, id, created: Number(value.created), hash, over: false };
+  return { value, spec, created: Number(value['created']), hash };
+}
+
+interface SecretFile {
+  value: Readonly<Record<string, unknown>>;
+  spec: TokenSpec;
+  created: number;
+  /** SHA-256 of the secret. */
+  hash: Buffer;
 }
 
 /** What of a file says what a token may. Undefined when a newer version wrote it in a way that this one cannot read: nobody is let in to more than it says. */
-export function readSpec(value: Readonly<Partial<Record<keyof TokenSpec, unknown>>>): TokenSpec | undefined {
+function readSpec(value: Readonly<Partial<Record<keyof TokenSpec, unknown>>>): TokenSpec | undefined {
   const projects = readProjects(value.projects);
   const expires = value.expires ?? null;
   if (!isRole(value.role) || projects === undefined) return undefined;
@@ -250,6 +263,7 @@ function plain({ id, role, projects, name, created, expires }: Token): Token {
   return { id, role, projects, name, created, expires };
 }
 
-function hashOf(secret: string): Buffer {
+/** What is kept of a secret of 256 random bits. */
+export function hashOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
