@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   chmodSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   renameSync,
@@ -296,6 +297,30 @@ describe('ingest', () => {
       ]),
     );
     expect(problems).toHaveLength(3);
+  });
+
+  it('[ING-42] goes on with a journal that was gone at one look and is back at the next', async () => {
+    const b = await bench();
+    const only = new Script(b.journals, 'only').log(10);
+    const rotated = new Script(b.journals, 'rotated').log(10);
+    const first = rotated.path;
+    rotated.rotate().log(10, 10);
+    await b.ingest.drain();
+    const aside = [only.path, first, rotated.path].map((path, index) => {
+      const to = join(b.root, `aside-${index}`);
+      renameSync(path, to);
+      return [to, path] as const;
+    });
+    await b.ingest.drain();
+    // What a copy does that unlinks what it replaces: the names are back, as other files and with more in them.
+    for (const [from, to] of aside) copyFileSync(from, to);
+    only.log(10, 10).close();
+    rotated.log(10, 20).close();
+    await b.ingest.drain();
+    expect(await b.points('only')).toEqual(upTo(20));
+    expect(await b.points('rotated')).toEqual(upTo(30));
+    for (const run of ['only', 'rotated']) expect(await b.card(run)).toMatchObject({ status: 'finished' });
+    expect(b.ingest.status()).toMatchObject({ writers: 2, problems: [] });
   });
 
   it.skipIf(process.getuid?.() === 0)('[ING-16] reports what it may not read and tries again', async () => {

@@ -35,7 +35,7 @@ const COLD_VISITS = 200;
  * stat per project, per run in use, and for a bounded number of runs at rest in turn.
  */
 export class JournalTree {
-  readonly writers = new Map<WriterId, WriterFiles>();
+  readonly #writers = new Map<WriterId, WriterFiles>();
   readonly #roots: readonly string[];
   readonly #now: () => number;
   readonly #directories = new Map<string, Directory>();
@@ -98,24 +98,24 @@ export class JournalTree {
   async #visit(path: string, full: boolean, found: Set<WriterFiles>): Promise<void> {
     const before = this.#directories.get(path)?.names;
     const names = await this.#names(path, full);
+    for (const name of before ?? []) if (names?.has(name) !== true) this.#remove(path, name);
     if (names === undefined) {
       this.#runs.delete(path);
       return;
     }
-    for (const name of before ?? []) if (!names.has(name)) this.#remove(path, name);
     for (const name of names) {
       const match = FILE.exec(name);
       if (match === null) continue;
       const writer = match[1] as WriterId;
       const number = Number(match[2]);
-      let files = this.writers.get(writer);
+      let files = this.#writers.get(writer);
       if (files === undefined) {
         files = { writer, files: new Map(), last: number };
-        this.writers.set(writer, files);
+        this.#writers.set(writer, files);
       }
       // The same journal may lie under two roots, as a copy; the one found first is read.
       if (!files.files.has(number)) files.files.set(number, join(path, name));
-      if (number > files.last) files.last = number;
+      if (number > files.last || files.files.size === 1) files.last = number;
       found.add(files);
     }
   }
@@ -123,11 +123,11 @@ export class JournalTree {
   #remove(path: string, name: string): void {
     const match = FILE.exec(name);
     if (match === null) return;
-    const files = this.writers.get(match[1] as WriterId);
+    const files = this.#writers.get(match[1] as WriterId);
     if (files?.files.get(Number(match[2])) !== join(path, name)) return;
+    // Without files it stays known: a copy that unlinks what it replaces brings them back, and whoever follows this object goes on.
     files.files.delete(Number(match[2]));
-    if (files.files.size === 0) this.writers.delete(files.writer);
-    else files.last = Math.max(...files.files.keys());
+    if (files.files.size > 0) files.last = Math.max(...files.files.keys());
   }
 
   async #subdirectories(path: string, full: boolean): Promise<string[]> {

@@ -48,6 +48,7 @@ export class WriterFeed {
   /** Size of the newest file when all of it had been looked at; -1 before. */
   #sizeSeen = -1;
   #inode: bigint | undefined;
+  #directory: string;
   /** Files up to this number have been read to their end and have successors. */
   #passed = -1;
   #retryAt = 0;
@@ -58,6 +59,7 @@ export class WriterFeed {
     this.#context = context;
     this.files = files;
     this.#progress = progress;
+    this.#directory = dirname(this.#newest());
   }
 
   get purged(): boolean {
@@ -81,9 +83,10 @@ export class WriterFeed {
     return this.#intake?.bytes ?? 0;
   }
 
-  /** The directory that the newest file lies in. */
+  /** The directory that the newest file lies in, or lay in when it was last seen. */
   get directory(): string {
-    return dirname(this.#newest());
+    if (this.files.files.size > 0) this.#directory = dirname(this.#newest());
+    return this.#directory;
   }
 
   /** Identifies the run, once META has been read. */
@@ -223,7 +226,8 @@ export class WriterFeed {
     if (reader.state !== 'corrupt') reader.rewind();
     await this.#readBytes(intake, file, last);
     await this.#judgeEnd(intake, path, file, last);
-    if (last) this.#sizeSeen = Math.max(size, reader.next);
+    // What was asked for before the reading may be more than was there by then, if a copy is being written over it.
+    if (last) this.#sizeSeen = reader.state === 'corrupt' ? size : reader.next;
     else this.#passed = number;
     return true;
   }
