@@ -26,9 +26,14 @@ export function encodeRecord(object: ValueObject): Uint8Array {
 
 /**
  * A record's object from its bytes. Throws `record_too_large` or `record_malformed`; never anything else, whatever
- * the bytes are. Resolves `undefined` for a version that this program does not know.
+ * the bytes are. Resolves `undefined` for a version that this program does not know. Where a newer version may append
+ * to what holds the record, `behind` is `skipped`; the limit covers those bytes, too.
  */
-export function decodeRecord(bytes: Uint8Array, limitBytes: number): ValueObject | undefined {
+export function decodeRecord(
+  bytes: Uint8Array,
+  limitBytes: number,
+  behind: 'refused' | 'skipped' = 'refused',
+): ValueObject | undefined {
   if (bytes.length > limitBytes) {
     throw new FieldbookError('record_too_large', `A record has ${bytes.length} bytes; the limit is ${limitBytes}.`);
   }
@@ -46,7 +51,9 @@ export function decodeRecord(bytes: Uint8Array, limitBytes: number): ValueObject
     if (error instanceof FieldbookError) throw error;
     throw new FieldbookError('record_malformed', 'A record ends early or has broken values.', { cause: error });
   }
-  if (decoding.hasContent(decoder)) throw new FieldbookError('record_malformed', 'A record has trailing bytes.');
+  if (behind === 'refused' && decoding.hasContent(decoder)) {
+    throw new FieldbookError('record_malformed', 'A record has trailing bytes.');
+  }
   if (!isValueObject(value)) throw new FieldbookError('record_malformed', 'A record is not an object.');
   return value;
 }

@@ -79,6 +79,19 @@ describe('frames', () => {
     expect(decodeFrame(longer)).toEqual({ kind: 'cursor', seq: 4 });
   });
 
+  it('[RPL-9] bytes behind the last field are skipped in every kind of frame, the greeting too, within its bound', () => {
+    for (const frame of FRAMES) {
+      // The optional last field of these two is read before what comes behind it.
+      const bytes = encodeFrame(frame);
+      const optional = (frame.kind === 'resume' || frame.kind === 'cursor') && frame.partial === undefined ? [0] : [];
+      expect(decodeFrame(new Uint8Array([...bytes, ...optional, 0, 1, 255])), frame.kind).toEqual(frame);
+    }
+    const greeting = encodeFrame(FRAMES[0]!);
+    const beyond = new Uint8Array(greeting.length + 16 * 1024);
+    beyond.set(greeting);
+    expect(() => decodeFrame(beyond)).toThrow('limit');
+  });
+
   it('[RPL-9] bytes that are no frame are a protocol violation and nothing else', () => {
     const random = new SeededRandom(7);
     let broken = 0;

@@ -257,7 +257,7 @@ function encodeHello(hello: Hello): Uint8Array {
 }
 
 function decodeHello(bytes: Uint8Array): Hello {
-  const fields = decodeRecord(bytes, HELLO_BYTES);
+  const fields = decodeRecord(bytes, HELLO_BYTES, 'skipped');
   if (fields === undefined) throw new Error('a greeting of an unknown version');
   const text = (key: string): string => {
     const value = fields[key];
