@@ -72,3 +72,6 @@ export const LIMITS = {
   /** How far ahead of our own clock a remote edit's clock may pull ours: a day covers every time-zone mistake, a year-2100 clock does not poison the workspace. */
   clockAheadMs: 24 * 60 * 60 * 1000,
 } as const;
+
+/** The least in bytes per second that a connection can be limited to: a chunk of 8 MiB then takes nine minutes, and a relay gives up a body that comes slower than 32 kB a minute. */
+export const BANDWIDTH_MIN = 16_000;

@@ -5,8 +5,8 @@ import { parseDocumentName } from '../ids.ts';
 import type { UpdateFacts } from '../replica/admission.ts';
 import type { Commit, Replica } from '../replica/replica.ts';
 import { judgeContribution } from './contribution.ts';
-import type { Grant, Role } from './grant.ts';
-import { grantOf, reaches } from './grant.ts';
+import type { Grant, Role } from '../grant.ts';
+import { grantOf, reaches } from '../grant.ts';
 import type { RunIndex } from './run-index.ts';
 
 /**

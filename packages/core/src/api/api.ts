@@ -1,3 +1,4 @@
+import { API_PREFIX } from '../api-prefix.ts';
 import { FieldbookError } from '../errors.ts';
 import { FilePresence, RequestedFiles } from '../files/index.ts';
 import { parseProjectId } from '../ids.ts';
@@ -23,7 +24,6 @@ import { seriesRoutes } from './routes/series.ts';
 import { scopedContext } from './scope.ts';
 import { RunTables } from './tables.ts';
 
-export const API_PREFIX = '/api/v1';
 /** Sets of projects whose routes are kept. */
 const SCOPES_KEPT = 100;
 

@@ -1,5 +1,5 @@
 export type { Api } from './api.ts';
-export { API_PREFIX, createApi } from './api.ts';
+export { createApi } from './api.ts';
 export type { Access, ApiRequest, ApiResponse } from './http.ts';
 export { errorResponse, json, jsonBytes, statusOf } from './http.ts';
 export type {

@@ -7,8 +7,6 @@ export interface BandwidthOptions {
   limit?: number | null;
 }
 
-/** The least that can be set: a chunk of 8 MiB then takes nine minutes, and a relay gives up a body that comes slower than 32 kB a minute. */
-export const BANDWIDTH_MIN = 16_000;
 /** A quiet moment saves up for this long, so that an edit after it leaves at once. */
 const BURST_MS = 1_000;
 const LOOK_AGAIN_MS = 1_000;

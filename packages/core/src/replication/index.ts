@@ -1,4 +1,4 @@
-export { Bandwidth, BANDWIDTH_MIN } from './bandwidth.ts';
+export { Bandwidth } from './bandwidth.ts';
 export { askWorkspace, offerWorkspace, redeemInvitation } from './ask-workspace.ts';
 export { backoffMs } from './backoff.ts';
 export type { BlobPeer, Request } from './blob-peer.ts';

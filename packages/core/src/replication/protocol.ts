@@ -1,7 +1,7 @@
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
-import type { Role } from '../access/grant.ts';
-import { isRole, reaches } from '../access/grant.ts';
+import type { Role } from '../grant.ts';
+import { isRole, reaches } from '../grant.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { decodeRecord, encodeRecord } from '../record/index.ts';

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
+import { API_PREFIX } from '@fieldbook/core';
 import type { Access } from '@fieldbook/core/api';
-import { API_PREFIX } from '@fieldbook/core/api';
 import { FieldbookError } from '@fieldbook/core';
 
 /**

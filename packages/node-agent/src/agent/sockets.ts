@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
-import { asFieldbookError } from '@fieldbook/core';
+import { API_PREFIX, asFieldbookError } from '@fieldbook/core';
 import { Gate } from '@fieldbook/core/access';
-import { API_PREFIX } from '@fieldbook/core/api';
 import type { SocketLike } from '@fieldbook/core/links';
 import { CLOSE, clipReason, linkOverSocket } from '@fieldbook/core/links';
 import { ReplicationServer, SUBPROTOCOL } from '@fieldbook/core/replication';

@@ -3,8 +3,7 @@ import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ErrorCode } from '@fieldbook/core';
-import { FieldbookError } from '@fieldbook/core';
-import { API_PREFIX } from '@fieldbook/core/api';
+import { API_PREFIX, FieldbookError } from '@fieldbook/core';
 
 export interface Call {
   query?: Readonly<Record<string, string | number | undefined>>;

@@ -1,7 +1,6 @@
-import { FieldbookError, parseProjectId } from '@fieldbook/core';
+import { BANDWIDTH_MIN, FieldbookError, parseProjectId } from '@fieldbook/core';
 import type { FollowSettings } from '@fieldbook/core/api';
 import type { Travel, TravelRule } from '@fieldbook/core/files';
-import { BANDWIDTH_MIN } from '@fieldbook/core/replication';
 import { readJsonIfThere, writeAtomically } from './files.ts';
 import type { Home } from './home.ts';
 

@@ -1,5 +1,5 @@
 import type { BlobDigest, BlobStore, DocumentName, Link, RunId } from '@fieldbook/core';
-import { FieldbookError, noteDocumentName, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import { BANDWIDTH_MIN, FieldbookError, noteDocumentName, runDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { INVITATION_PREFIX } from '@fieldbook/core/access';
 import type { Elsewhere, FollowState, PeerState, SyncSource, SyncState } from '@fieldbook/core/api';
 import type { BundleBase } from '@fieldbook/core/bundle';
@@ -9,7 +9,6 @@ import { Workspace } from '@fieldbook/core/documents';
 import type { BlobPeer, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
 import {
   askWorkspace,
-  BANDWIDTH_MIN,
   fetchingBlobs,
   incomingAddress,
   incomingState,

@@ -1,19 +1,35 @@
 import { Command, Option } from 'commander';
-import { ROLES } from '@fieldbook/core/access';
+import { ROLES } from '@fieldbook/core';
+import type { CompactOptions, RepairOptions } from '@fieldbook/core/repair';
 import type { RelayConfig } from '../config/index.ts';
 import { VERSION } from '../version.ts';
-import { printAudit } from './audit.ts';
-import { backupCreate, backupList, backupVerify, restore } from './backup.ts';
 import type { SettingFlags } from './config.ts';
 import { checkConfig, configOf, withSettings } from './config.ts';
 import { parseExpiry, parseSince, parseSpan } from './duration.ts';
-import { invite, listInvitations, revokeInvitation } from './invite.ts';
-import { addPeer, listPeers, removePeer } from './peer.ts';
-import type { CompactOptions, RepairOptions } from '@fieldbook/core/repair';
-import { WITHOUT_ABOUT } from '@fieldbook/core/repair';
-import { compact, repair } from './repair.ts';
-import { serve } from './serve.ts';
-import { createToken, listTokens, revokeToken } from './token.ts';
+
+/** A command's module is loaded when the command runs: to list tokens nobody waits for all of the relay to load. */
+const later =
+  <A extends unknown[]>(load: () => Promise<(...args: A) => Promise<void>>) =>
+  async (...args: A): Promise<void> =>
+    (await load())(...args);
+
+const printAudit = later(async () => (await import('./audit.ts')).printAudit);
+const backupCreate = later(async () => (await import('./backup.ts')).backupCreate);
+const backupList = later(async () => (await import('./backup.ts')).backupList);
+const backupVerify = later(async () => (await import('./backup.ts')).backupVerify);
+const restore = later(async () => (await import('./backup.ts')).restore);
+const invite = later(async () => (await import('./invite.ts')).invite);
+const listInvitations = later(async () => (await import('./invite.ts')).listInvitations);
+const revokeInvitation = later(async () => (await import('./invite.ts')).revokeInvitation);
+const addPeer = later(async () => (await import('./peer.ts')).addPeer);
+const listPeers = later(async () => (await import('./peer.ts')).listPeers);
+const removePeer = later(async () => (await import('./peer.ts')).removePeer);
+const compact = later(async () => (await import('./repair.ts')).compact);
+const repair = later(async () => (await import('./repair.ts')).repair);
+const serve = later(async () => (await import('./serve.ts')).serve);
+const createToken = later(async () => (await import('./token.ts')).createToken);
+const listTokens = later(async () => (await import('./token.ts')).listTokens);
+const revokeToken = later(async () => (await import('./token.ts')).revokeToken);
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -154,7 +170,10 @@ export function buildProgram(env: Env): Command {
       'show what is kept of a document, rebuild it without some of it, or take it from elsewhere; the relay must not run',
     )
     .argument('<document>', 'workspace, book/<project>/<month>, run/<id> or note/<id>')
-    .option('--without <what...>', WITHOUT_ABOUT)
+    .option(
+      '--without <what...>',
+      'client:ID, device:ID, token:ID or commits:FIRST-LAST, as "--log" shows them; may be given several times',
+    )
     .option(
       '--from <source>',
       'the URL of a relay or agent, a bundle, the store of a backup, or "aside" for what was there before',

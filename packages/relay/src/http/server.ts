@@ -6,9 +6,9 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
-import { asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
+import { API_PREFIX, asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { Access, Api, ApiResponse } from '@fieldbook/core/api';
-import { API_PREFIX, errorResponse, json } from '@fieldbook/core/api';
+import { errorResponse, json } from '@fieldbook/core/api';
 import type { Health } from '../health.ts';
 import type { RelayMetrics } from '../metrics/metrics.ts';
 import { inContext } from '../platform/context.ts';

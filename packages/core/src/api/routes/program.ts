@@ -1,8 +1,7 @@
 import { Workspace } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import { parseWorkspaceId, WORKSPACE_DOCUMENT } from '../../ids.ts';
-import { LIMITS } from '../../limits.ts';
-import { BANDWIDTH_MIN } from '../../replication/bandwidth.ts';
+import { BANDWIDTH_MIN, LIMITS } from '../../limits.ts';
 import type { ApiContext } from '../context.ts';
 import { json } from '../http.ts';
 import type { ApiActions, DeviceInfo } from '../options.ts';

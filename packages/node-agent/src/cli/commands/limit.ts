@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { FieldbookError } from '@fieldbook/core';
-import { BANDWIDTH_MIN } from '@fieldbook/core/replication';
+import { BANDWIDTH_MIN, FieldbookError } from '@fieldbook/core';
 import type { Cli } from '../command.ts';
 import { printJson, withClient, withJson } from '../command.ts';
 import { formatBytes } from '../format.ts';

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, secretOfFragment } from '@fieldbook/core';
 import type { ErrorCode } from '@fieldbook/core';
-import { secretOfFragment } from '@fieldbook/core/access';
 import type { Client } from '../client.ts';
 import type { Cli } from '../command.ts';
 import { printJson, withClient, withJson } from '../command.ts';

@@ -1,4 +1,4 @@
-import type { DeviceId, ProjectId } from '../ids.ts';
+import type { DeviceId, ProjectId } from './ids.ts';
 
 /** What somebody may do, least first; each may do what those before it may. */
 export const ROLES = ['viewer', 'contributor', 'member', 'admin'] as const;
