@@ -18,6 +18,7 @@ import { SeriesReader } from '@fieldbook/core/series';
 import type { LevelHandle } from '@fieldbook/core/store';
 import { levelStorage } from '@fieldbook/core/store';
 import { FakeClock, makeCard, MemoryBlobStore, SeededRandom, testDevice } from '@fieldbook/core/testing';
+import { measureUsage } from '@fieldbook/core/usage';
 
 import { putObjects } from './api-objects.ts';
 
@@ -182,6 +183,17 @@ beforeAll(async () => {
       },
     },
     gzip: async (bytes) => new Uint8Array(gzipSync(bytes)),
+    storage: () =>
+      measureUsage({
+        storage,
+        replica,
+        blobs,
+        clock,
+        timers: { after: (_ms, run) => (setImmediate(run), () => undefined) },
+        waiting: [],
+        disk: async () => ({ free: 1, total: 2 }),
+        folders: async () => new Map(),
+      }),
   });
 });
 
@@ -220,6 +232,7 @@ describe('the OpenAPI document', () => {
       'get /sync': () => ask('GET', '/sync'),
       'get /sync/only-here': () => ask('GET', '/sync/only-here'),
       'get /health': () => ask('GET', '/health'),
+      'get /storage': () => ask('GET', '/storage'),
       'get /query/parse': () => ask('GET', '/query/parse?q=status:running'),
     };
     const elsewhere = new Set([

@@ -4,6 +4,8 @@ import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import type { Log } from '@fieldbook/core';
 import { asFieldbookError, FieldbookError } from '@fieldbook/core';
+import type { Api } from '@fieldbook/core/api';
+import { API_PREFIX } from '@fieldbook/core/api';
 
 /** The longest path of a Unix socket that all systems take. */
 const PATH_MAX = 100;
@@ -68,6 +70,48 @@ async function answer(controls: Controls, asked: IncomingMessage, response: Serv
     if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
   }
   response.end();
+}
+
+/** A control that answers with JSON: what `work` resolves to, or the error that it rejects with. For `askJson`. */
+export async function* answeringJson(work: () => Promise<unknown>): AsyncGenerator<Uint8Array> {
+  const said = await work().then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error: asFieldbookError(error).toJSON() }),
+  );
+  yield new TextEncoder().encode(JSON.stringify(said));
+}
+
+/** What the API answers to who owns the data. Throws what it refuses with. */
+export async function askApi(api: Api, path: string): Promise<unknown> {
+  const access = { role: 'owner', name: null } as const;
+  const { status, body } = await api.handle({
+    method: 'GET',
+    path: `${API_PREFIX}${path}`,
+    query: [],
+    headers: {},
+    body: null,
+    access,
+  });
+  const said = JSON.parse(body instanceof Uint8Array ? new TextDecoder().decode(body) : 'null') as {
+    error?: { code: FieldbookError['code']; message: string };
+  };
+  if (status !== 200)
+    throw new FieldbookError(said.error?.code ?? 'internal', said.error?.message ?? `It answered ${status}.`);
+  return said;
+}
+
+/** What a control of the running relay says in JSON; undefined when none runs. Throws what it failed with. */
+export async function askJson<T>(data: string, name: string): Promise<T | undefined> {
+  const chunks: Uint8Array[] = [];
+  const said = await ask(data, name);
+  if (said === undefined) return undefined;
+  for await (const chunk of said) chunks.push(chunk);
+  const { value, error } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+    value?: T;
+    error?: { code: FieldbookError['code']; message: string };
+  };
+  if (error !== undefined) throw new FieldbookError(error.code, error.message);
+  return value;
 }
 
 /** What the running relay of a data directory answers; undefined when none runs. */

@@ -19,7 +19,7 @@ import { Audit } from './audit.ts';
 import { Archive } from './backup/archive.ts';
 import { serveDump } from './backup/create.ts';
 import type { RelayConfig } from './config/index.ts';
-import { serveControl } from './control.ts';
+import { answeringJson, askApi, serveControl } from './control.ts';
 import { Health } from './health.ts';
 import { Certificate } from './http/certificate.ts';
 import { peopleRoutes } from './http/people-routes.ts';
@@ -43,6 +43,7 @@ import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuar
 import { DiskGuard } from './platform/disk.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
+import { measureRelay } from './platform/usage.ts';
 import { RelaySync } from './sync-source.ts';
 import { TokenUse } from './token-use.ts';
 import { Tokens } from './tokens.ts';
@@ -190,6 +191,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     workspace: async () => ({ id: workspace.id, name: workspace.name, private: false }),
     sync,
     live: liveSource(presence),
+    storage: () => measureRelay({ data, storage: level, replica, blobs }),
     routes: [
       ...peopleRoutes({ tokens, use, invitations, audit, limiter, now: () => clock.now() }),
       ...sessionRoutes({ sessions, cookie, audit, now: () => clock.now() }),
@@ -277,7 +279,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       await archive?.rotate();
       yield new Uint8Array([1]);
     };
-    control = await serveControl(config.data, { dump: () => serveDump(level, () => replica.id), rotate }, log);
+    const controls = {
+      dump: () => serveDump(level, () => replica.id),
+      rotate,
+      storage: () => answeringJson(() => askApi(api, '/storage')),
+    };
+    control = await serveControl(config.data, controls, log);
     const port = await listen(server, config['listen.port'], host);
     peers.start();
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));

@@ -21,6 +21,7 @@ import { programRoutes, queryRoutes } from './routes/program.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { runRoutes } from './routes/runs.ts';
 import { seriesRoutes } from './routes/series.ts';
+import { storageRoutes } from './routes/storage.ts';
 import { scopedContext } from './scope.ts';
 import { RunTables } from './tables.ts';
 
@@ -115,6 +116,7 @@ function routesOf(context: ApiContext): RouteTable {
     ...followRoutes(context),
     ...queryRoutes(context),
     ...eventRoutes(context),
+    ...storageRoutes(context),
     ...(context.routes ?? []),
   ]);
 }

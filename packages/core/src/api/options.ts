@@ -7,6 +7,7 @@ import type { FilePresence, RequestedFiles, TravelRule } from '../files/index.ts
 import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { SeriesReader } from '../series/index.ts';
+import type { StorageReport } from '../usage/index.ts';
 import type { Route } from './route.ts';
 
 /** What a program hands to its API. Agent and relay differ in what they put here, not in the API. */
@@ -43,6 +44,8 @@ export interface ApiOptions {
   journals?(): JournalHealth;
   /** What waits in the spool; a relay has none. */
   files?(): FileHealth;
+  /** Measures what takes how much of the disk. */
+  storage?(): Promise<StorageReport>;
   /** Routes of one program only. */
   routes?: readonly Route[];
   /** What only an agent's owner can ask for; absent, these answer `not_supported`. */

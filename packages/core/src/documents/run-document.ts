@@ -38,6 +38,11 @@ export class RunDocument {
     this.#entries = doc.getMap<Uint8Array>('entries');
   }
 
+  /** True for the key of what `clear` has noted, which is no entry. */
+  static isPurgeNote(key: string): boolean {
+    return key.startsWith(PURGED);
+  }
+
   /** Every entry that this program can read; others stay in the document untouched. */
   *entries(): Generator<[key: string, entry: Entry]> {
     for (const [key, bytes] of this.#entries.entries()) {

@@ -45,7 +45,8 @@ interface Replaced {
 const jobKey = (writer: WriterId): string => `${JOB_PREFIX}${writer}`;
 const replacedKey = (digest: BlobDigest): string => `${REPLACED_PREFIX}${digest}`;
 const JOB_PREFIX = 'ingest/m/';
-const REPLACED_PREFIX = 'ingest/g/';
+/** Of the private values that name blobs which were replaced, by their digests. */
+export const REPLACED_PREFIX = 'ingest/g/';
 
 /** For the batch that seals the last points of a writer: its segments are merged even if the agent ends before that. */
 export function endedMark(run: RunId, writer: WriterId): BatchOperation {

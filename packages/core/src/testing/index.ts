@@ -6,5 +6,6 @@ export * from './memory-storage.ts';
 export * from './random.ts';
 export * from './records.ts';
 export * from './replicas.ts';
+export * from './stored-runs.ts';
 export * from './stores.ts';
 export * from './timers.ts';

@@ -20,6 +20,7 @@ import { attributeCommands } from './commands/set.ts';
 import { shareCommands } from './commands/share.ts';
 import { showCommand } from './commands/show.ts';
 import { statusCommand } from './commands/status.ts';
+import { storageCommand } from './commands/storage.ts';
 import { downCommand, upCommand } from './commands/up.ts';
 import { EXIT } from './exit.ts';
 
@@ -49,6 +50,7 @@ export function buildProgram(cli: Cli): Command {
   followCommands(program, cli);
   fileCommands(program, cli);
   evictCommand(program, cli);
+  storageCommand(program, cli);
   bundleCommand(program, cli);
   doctorCommand(program, cli);
   repairCommand(program, cli);

@@ -31,6 +31,7 @@ import { makeHome } from './home.ts';
 import { personName } from './person.ts';
 import { clock, gunzip, gzipBytes, random, timers } from './ports.ts';
 import { freeBytes, openLevel } from './store.ts';
+import { measureHome } from './usage.ts';
 import { introduce, Membership } from './workspace.ts';
 
 /** Everything that one home holds, open in this process: the agent for long, a command of the CLI for a moment. */
@@ -117,6 +118,7 @@ export async function openMachine(
         presence,
         travel: config.files,
         workspace: async () => membership.info,
+        storage: () => measureHome({ home, storage, replica, blobs }),
         ...parts,
         blobs,
         fetching: parts.blobs ?? blobs,

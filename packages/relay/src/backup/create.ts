@@ -5,7 +5,7 @@ import type { Storage } from '@fieldbook/core';
 import { FieldbookError } from '@fieldbook/core';
 import { levelStorage } from '@fieldbook/core/store';
 import { ask } from '../control.ts';
-import { openLevel } from '../platform/data.ts';
+import { hasStore, openLevel } from '../platform/data.ts';
 import { syncDirectory, writeAtomically } from '../platform/files.ts';
 import { VERSION } from '../version.ts';
 import { archiveIdOf, listSegments } from './archive.ts';
@@ -44,8 +44,7 @@ export function serveDump(storage: Storage, replica: () => string | null): Async
  * data directory without a store, `store_locked` when a relay runs that cannot be asked.
  */
 export async function createBackup(data: string, to: string): Promise<Manifest> {
-  if ((await stat(join(data, 'store', 'CURRENT')).catch(() => undefined)) === undefined)
-    throw new FieldbookError('not_found', `There is no relay's store in ${data}.`);
+  if (!(await hasStore(data))) throw new FieldbookError('not_found', `There is no relay's store in ${data}.`);
   for (const folder of Object.values(LAYOUT)) await mkdir(join(to, folder), { recursive: true, mode: 0o700 });
   const partial = join(to, LAYOUT.snapshots, `partial-${randomBytes(6).toString('hex')}`);
   const { cut, snapshot, runs } = await takeSnapshot(data, partial);

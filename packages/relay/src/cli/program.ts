@@ -30,6 +30,7 @@ const serve = later(async () => (await import('./serve.ts')).serve);
 const createToken = later(async () => (await import('./token.ts')).createToken);
 const listTokens = later(async () => (await import('./token.ts')).listTokens);
 const revokeToken = later(async () => (await import('./token.ts')).revokeToken);
+const storage = later(async () => (await import('./storage.ts')).storage);
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -137,6 +138,10 @@ export function buildProgram(env: Env): Command {
     .option('--since <when>', 'a span such as 2d, or a date', parseSince)
     .option('--json', 'one JSON object a line')
     .action(onData(printAudit));
+  withSettings(program.command('storage'), ['data'])
+    .description('say what takes how much of the disk, by kind, project and run; works while the relay runs')
+    .option('--json', 'answer as JSON')
+    .action((options: { json?: boolean }) => storage(options, place(options)));
   const backup = program.command('backup').description('make and look at backups; works while the relay runs');
   withSettings(backup.command('create'), ['data'])
     .description('add a backup to a directory: a snapshot, what was committed since the last one, and new blobs')

@@ -1,17 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { DocumentName } from '@fieldbook/core';
-import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { CompactOptions, RepairOptions, RepairPorts } from '@fieldbook/core/repair';
 import { compactDocument, documentElsewhere, repairDocument } from '@fieldbook/core/repair';
 import type { WholeDocument } from '@fieldbook/core/replica';
-import { openReplica } from '@fieldbook/core/replica';
 import { levelStorage } from '@fieldbook/core/store';
-import { Audit } from '../audit.ts';
 import type { RelayConfig } from '../config/index.ts';
 import { bundlePlatform } from '../platform/bundles.ts';
-import { freeBytes, loadDevice, openDirectory, openLevel, restoreGuard } from '../platform/data.ts';
-import { clock, jsonLog, random } from '../platform/ports.ts';
+import { openLevel } from '../platform/data.ts';
+import { clock } from '../platform/ports.ts';
+import { withStore } from './with-store.ts';
 
 /** `fieldbook-relay repair`. The server must not run: `store_locked`. */
 export async function repair(
@@ -47,34 +45,14 @@ async function onData(
   token: string | undefined,
   work: (ports: RepairPorts) => Promise<void>,
 ): Promise<void> {
-  const log = jsonLog((line) => process.stderr.write(line), 'error');
-  const data = await openDirectory(config.data);
-  const device = await loadDevice(data.device);
-  const level = await openLevel(data.store).catch((error: unknown) => {
-    if (!isFieldbookError(error, 'store_locked')) throw error;
-    throw new FieldbookError('store_locked', `${error.message} Stop the relay: a repair needs the store to itself.`);
-  });
-  const { deflate, inflate } = bundlePlatform;
-  const replica = await openReplica({
-    storage: levelStorage(level, { freeBytes: () => freeBytes(data.store) }),
-    device: device.id,
-    random,
-    guard: await restoreGuard(data.guard),
-    history: { clock, deflate, inflate, maxBytes: config['history.size'], maxAgeMs: config['history.age'] },
-    log,
-  });
-  const audit = new Audit(data.audit, { failed: (error) => log.error('audit.unwritable', { error: String(error) }) });
-  try {
-    await work({
+  await withStore(config, 'a repair needs the store to itself', ({ replica, audit }) =>
+    work({
       replica,
       now: () => clock.now(),
       inWords: (ms) => new Date(ms).toISOString().slice(0, 19).replace('T', ' '),
       print: (line) => void process.stdout.write(`${line}\n`),
       elsewhere: (from, name) => elsewhere(from, token, name),
       done: (fields) => audit.record('repair', fields),
-    });
-  } finally {
-    await audit.close();
-    await replica.close();
-  }
+    }),
+  );
 }

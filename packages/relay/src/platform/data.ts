@@ -50,6 +50,14 @@ export async function openDirectory(root: string): Promise<DataDirectory> {
   return data;
 }
 
+/** Whether a relay has ever had its store there. */
+export async function hasStore(root: string): Promise<boolean> {
+  return fs.stat(join(root, 'store', 'CURRENT')).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Bytes that can still be written to the disk of a folder. */
 export async function freeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await fs.statfs(path);

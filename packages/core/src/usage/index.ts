@@ -1,0 +1,4 @@
+export * from './folders.ts';
+export * from './lines.ts';
+export * from './report.ts';
+export type { Amount, StoreKind } from './store-usage.ts';

@@ -1,0 +1,134 @@
+import type * as Y from 'yjs';
+import { RunDocument } from '../documents/index.ts';
+import { isFieldbookError } from '../errors.ts';
+import type { StoredFile } from '../files/index.ts';
+import { blobsOf } from '../files/index.ts';
+import type { DocumentName, RunId } from '../ids.ts';
+import { parseDocumentName } from '../ids.ts';
+import type { BlobDigest, BlobStore } from '../ports.ts';
+import type { Entry, Value } from '../record/index.ts';
+import { decodeEntry, isDigest, unpackDigests } from '../record/index.ts';
+import type { Replica } from '../replica/replica.ts';
+
+/** What the blobs of a run are for. */
+export const BLOB_KINDS = ['points', 'objects', 'files'] as const;
+export type BlobKind = (typeof BLOB_KINDS)[number];
+
+/** The blobs that one run names. */
+export interface RunNames extends Record<BlobKind, BlobDigest[]> {
+  run: RunId;
+  /** Parts that cannot be read, as they are damaged or of a newer version: they may name anything. */
+  unreadable: number;
+}
+
+/** What is read in a document, synchronously. */
+interface Named {
+  points: BlobDigest[];
+  objects: BlobDigest[];
+  stored: StoredFile[];
+  /** By names that this program knows nothing of. */
+  others: BlobDigest[];
+  unreadable: number;
+}
+
+/**
+ * The blobs that each run names, one run at a time in the order of their names. Reads every run document: nothing is held but
+ * one run's names. `pause` is called before each.
+ */
+export async function* namedByRuns(
+  replica: Pick<Replica, 'list' | 'read'>,
+  blobs: Pick<BlobStore, 'read'>,
+  pause: () => Promise<void>,
+): AsyncGenerator<RunNames> {
+  for await (const { name, quarantined } of replica.list('run/')) {
+    const run = runOf(name);
+    if (run === undefined) continue;
+    await pause();
+    // Damage that nobody has met yet is met by this reading.
+    const named = quarantined ? undefined : await orDamaged(replica.read(name, namedIn));
+    if (named === undefined) yield { run, points: [], objects: [], files: [], unreadable: 1 };
+    else yield { run, ...(await withChunks(named, blobs)) };
+  }
+}
+
+/** As `namedByRuns`, of a document in memory. */
+export async function namesOf(doc: Y.Doc, blobs: Pick<BlobStore, 'read'>): Promise<Omit<RunNames, 'run'>> {
+  return withChunks(namedIn(doc), blobs);
+}
+
+function namedIn(doc: Y.Doc): Named {
+  const named: Named = { points: [], objects: [], stored: [], others: [], unreadable: 0 };
+  for (const [key, bytes] of doc.getMap<Uint8Array>('entries').entries()) {
+    // What a purge has left to be removed.
+    if (RunDocument.isPurgeNote(key)) continue;
+    const entry = read(bytes);
+    if (entry === undefined) named.unreadable += 1;
+    else note(entry, named);
+  }
+  return named;
+}
+
+function note(entry: Entry, named: Named): void {
+  named.others.push(...digestsIn(entry.extra));
+  switch (entry.kind) {
+    case 'segment':
+      named.points.push(entry.digest, ...entry.levels.map((level) => level.digest));
+      return;
+    case 'objects':
+      named.objects.push(entry.digest, ...entry.files);
+      return;
+    case 'objecttail':
+      for (const { digest } of entry.rows) if (digest !== '') named.objects.push(digest);
+      return;
+    case 'file':
+      if (entry.digest !== null) named.stored.push({ digest: entry.digest, chunks: entry.chunks, size: entry.size });
+      if (entry.expected !== null) named.others.push(entry.expected);
+      return;
+    default:
+  }
+}
+
+async function withChunks(named: Named, blobs: Pick<BlobStore, 'read'>): Promise<Omit<RunNames, 'run'>> {
+  const { points, objects, stored, others } = named;
+  const files: BlobDigest[] = [...others];
+  let { unreadable } = named;
+  for (const file of stored) {
+    const held = await blobsOf(blobs, file).catch((error: unknown) => {
+      if (!isFieldbookError(error, 'blob_corrupt')) throw error;
+      unreadable += 1;
+      return undefined;
+    });
+    for (const digest of held ?? [file.chunks ?? file.digest]) files.push(digest);
+  }
+  return { points, objects, files, unreadable };
+}
+
+/** Whatever looks like a digest in fields of a newer version. */
+function* digestsIn(value: Value): Generator<BlobDigest> {
+  if (isDigest(value)) yield value;
+  else if (value instanceof Uint8Array) {
+    if (value.length > 0 && value.length % 32 === 0) yield* unpackDigests(value);
+  } else if (Array.isArray(value)) for (const each of value) yield* digestsIn(each);
+  else if (typeof value === 'object' && value !== null) for (const each of Object.values(value)) yield* digestsIn(each);
+}
+
+function read(bytes: Uint8Array): Entry | undefined {
+  try {
+    return decodeEntry(bytes);
+  } catch (error) {
+    if (isFieldbookError(error)) return undefined;
+    throw error;
+  }
+}
+
+function runOf(name: DocumentName): RunId | undefined {
+  const parsed = parseDocumentName(name);
+  return parsed.kind === 'run' ? parsed.run : undefined;
+}
+
+async function orDamaged<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch((error: unknown) => {
+    if (isFieldbookError(error, 'document_quarantined')) return undefined;
+    throw error;
+  });
+}
