@@ -3,9 +3,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import type { Log } from '@fieldbook/core';
-import { asFieldbookError, FieldbookError } from '@fieldbook/core';
+import { API_PREFIX, asFieldbookError, FieldbookError } from '@fieldbook/core';
 import type { Api } from '@fieldbook/core/api';
-import { API_PREFIX } from '@fieldbook/core/api';
 
 /** The longest path of a Unix socket that all systems take. */
 const PATH_MAX = 100;

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import type { NamedReport } from '@fieldbook/core/usage';
-import { storageLines } from '@fieldbook/core/usage';
 import type { Cli } from '../command.ts';
 import { printJson, withClient, withJson } from '../command.ts';
 import { formatBytes } from '../format.ts';
@@ -15,8 +14,9 @@ export function storageCommand(program: Command, cli: Cli): void {
   withJson(command).action(async (options: { json?: boolean }) => {
     await withClient(cli, async (client) => {
       const report = await client.call<NamedReport>('GET', '/storage', { timeoutMs: MEASURE_MS });
-      if (options.json === true) printJson(cli.terminal, report);
-      else for (const line of storageLines(report, formatBytes)) cli.terminal.out(`${line}\n`);
+      if (options.json === true) return printJson(cli.terminal, report);
+      const { storageLines } = await import('@fieldbook/core/usage');
+      for (const line of storageLines(report, formatBytes)) cli.terminal.out(`${line}\n`);
     });
   });
 }
