@@ -12,6 +12,8 @@ export const AUDIT_EVENTS = [
   'invitation.used',
   'invitation.revoked',
   'sign-in',
+  'sign-in.refused',
+  'person.readmitted',
   'peer.added',
   'peer.removed',
   'access.refused',
@@ -85,7 +87,7 @@ export class Audit {
   }
 
   /** As `record`, for what somebody outside can make happen as often as they like: the same once a minute, with a count. */
-  refused(event: 'access.refused' | 'update.refused', fields: AuditFields): void {
+  refused(event: 'access.refused' | 'update.refused' | 'sign-in.refused', fields: AuditFields): void {
     const now = this.#options.now();
     this.#endRepeats(now);
     const key = JSON.stringify([event, fields]);

@@ -35,6 +35,7 @@ import { Invitations } from './invitations.ts';
 import type { MetricsListener } from './metrics/listener.ts';
 import { serveMetrics } from './metrics/listener.ts';
 import { RelayMetrics } from './metrics/metrics.ts';
+import { providerOf, signInAt } from './oidc/index.ts';
 import { PeerList } from './peer-list.ts';
 import { Peers } from './peers.ts';
 import { bundlePlatform } from './platform/bundles.ts';
@@ -80,6 +81,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const host = config['listen.host'];
   const { 'tls.cert': cert, 'tls.key': key } = config;
   const certificate = cert === null || key === null ? undefined : await Certificate.open({ cert, key }, log);
+  const now = (): number => clock.now();
+  const provider = providerOf(config, log, now);
   const proxies = new Proxies(config['access.proxies']);
   const limiter = new Limiter(limitsOf(config));
   const data = await openDirectory(config.data);
@@ -169,6 +172,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     sessions,
     cookie,
   };
+  const signIn =
+    provider === undefined ? undefined : signInAt(provider, config, { tokens, sessions, cookie, audit, limiter, now });
   const sockets = createSockets({ rules, rooms, replication, metrics, log });
   const api = createApi({
     program: { name: 'fieldbook-relay', version: VERSION },
@@ -193,8 +198,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     live: liveSource(presence),
     storage: () => measureRelay({ data, storage: level, replica, blobs }),
     routes: [
-      ...peopleRoutes({ tokens, use, invitations, audit, limiter, now: () => clock.now() }),
-      ...sessionRoutes({ sessions, cookie, audit, now: () => clock.now() }),
+      ...peopleRoutes({ tokens, use, invitations, audit, limiter, now }),
+      ...sessionRoutes({ sessions, cookie, audit, oidcLabel: signIn === undefined ? null : config['oidc.label'], now }),
     ],
   });
   const site = new StaticSite(config['web.directory'] ?? WEB_DIST);
@@ -215,6 +220,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     rules,
     health,
     metrics,
+    signIn,
     log,
     certificate,
     hsts: config['tls.hsts'],

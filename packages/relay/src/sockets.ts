@@ -107,6 +107,10 @@ export function createSockets(options: SocketOptions): Sockets {
     const reason = why === 'revoked' ? 'the token was revoked' : "the token's time is over";
     for (const [socket, { token }] of holders) if (token.id === id) socket.close(CLOSE.unauthorized, reason);
   });
+  rules.tokens.onChanged(({ id }) => {
+    for (const [socket, { token }] of holders)
+      if (token.id === id) socket.close(CLOSE.tryAgainLater, 'what you may was changed; connect again');
+  });
   rules.sessions.onEnded((ended) => {
     for (const [socket, { session }] of holders)
       if (session === ended) socket.close(CLOSE.unauthorized, 'this browser was signed out');

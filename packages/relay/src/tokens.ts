@@ -5,7 +5,7 @@ import type { ProjectId } from '@fieldbook/core';
 import { base32, FieldbookError, parseProjectId } from '@fieldbook/core';
 import type { Role } from '@fieldbook/core/access';
 import { isRole } from '@fieldbook/core/access';
-import { createAtomically, syncDirectory } from './platform/files.ts';
+import { createAtomically, readIfThere, syncDirectory, writeAtomically } from './platform/files.ts';
 import { followDirectory } from './platform/followed-directory.ts';
 
 /** What a token is made with. */
@@ -19,11 +19,31 @@ export interface TokenSpec {
   expires: number | null;
 }
 
+/** Somebody who signs in at a provider. */
+export interface Person {
+  issuer: string;
+  /** What the provider calls them for ever; an address may change hands. */
+  subject: string;
+  /** As the provider last said. */
+  email: string | null;
+}
+
 /** What is known of a token. The token itself is shown once, when it is made, and kept nowhere. */
 export interface Token extends TokenSpec {
   id: string;
   /** ms since the epoch. */
   created: number;
+  /** Whom it stands for. Nobody can present such a token: its sessions are opened by signing in. */
+  person?: Person;
+}
+
+/** A person who may not sign in, whatever the rules say. */
+export interface Revoked {
+  id: string;
+  name: string | null;
+  person: Person;
+  /** ms since the epoch. */
+  revoked: number;
 }
 
 /** Why a token lets nobody in any more. */
@@ -37,6 +57,10 @@ interface Kept extends Token {
 
 const PREFIX = 'fbt_';
 const ID = /^[0-9a-z]{8}$/;
+/** Beside the token that it was. */
+const REVOKED = '.revoked';
+/** Ids of persons that are taken by somebody else; two are never. */
+const IDS_MAX = 8;
 /** Timers hold no longer; looking earlier than needed is harmless. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -50,6 +74,7 @@ export class Tokens {
   readonly #now: () => number;
   readonly #kept = new Map<string, Kept>();
   readonly #listeners = new Set<(token: Token, why: TokenEnd) => void>();
+  readonly #changed = new Set<(token: Token) => void>();
   #unfollow: (() => void) | undefined;
   #failed: (error: unknown) => void = () => undefined;
   #expiry: NodeJS.Timeout | undefined;
@@ -96,6 +121,12 @@ export class Tokens {
       );
     await this.refresh();
     const token = this.#kept.get(id);
+    // Before the token goes: who signs in meanwhile looks for this afterwards.
+    if (token?.person !== undefined) {
+      const { name, person } = token;
+      const revoked: Revoked = { id, name, person, revoked: this.#now() };
+      await writeAtomically(this.#path(id, REVOKED), `${JSON.stringify(revoked, null, 2)}\n`);
+    }
     try {
       await unlink(this.#path(id));
     } catch (error) {
@@ -107,6 +138,69 @@ export class Tokens {
     return token === undefined
       ? { id, role: 'viewer', projects: null, name: null, created: 0, expires: null }
       : plain(token);
+  }
+
+  /**
+   * The token that stands for a person: the same one each time, with what it may from now on. Throws `forbidden` for somebody
+   * who was revoked.
+   */
+  async signIn(person: Person, spec: TokenSpec): Promise<{ token: Token; isNew: boolean }> {
+    await this.refresh();
+    const id = this.#idOf(person);
+    const before = this.#kept.get(id);
+    const token: Token = { id, ...spec, created: before?.created ?? this.#now(), person };
+    const hash = before?.hash ?? hashOf(randomBytes(32).toString('hex'));
+    await this.#mustNotBeRevoked(id);
+    const text = `${JSON.stringify({ ...token, sha256: hash.toString('hex') }, null, 2)}\n`;
+    await writeAtomically(this.#path(id), text);
+    this.#kept.set(id, { ...token, hash, over: false });
+    this.#waitForExpiry();
+    // Somebody may have revoked it while it was written: then it was written anew.
+    await this.#mustNotBeRevoked(id).catch(async (error: unknown) => {
+      await unlink(this.#path(id)).catch(() => undefined);
+      await this.refresh();
+      throw error;
+    });
+    if (before !== undefined && !isSame(before, spec)) for (const listener of this.#changed) listener(token);
+    return { token, isNew: before === undefined };
+  }
+
+  /** Persons who may not sign in, by when that was. */
+  async revoked(): Promise<Revoked[]> {
+    const files = (await readdir(this.#directory)).filter((file) => file.endsWith(REVOKED));
+    const read = await Promise.all(files.map((file) => readRevoked(join(this.#directory, file))));
+    return read.filter((each) => each !== undefined).toSorted((a, b) => a.revoked - b.revoked);
+  }
+
+  /** Lets a person sign in again, as far as the rules do. Throws `not_found`. */
+  async readmit(id: string): Promise<Revoked> {
+    const revoked = ID.test(id) ? await readRevoked(this.#path(id, REVOKED)) : undefined;
+    if (revoked === undefined)
+      throw new FieldbookError('not_found', `No person ${JSON.stringify(id.slice(0, 40))} was revoked.`);
+    await unlink(this.#path(id, REVOKED));
+    await syncDirectory(this.#directory);
+    return revoked;
+  }
+
+  /** Made of issuer and subject, so that it stays the same also where the token was forgotten; never somebody else's. */
+  #idOf({ issuer, subject }: Person): string {
+    for (let each = 0; each < IDS_MAX; each++) {
+      const hash = createHash('sha256')
+        .update(JSON.stringify([issuer, subject, each]))
+        .digest();
+      const id = base32(new Uint8Array(hash.subarray(0, 5)));
+      const kept = this.#kept.get(id);
+      if (kept === undefined || (kept.person?.issuer === issuer && kept.person.subject === subject)) return id;
+    }
+    throw new FieldbookError('internal', 'There is no free id for this person.');
+  }
+
+  /** A file that cannot be read lets nobody in. */
+  async #mustNotBeRevoked(id: string): Promise<void> {
+    if ((await readIfThere(this.#path(id, REVOKED))) === undefined) return;
+    throw new FieldbookError('forbidden', 'Your access to this relay was revoked. Ask whoever runs it.', {
+      details: { token: id },
+    });
   }
 
   /**
@@ -148,6 +242,11 @@ export class Tokens {
     this.#listeners.add(listener);
   }
 
+  /** Calls `listener` with each token that may something else from now on, or with more or fewer projects. */
+  onChanged(listener: (token: Token) => void): void {
+    this.#changed.add(listener);
+  }
+
   /** Follows the directory and the clock until `close`. */
   watch(failed: (error: unknown) => void): void {
     if (this.#unfollow !== undefined) return;
@@ -161,6 +260,7 @@ export class Tokens {
     this.#unfollow?.();
     clearTimeout(this.#expiry);
     this.#listeners.clear();
+    this.#changed.clear();
   }
 
   /** Reads what changed in the directory; calls that come together share one look. A few dozen names are not worth a watcher. */
@@ -173,6 +273,8 @@ export class Tokens {
 
   async #look(): Promise<void> {
     const there = new Set<string>();
+    // What comes while the names are read is not gone for not being among them.
+    const before = new Set(this.#kept.keys());
     for (const file of await readdir(this.#directory)) {
       const id = file.endsWith('.json') ? file.slice(0, -5) : '';
       if (!ID.test(id)) continue;
@@ -183,6 +285,7 @@ export class Tokens {
     }
     for (const [id, kept] of this.#kept) {
       if (!there.has(id)) {
+        if (!before.has(id)) continue;
         this.#kept.delete(id);
         this.#tell(kept, 'revoked');
       } else if (!kept.over && this.isOver(kept)) {
@@ -208,14 +311,39 @@ export class Tokens {
     for (const listener of this.#listeners) listener(plain(kept), why);
   }
 
-  #path(id: string): string {
-    return join(this.#directory, `${id}.json`);
+  #path(id: string, ending = '.json'): string {
+    return join(this.#directory, `${id}${ending}`);
   }
 }
 
 async function readToken(path: string, id: string): Promise<Kept | undefined> {
   const read = await readSecretFile(path);
-  return read === undefined ? undefined : { ...read.spec, id, created: read.created, hash: read.hash, over: false };
+  if (read === undefined) return undefined;
+  const person = readPerson(read.value['person']);
+  const kept = { ...read.spec, id, created: read.created, hash: read.hash, over: false };
+  return person === undefined ? kept : { ...kept, person };
+}
+
+function readPerson(value: unknown): Person | undefined {
+  const { issuer, subject, email } = (value ?? {}) as Partial<Record<keyof Person, unknown>>;
+  if (typeof issuer !== 'string' || typeof subject !== 'string') return undefined;
+  return { issuer, subject, email: typeof email === 'string' ? email : null };
+}
+
+async function readRevoked(path: string): Promise<Revoked | undefined> {
+  try {
+    const value = JSON.parse((await readIfThere(path)) ?? '{}') as Partial<Record<keyof Revoked, unknown>>;
+    const person = readPerson(value.person);
+    const { id, name, revoked } = value;
+    if (typeof id !== 'string' || person === undefined) return undefined;
+    return { id, name: typeof name === 'string' ? name : null, person, revoked: Number(revoked) };
+  } catch {
+    return undefined;
+  }
+}
+
+function isSame(one: TokenSpec, other: TokenSpec): boolean {
+  return one.role === other.role && JSON.stringify(one.projects) === JSON.stringify(other.projects);
 }
 
 /** The file of a token or an invitation. Undefined when it was removed since it was listed, or is not ours: it lets nobody in. */
@@ -259,8 +387,9 @@ function readProjects(value: unknown): ProjectId[] | null | undefined {
   }
 }
 
-function plain({ id, role, projects, name, created, expires }: Token): Token {
-  return { id, role, projects, name, created, expires };
+function plain({ id, role, projects, name, created, expires, person }: Token): Token {
+  const token = { id, role, projects, name, created, expires };
+  return person === undefined ? token : { ...token, person };
 }
 
 /** What is kept of a secret of 256 random bits. */

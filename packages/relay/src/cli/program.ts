@@ -29,6 +29,7 @@ const repair = later(async () => (await import('./repair.ts')).repair);
 const serve = later(async () => (await import('./serve.ts')).serve);
 const createToken = later(async () => (await import('./token.ts')).createToken);
 const listTokens = later(async () => (await import('./token.ts')).listTokens);
+const readmitPerson = later(async () => (await import('./token.ts')).readmitPerson);
 const revokeToken = later(async () => (await import('./token.ts')).revokeToken);
 const storage = later(async () => (await import('./storage.ts')).storage);
 
@@ -81,7 +82,8 @@ export function buildProgram(env: Env): Command {
     .option('--json', 'answer as JSON')
     .action(onData(createToken));
   withSettings(token.command('list'), ['data'])
-    .description('list the tokens')
+    .description('list the tokens, and who signs in')
+    .option('--revoked', 'instead, those who may not sign in any more')
     .option('--json', 'answer as JSON')
     .action(onData(listTokens));
   withSettings(token.command('revoke'), ['data'])
@@ -89,6 +91,11 @@ export function buildProgram(env: Env): Command {
     .argument('<id>', 'as "token list" shows it')
     .option('--json', 'answer as JSON')
     .action((id: string, options: DataOption) => revokeToken(id, { ...options, data: dataOf(options) }));
+  withSettings(token.command('readmit'), ['data'])
+    .description('let a person sign in again who was revoked')
+    .argument('<id>', 'as "token list --revoked" shows it')
+    .option('--json', 'answer as JSON')
+    .action((id: string, options: DataOption) => readmitPerson(id, { ...options, data: dataOf(options) }));
 
   const peer = program
     .command('peer')

@@ -4,7 +4,7 @@ import type { Role } from '@fieldbook/core/access';
 import { Audit } from '../audit.ts';
 import { openDirectory } from '../platform/data.ts';
 import { TokenUse } from '../token-use.ts';
-import type { Token } from '../tokens.ts';
+import type { Revoked, Token } from '../tokens.ts';
 import { Tokens } from '../tokens.ts';
 import type { DataOption } from './program.ts';
 
@@ -38,8 +38,9 @@ export async function createToken(options: CreateOptions): Promise<void> {
   );
 }
 
-export async function listTokens(options: JsonOption): Promise<void> {
+export async function listTokens(options: JsonOption & { revoked?: boolean }): Promise<void> {
   const { tokens, use } = await openTokens(options);
+  if (options.revoked === true) return listRevoked(await tokens.revoked(), options);
   const listed = tokens.list().map((token) => ({ ...token, lastUsed: use.lastUsed(token.id) ?? null }));
   if (options.json === true) {
     print(listed);
@@ -49,13 +50,31 @@ export async function listTokens(options: JsonOption): Promise<void> {
   for (const token of listed) process.stdout.write(`${line(token, tokens.isOver(token))}\n`);
 }
 
+function listRevoked(people: readonly Revoked[], { json }: JsonOption): void {
+  if (json === true) return print(people);
+  if (people.length === 0) process.stderr.write('Nobody who signs in was revoked.\n');
+  for (const { id, revoked, name, person } of people)
+    process.stdout.write(`${id}  revoked ${dayOf(revoked)}  ${name ?? ''}  ${person.issuer} ${person.subject}\n`);
+}
+
+/** Lets a person sign in again who was revoked. */
+export async function readmitPerson(id: string, options: JsonOption): Promise<void> {
+  const { tokens, audit } = await openTokens(options);
+  const { name } = await tokens.readmit(id);
+  audit.record('person.readmitted', { id, name, by: 'command line' });
+  await audit.close();
+  if (options.json === true) print({ readmitted: id });
+  else process.stderr.write(`${name ?? id} may sign in again, as far as the rules of oidc.allow go.\n`);
+}
+
 export async function revokeToken(id: string, options: JsonOption): Promise<void> {
   const { tokens, audit } = await openTokens(options);
-  const { role, name } = await tokens.revoke(id);
+  const { role, name, person } = await tokens.revoke(id);
   audit.record('token.revoked', { id, role, name, by: 'command line' });
   await audit.close();
   if (options.json === true) print({ revoked: id });
-  else process.stderr.write(`Revoked ${id}.\n`);
+  else if (person === undefined) process.stderr.write(`Revoked ${id}.\n`);
+  else process.stderr.write(`Revoked ${id}: ${name} cannot sign in until "fieldbook-relay token readmit ${id}".\n`);
 }
 
 async function openTokens({ data }: DataOption): Promise<{ tokens: Tokens; audit: Audit; use: TokenUse }> {
@@ -74,13 +93,14 @@ function idsOf(projects: readonly string[]): ProjectId[] {
 }
 
 function line(
-  { id, role, projects, name, created, expires, lastUsed }: Token & { lastUsed: number | null },
+  { id, role, projects, name, created, expires, person, lastUsed }: Token & { lastUsed: number | null },
   over: boolean,
 ): string {
   const scope = projects === null ? 'all projects' : projects.join(', ');
   const ends = expires === null ? 'for ever' : over ? `ended ${dayOf(expires)}` : `until ${dayOf(expires)}`;
   const used = lastUsed === null ? 'never used' : `used ${dayOf(lastUsed)}`;
-  return `${id}  ${role.padEnd(11)}  ${dayOf(created)}  ${ends}  ${used}  ${scope}  ${name ?? ''}`.trimEnd();
+  const by = person === undefined ? '' : `  (signs in at ${new URL(person.issuer).host})`;
+  return `${id}  ${role.padEnd(11)}  ${dayOf(created)}  ${ends}  ${used}  ${scope}  ${name ?? ''}${by}`.trimEnd();
 }
 
 function dayOf(ms: number): string {

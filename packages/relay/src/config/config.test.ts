@@ -81,6 +81,56 @@ describe('the configuration of a relay', () => {
     expect(problemsOf({ file: fileOf('{"__proto__": {"a": 1}}'), env: {} })[0]).toContain('__proto__');
   });
 
+  it('[ACC-62] names what is wrong about signing in: the setting, the rule and its field', () => {
+    const oidc = {
+      issuer: 'https://id.example.org/realms/team',
+      clientId: 'fieldbook',
+      publicUrl: 'https://relay.example.org/',
+      allow: [
+        { emailDomain: 'Example.org', role: 'viewer' },
+        { group: 'Vision', role: 'member', projects: ['My Project', 'my project'] },
+      ],
+    };
+    const { config } = loadConfig({ file: fileOf({ oidc }), env: {} });
+    expect(config['oidc.allow']).toEqual([
+      { by: 'emailDomain', is: 'example.org', role: 'viewer', projects: null },
+      { by: 'group', is: 'Vision', role: 'member', projects: [expect.stringMatching(/^my.project$/)] },
+    ]);
+    const env = { FIELDBOOK_RELAY_OIDC_ALLOW: '[{"email": "ada@example.org", "role": "admin"}]' };
+    expect(loadConfig({ file: fileOf({ oidc }), env }).config['oidc.allow']).toEqual([
+      { by: 'email', is: 'ada@example.org', role: 'admin', projects: null },
+    ]);
+    for (const [change, problem] of [
+      [{ issuer: 'http://id.example.org' }, 'oidc.issuer: it must be an https address (http on this machine only)'],
+      [{ issuer: 'https://ada:pw@id.example.org' }, 'oidc.issuer: it must be an https address'],
+      [{ clientId: null }, 'oidc.clientId: signing in at oidc.issuer needs it'],
+      [{ publicUrl: null }, 'oidc.publicUrl: signing in at oidc.issuer needs it'],
+      [{ publicUrl: 'https://example.org/relay' }, 'oidc.publicUrl: a relay has a host name of its own'],
+      [{ scopes: ['email'] }, 'oidc.scopes: openid must be among them'],
+      [{ allow: [] }, 'oidc.allow: without a rule nobody could sign in'],
+      [{ allow: 'all' }, 'oidc.allow: it must be a list of rules'],
+      [
+        { allow: [oidc.allow[0], { role: 'admin' }] },
+        'oidc.allow: rule 2: it must have one of email, emailDomain, group',
+      ],
+      [{ allow: [{ email: 'a@b', group: 'c', role: 'admin' }] }, 'oidc.allow: rule 1: it must have one of'],
+      [{ allow: [{ email: 'example.org', role: 'admin' }] }, 'oidc.allow: rule 1: email must be an address'],
+      [{ allow: [{ emailDomain: '@example.org', role: 'admin' }] }, 'oidc.allow: rule 1: emailDomain must be'],
+      [{ allow: [{ group: 'a', role: 'owner' }] }, 'oidc.allow: rule 1: role must be'],
+      [{ allow: [{ group: 'a', role: 'viewer', projects: [] }] }, 'oidc.allow: rule 1: projects must be a list'],
+      [
+        { allow: [{ group: 'a', role: 'viewer', project: 'x' }] },
+        'oidc.allow: rule 1: there is no "project" in a rule',
+      ],
+      [{ sessionLifetime: '5 s' }, 'oidc.sessionLifetime: it must be a duration'],
+      [{ clientSecret: 'x' }, 'oidc.clientSecret: there is no such setting'],
+    ] as [Record<string, unknown>, string][]) {
+      const [found] = problemsOf({ file: fileOf({ oidc: { ...oidc, ...change } }), env: {} });
+      expect(found).toContain(problem);
+    }
+    expect(shownSetting('oidc.allow', config)).toContain('"role":"member"');
+  });
+
   it('[OPS-1] tells variables that name no setting, and does not stop for them', () => {
     const env = { FIELDBOOK_RELAY_SERVICE_HOST: '10.0.0.1', FIELDBOOK_RELAY_DATA: '/srv', OTHER: '1' };
     expect(loadConfig({ env }).unknownVariables).toEqual(['FIELDBOOK_RELAY_SERVICE_HOST']);

@@ -28,6 +28,12 @@ function kind<T>(about: string, take: (value: unknown) => T | undefined, fromTex
 export const text = (): Kind<string> =>
   kind('a text', (value) => (typeof value === 'string' && value !== '' && value.length <= 4096 ? value : undefined));
 
+/** The address of something that is asked over TLS, or on this machine. */
+export const webAddress = (): Kind<string> =>
+  kind('an https address (http on this machine only)', (value) =>
+    typeof value === 'string' && value.length <= 2048 && isWebAddress(value) ? value : undefined,
+  );
+
 /** An IP address, or a range of them. */
 export const addresses = (): Kind<string> =>
   kind('an address or a range like "10.0.0.0/8"', (value) =>
@@ -124,6 +130,18 @@ function scaled(value: unknown, units: Readonly<Record<string, number>>): number
 function shown(value: unknown): string {
   const json = value === undefined ? 'nothing' : JSON.stringify(value);
   return json.length > 60 ? `${json.slice(0, 57)}…` : json;
+}
+
+function isWebAddress(given: string): boolean {
+  if (!URL.canParse(given)) return false;
+  const { protocol, hostname, username, password, search, hash } = new URL(given);
+  if (`${username}${password}${search}${hash}` !== '') return false;
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[(.*)\]$/, '$1')));
+}
+
+/** Whether only this machine can reach a host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /** Whether a text is an IP address or a range of them in CIDR notation. */

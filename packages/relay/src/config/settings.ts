@@ -2,7 +2,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { LOG_LEVELS } from '../platform/ports.ts';
 import type { Kind } from './kinds.ts';
-import { addresses, choice, flag, listOf, maybe, size, span, text, whole } from './kinds.ts';
+import { signInRules } from '../oidc/rules.ts';
+import { addresses, choice, flag, isLoopback, listOf, maybe, size, span, text, webAddress, whole } from './kinds.ts';
 
 /** One setting of a relay. */
 export interface Setting<T> {
@@ -55,6 +56,15 @@ export const SETTINGS = {
     flag: '--tls-key <file>',
   }),
   'tls.hsts': setting(flag(), true, 'tell browsers to come over https only, for a year'),
+  'oidc.issuer': setting(maybe(webAddress()), null, 'let people sign in at this OpenID Connect provider'),
+  'oidc.clientId': setting(maybe(text()), null, 'as which client this relay is known there'),
+  'oidc.clientSecretFile': setting(maybe(text()), null, 'a file with the secret of that client'),
+  'oidc.publicUrl': setting(maybe(webAddress()), null, 'where browsers reach this relay, as the provider knows it'),
+  'oidc.label': setting(text(), 'your organisation', 'what the button for signing in says behind "Sign in with"'),
+  'oidc.scopes': setting(listOf(text()), ['openid', 'profile', 'email'], 'what the provider is asked for'),
+  'oidc.groupsClaim': setting(text(), 'groups', 'the claim with the groups of a person; dots lead into objects'),
+  'oidc.allow': setting(signInRules(), [], 'who may sign in and do what; the first rule that fits decides'),
+  'oidc.sessionLifetime': setting(span(60_000), 12 * 3_600_000, 'how long somebody who signed in stays so'),
   // What was not used of a rate in the last ten seconds may come at once.
   // A page asks for some hundred files at its first visit, and a whole office may share an address.
   'limits.requestsPerAddress': setting(maybe(whole(1, 1e6)), 2_000, 'HTTP requests a second of one address'),
@@ -114,11 +124,16 @@ export const CONFLICTS: readonly ((config: RelayConfig) => readonly [key: Settin
     config['metrics.port'] === null || isLoopback(config['metrics.host']) || config['metrics.tokenFile'] !== null
       ? null
       : ['metrics.host', 'metrics that others can reach need metrics.tokenFile'],
+  (config) => {
+    if (config['oidc.issuer'] === null) return null;
+    for (const key of ['oidc.clientId', 'oidc.publicUrl'] as const)
+      if (config[key] === null) return [key, 'signing in at oidc.issuer needs it'];
+    if (!config['oidc.scopes'].includes('openid')) return ['oidc.scopes', 'openid must be among them'];
+    const { pathname } = new URL(config['oidc.publicUrl']!);
+    if (pathname !== '/') return ['oidc.publicUrl', 'a relay has a host name of its own, without a path behind it'];
+    return config['oidc.allow'].length > 0 ? null : ['oidc.allow', 'without a rule nobody could sign in'];
+  },
 ];
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
 
 /** The variable of the environment that holds a setting. */
 export function variableOf(key: string): string {

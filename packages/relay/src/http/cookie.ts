@@ -14,18 +14,24 @@ export class SessionCookie {
   }
 
   /** The secret that a request carries. */
-  read({ cookie = '' }: IncomingHttpHeaders, isSecure: boolean): string | undefined {
-    const name = this.#named(isSecure);
-    for (const part of cookie.split(';')) {
-      const mark = part.indexOf('=');
-      if (mark !== -1 && part.slice(0, mark).trim() === name) return part.slice(mark + 1).trim();
-    }
-    return undefined;
+  read(headers: IncomingHttpHeaders, isSecure: boolean): string | undefined {
+    return readCookie(headers, this.#named(isSecure));
   }
 
-  /** `Set-Cookie` for a session; the empty secret takes it away. */
-  write(secret: string, isSecure: boolean): string {
-    const age = secret === '' ? 0 : SESSION_MS / 1_000;
+  /** What a browser keeps while its person is at the provider. */
+  readAttempt(headers: IncomingHttpHeaders, isSecure: boolean): string | undefined {
+    return readCookie(headers, `${this.#named(isSecure)}-attempt`);
+  }
+
+  /** `Set-Cookie` for an attempt. It has to come along when the provider's page leads back, which `Strict` would not. */
+  writeAttempt(sealed: string, isSecure: boolean, ms: number): string {
+    const attributes = `Path=/; Max-Age=${ms / 1_000}; HttpOnly; SameSite=Lax`;
+    return `${this.#named(isSecure)}-attempt=${sealed}; ${attributes}${isSecure ? '; Secure' : ''}`;
+  }
+
+  /** `Set-Cookie` for a session, kept for `ms`; the empty secret takes it away. */
+  write(secret: string, isSecure: boolean, ms = SESSION_MS): string {
+    const age = secret === '' ? 0 : Math.ceil(ms / 1_000);
     const attributes = `Path=/; Max-Age=${age}; HttpOnly; SameSite=Strict`;
     return `${this.#named(isSecure)}=${secret}; ${attributes}${isSecure ? '; Secure' : ''}`;
   }
@@ -33,4 +39,12 @@ export class SessionCookie {
   #named(isSecure: boolean): string {
     return isSecure ? `__Host-${this.#name}` : this.#name;
   }
+}
+
+function readCookie({ cookie = '' }: IncomingHttpHeaders, name: string): string | undefined {
+  for (const part of cookie.split(';')) {
+    const mark = part.indexOf('=');
+    if (mark !== -1 && part.slice(0, mark).trim() === name) return part.slice(mark + 1).trim();
+  }
+  return undefined;
 }

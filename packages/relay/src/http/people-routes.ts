@@ -26,15 +26,20 @@ const name = orNull({ type: 'string', minLength: 1, maxLength: 128 });
 const moment: Schema = { type: 'integer', description: 'ms since the epoch' };
 const role: Schema = { type: 'string', enum: ROLES };
 const projects = orNull(array(text, 'Ids of projects; null for all.'));
-const TOKEN = object({
-  id: text,
-  role,
-  projects,
-  name: orNull(text),
-  created: moment,
-  expires: orNull(moment),
-  lastUsed: orNull(moment),
-});
+const PERSON = object({ issuer: text, subject: text, email: orNull(text) });
+const TOKEN = object(
+  {
+    id: text,
+    role,
+    projects,
+    name: orNull(text),
+    created: moment,
+    expires: orNull(moment),
+    lastUsed: orNull(moment),
+    person: PERSON,
+  },
+  ['person'],
+);
 const INVITATION = object({
   id: text,
   role,
@@ -190,7 +195,7 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
       id: 'revokeToken',
       method: 'DELETE',
       path: '/tokens/{id}',
-      summary: 'Make a token worthless and close its connections',
+      summary: 'Make a token worthless and close its connections; a person does not come in again by signing in',
       needs: 'admin',
       inPath: ID,
       answers: [REVOKED],
@@ -202,6 +207,38 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
         const token = await tokens.revoke(id);
         audit.record('token.revoked', { ...named(token), by: by.id });
         return json(200, { revoked: id });
+      },
+    },
+    {
+      id: 'listRevokedPeople',
+      method: 'GET',
+      path: '/people/revoked',
+      summary: 'Who may not sign in, whatever the rules say',
+      needs: 'admin',
+      whole: true,
+      answers: [
+        {
+          status: 200,
+          description: 'By when that was.',
+          schema: object({ people: array(object({ id: text, name: orNull(text), person: PERSON, revoked: moment })) }),
+        },
+      ],
+      handle: async () => json(200, { people: await tokens.revoked() }),
+    },
+    {
+      id: 'readmitPerson',
+      method: 'DELETE',
+      path: '/people/revoked/{id}',
+      summary: 'Let a person sign in again who was revoked',
+      needs: 'admin',
+      whole: true,
+      inPath: ID,
+      answers: [{ status: 200, description: 'They may.', schema: object({ readmitted: text }) }],
+      handle: async (call) => {
+        const by = holderOf(call);
+        const { id, name: whose } = await tokens.readmit(call.path['id']!);
+        audit.record('person.readmitted', { id, name: whose, by: by.id });
+        return json(200, { readmitted: id });
       },
     },
   ];

@@ -11,6 +11,8 @@ import type { Access, Api, ApiResponse } from '@fieldbook/core/api';
 import { errorResponse, json } from '@fieldbook/core/api';
 import type { Health } from '../health.ts';
 import type { RelayMetrics } from '../metrics/metrics.ts';
+import type { SignIn } from '../oidc/index.ts';
+import { CALLBACK_PATH, SIGN_IN_PATH } from '../oidc/index.ts';
 import { inContext } from '../platform/context.ts';
 import type { AccessRules, Admission } from './access.ts';
 import type { Token } from '../tokens.ts';
@@ -28,6 +30,8 @@ export interface HttpOptions {
   rules: AccessRules;
   health: Health;
   metrics: RelayMetrics;
+  /** Where people sign in at a provider; undefined without one. */
+  signIn: SignIn | undefined;
   log: Log;
   /** Encrypts; without it, plain HTTP. */
   certificate?: Certificate | undefined;
@@ -136,6 +140,15 @@ async function respond(
       return await writeResponse(response, json(readiness.ready ? 200 : 503, readiness), headOnly);
     }
     rules.limiter.request(caller.address);
+    if (options.signIn !== undefined && (path === SIGN_IN_PATH || path === CALLBACK_PATH)) {
+      checkHost(rules, caller);
+      // Addresses that are looked up beforehand, by whatever follows links, must not begin or use up anything.
+      if (method !== 'GET') throw new FieldbookError('method_not_allowed', 'This is for browsers to go to.');
+      const query = (request.url ?? '').slice(path.length);
+      const answer = await options.signIn.respond(path, query, request.headers, caller);
+      if (answer.cookies.length > 0) response.setHeader('set-cookie', [...answer.cookies]);
+      return await writeResponse(response, answer.response, false);
+    }
     if (path === '/api' || path.startsWith('/api/')) {
       response.setHeader('cross-origin-resource-policy', 'same-origin');
       const admission = await admit(options, request, caller);

@@ -1,10 +1,11 @@
 import { FieldbookError } from '@fieldbook/core';
 import type { Route } from '@fieldbook/core/api';
-import { array, json, object } from '@fieldbook/core/api';
+import { array, json, object, orNull } from '@fieldbook/core/api';
 import type { Audit } from '../audit.ts';
 import type { SessionCookie } from './cookie.ts';
 import type { Sessions } from './sessions.ts';
 import { SESSION_MS } from './sessions.ts';
+import { SIGN_IN_PATH } from '../oidc/index.ts';
 import { holderOf, visitorOf } from './visitor.ts';
 
 const MOST = 64;
@@ -15,14 +16,56 @@ export function sessionRoutes({
   sessions,
   cookie,
   audit,
+  oidcLabel,
   now,
 }: {
   sessions: Sessions;
   cookie: SessionCookie;
   audit: Audit;
+  /** What people call the provider at which they sign in; null without one. */
+  oidcLabel: string | null;
   now: () => number;
 }): Route[] {
   return [
+    {
+      id: 'signInWays',
+      method: 'GET',
+      path: '/sign-in',
+      summary: 'How people may come in besides by tokens and invitations',
+      needs: 'anybody',
+      answers: [
+        {
+          status: 200,
+          description: 'A browser goes to `start`, with `?to=` the path to come back to.',
+          schema: object({ oidc: orNull(object({ label: { type: 'string' }, start: { type: 'string' } })) }),
+        },
+      ],
+      handle: async () => json(200, { oidc: oidcLabel === null ? null : { label: oidcLabel, start: SIGN_IN_PATH } }),
+    },
+    {
+      id: 'readSession',
+      method: 'GET',
+      path: '/session',
+      summary: 'Who this is, and until when',
+      needs: 'viewer',
+      answers: [
+        {
+          status: 200,
+          description: '`person`: whoever signed in at a provider; null for a token.',
+          schema: object({
+            token: { type: 'string' },
+            name: orNull({ type: 'string' }),
+            role: { type: 'string' },
+            person: orNull({ type: 'string' }),
+            expires: orNull(moment),
+          }),
+        },
+      ],
+      handle: async (call) => {
+        const { id, name, role, person, expires } = holderOf(call);
+        return json(200, { token: id, name, role, person: person === undefined ? null : name, expires });
+      },
+    },
     {
       id: 'openSession',
       method: 'POST',

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Sessions } from './sessions.ts';
 
 const HOUR = 60 * 60_000;
@@ -23,6 +23,30 @@ describe('sessions of browsers', () => {
     time.now += 12 * HOUR;
     expect(all.use(idle)).toBeUndefined();
     expect(all.size).toBe(0);
+  });
+
+  it('[ACC-56] with a lifetime end after it however much they are used, without anybody asking', () => {
+    vi.useFakeTimers();
+    try {
+      const all = new Sessions(Date.now);
+      const ended: string[] = [];
+      all.onEnded((session) => ended.push(session));
+      // Longer than a timer of Node can wait.
+      const days = 40;
+      const { secret, expires } = all.open('ada', days * 24 * HOUR);
+      expect(expires).toBe(Date.now() + days * 24 * HOUR);
+      const { key } = all.use(secret)!;
+      for (let each = 0; each < days - 1; each++) {
+        vi.advanceTimersByTime(24 * HOUR);
+        expect(all.use(secret)).toMatchObject({ token: 'ada', tell: false });
+      }
+      expect(ended).toEqual([]);
+      vi.advanceTimersByTime(24 * HOUR);
+      expect(ended).toEqual([key]);
+      expect([all.use(secret), all.size]).toEqual([undefined, 0]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('[ACC-51] are bounded for each token: the one that was not used for longest goes', () => {

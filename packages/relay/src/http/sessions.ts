@@ -2,11 +2,16 @@ import { createHash, randomBytes } from 'node:crypto';
 
 interface Session {
   token: string;
-  created: number;
   /** Last used. */
   used: number;
-  /** When the browser was last told to keep the cookie. */
+  /** When the browser was last told to keep the cookie; `Infinity` when it was told of all of it at the beginning. */
   told: number;
+  /** It is over when it is not used for so long, in ms. */
+  idle: number;
+  /** When it is over however much it is used. */
+  ends: number;
+  /** Ends it then, with its sockets; only where nothing else would. */
+  timer?: NodeJS.Timeout;
 }
 
 interface Ticket {
@@ -22,6 +27,8 @@ const LONGEST_MS = 30 * 24 * 60 * 60_000;
 export const TICKET_MS = 30_000;
 /** The cookie is sent anew when it is so much older than the session's last use. */
 const TELL_MS = 60 * 60_000;
+/** Timers hold no longer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Browsers of one token; beyond them the one that was not used for longest signs in again. */
 const SESSIONS_PER_TOKEN = 100;
 /** Sockets that one token is about to open. */
@@ -46,16 +53,24 @@ export class Sessions {
     return this.#sessions.size + this.#tickets.size;
   }
 
-  /** A session of a token; the secret is for a cookie. */
-  open(token: string): { secret: string; expires: number } {
+  /**
+   * A session of a token; the secret is for a cookie. With `lifetime` (ms) it is over after that, used or not, and its sockets
+   * are closed then.
+   */
+  open(token: string, lifetime?: number): { secret: string; expires: number } {
     const now = this.#now();
     for (const [key, session] of this.#sessions) if (isOver(session, now)) this.end(key);
     const own = [...this.#sessions].filter(([, session]) => session.token === token);
     const oldest = own.reduce((a, b) => (b[1].used < a[1].used ? b : a), own[0]!);
     if (own.length >= SESSIONS_PER_TOKEN) this.end(oldest[0]);
     const secret = `fbs_${randomBytes(32).toString('base64url')}`;
-    this.#sessions.set(keyOf(secret), { token, created: now, used: now, told: now });
-    return { secret, expires: now + SESSION_MS };
+    const key = keyOf(secret);
+    const isFixed = lifetime !== undefined;
+    const idle = lifetime ?? SESSION_MS;
+    const ends = now + (lifetime ?? LONGEST_MS);
+    this.#sessions.set(key, { token, used: now, told: isFixed ? Infinity : now, idle, ends });
+    if (isFixed) this.#endInTime(key);
+    return { secret, expires: now + idle };
   }
 
   /** The session of a cookie, which is used by this. `tell`: the browser should be told again to keep it. */
@@ -76,9 +91,18 @@ export class Sessions {
 
   /** Signs a browser out: its tickets too, and listeners close its sockets. */
   end(key: string): void {
+    clearTimeout(this.#sessions.get(key)?.timer);
     if (!this.#sessions.delete(key)) return;
     for (const [each, ticket] of this.#tickets) if (ticket.session === key) this.#tickets.delete(each);
     for (const listener of this.#listeners) listener(key);
+  }
+
+  #endInTime(key: string): void {
+    const session = this.#sessions.get(key);
+    if (session === undefined) return;
+    const left = session.ends - this.#now();
+    if (left <= 0) this.end(key);
+    else session.timer = setTimeout(() => this.#endInTime(key), Math.min(left, TIMER_MS_MAX)).unref();
   }
 
   /** Ends everything of a token. */
@@ -117,8 +141,8 @@ export class Sessions {
   }
 }
 
-function isOver({ used, created }: Session, now: number): boolean {
-  return now - used >= SESSION_MS || now - created >= LONGEST_MS;
+function isOver({ used, idle, ends }: Session, now: number): boolean {
+  return now >= ends || now - used >= idle;
 }
 
 function keyOf(secret: string): string {
