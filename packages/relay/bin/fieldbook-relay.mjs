@@ -6,7 +6,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
-const main = await import('../dist/main.js').catch((error) => {
+const main = await import('../dist/program/main.js').catch((error) => {
   if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
   console.error(`fieldbook-relay is not built (${error.message}).\nRun "npm run build" in the repository.`);
   process.exit(1);

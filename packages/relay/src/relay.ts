@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { fileURLToPath } from 'node:url';
 import type { Log } from '@fieldbook/core';
 import { HybridClock, isFieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import { RunIndex } from '@fieldbook/core/access';
@@ -37,6 +36,7 @@ import { serveMetrics } from './metrics/listener.ts';
 import { RelayMetrics } from './metrics/metrics.ts';
 import { providerOf, signInAt } from './oidc/index.ts';
 import { PeerList } from './peer-list.ts';
+import { PACKAGE_FOLDER } from './package-folder.ts';
 import { Peers } from './peers.ts';
 import { bundlePlatform } from './platform/bundles.ts';
 import { contextual } from './platform/context.ts';
@@ -71,7 +71,7 @@ export interface Relay {
 }
 
 /** Where the build of `@fieldbook/web` lies in this repository. */
-const WEB_DIST = fileURLToPath(new URL('../../web/dist', import.meta.url));
+const WEB_DIST = join(PACKAGE_FOLDER, '../web/dist');
 
 /** Starts a relay. Throws `store_locked`, `store_version`, `port_in_use`. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {

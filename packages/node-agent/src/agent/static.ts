@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { ApiResponse } from '@fieldbook/core/api';
 import { siteFile, siteHeaders } from '@fieldbook/core/api';
+import { PACKAGE_FOLDER } from '../package-folder.ts';
 
 /** Where the build of `@fieldbook/web` lies in this repository. */
-export const WEB_DIST = fileURLToPath(new URL('../../../web/dist', import.meta.url));
+export const WEB_DIST = join(PACKAGE_FOLDER, '../web/dist');
 
 /**
  * The files of the web UI. Only what was there when it was listed is ever served, so no path can lead out of the

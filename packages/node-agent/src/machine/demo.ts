@@ -1,11 +1,11 @@
 import { copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { FieldbookError, projectIdOf } from '@fieldbook/core';
+import { PACKAGE_FOLDER } from '../package-folder.ts';
 import type { Home } from './home.ts';
 
 /** Journals of a real training, recorded; see examples/digits. */
-const RECORDED = fileURLToPath(new URL('../../../../examples/digits/recorded', import.meta.url));
+const RECORDED = join(PACKAGE_FOLDER, '../../examples/digits/recorded');
 
 /**
  * Copies the recorded journals into the home, where ingest takes them in like any others. A journal that is there

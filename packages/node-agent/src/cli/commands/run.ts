@@ -3,15 +3,16 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { FieldbookError } from '@fieldbook/core';
+import { PACKAGE_FOLDER } from '../../package-folder.ts';
 import type { Cli } from '../command.ts';
 import { report } from '../command.ts';
 import { findPython } from '../python.ts';
 
 /** The Python client of this installation; the launcher lives there because what it captures does. */
-const SOURCE = fileURLToPath(new URL('../../../../python-client/src', import.meta.url));
+const SOURCE = join(PACKAGE_FOLDER, '../python-client/src');
 
 /**
  * Finds the launcher without anything of the user's in the way: no folder of theirs on the path, no `PYTHON…` variable, so
