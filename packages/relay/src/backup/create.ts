@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, cp, link, mkdir, open, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Storage } from '@fieldbook/core';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { levelStorage } from '@fieldbook/core/store';
 import { ask } from '../control.ts';
 import { hasStore, openLevel } from '../platform/data.ts';
@@ -10,6 +10,7 @@ import { syncDirectory, writeAtomically } from '../platform/files.ts';
 import { VERSION } from '../version.ts';
 import { archiveIdOf, listSegments } from './archive.ts';
 import { digestOf, framesOf, payloadsOf } from './frames.ts';
+import { withLock } from './lock.ts';
 import type { Manifest } from './manifest.ts';
 import { LAYOUT } from './manifest.ts';
 import { dumpStore, writeSnapshot } from './snapshot.ts';
@@ -41,11 +42,36 @@ export function serveDump(storage: Storage, replica: () => string | null): Async
 /**
  * Adds a backup to a directory: a snapshot of the store at one moment, the archive up to now, the blobs that are not there
  * yet, and what else lies in the data directory. While the relay runs it is asked for the snapshot. Throws `not_found` for a
- * data directory without a store, `store_locked` when a relay runs that cannot be asked.
+ * data directory without a store, `store_locked` when a relay runs that cannot be asked, or another command
+ * works on the directory.
  */
 export async function createBackup(data: string, to: string): Promise<Manifest> {
   if (!(await hasStore(data))) throw new FieldbookError('not_found', `There is no relay's store in ${data}.`);
   for (const folder of Object.values(LAYOUT)) await mkdir(join(to, folder), { recursive: true, mode: 0o700 });
+  return withLock(to, async () => {
+    // Blobs that the snapshot names must stay until they are copied.
+    const release = await holdRetention(data);
+    try {
+      return await addBackup(data, to);
+    } finally {
+      release();
+    }
+  });
+}
+
+/** Keeps the running relay from removing anything until `release` is called. */
+async function holdRetention(data: string): Promise<() => void> {
+  const held = await ask(data, 'hold').catch((error: unknown) => {
+    // One of before retention removes nothing by itself.
+    if (isFieldbookError(error, 'not_supported')) return undefined;
+    throw error;
+  });
+  const reading = held?.[Symbol.asyncIterator]();
+  await reading?.next();
+  return () => void reading?.return?.().catch(() => undefined);
+}
+
+async function addBackup(data: string, to: string): Promise<Manifest> {
   const partial = join(to, LAYOUT.snapshots, `partial-${randomBytes(6).toString('hex')}`);
   const { cut, snapshot, runs } = await takeSnapshot(data, partial);
   const { seq } = snapshot;

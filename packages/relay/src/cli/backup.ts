@@ -2,6 +2,7 @@ import { FieldbookError } from '@fieldbook/core';
 import { createBackup } from '../backup/create.ts';
 import type { Manifest } from '../backup/manifest.ts';
 import { listManifests } from '../backup/manifest.ts';
+import { pruneBackups } from '../backup/prune.ts';
 import { restoreBackup } from '../backup/restore.ts';
 import { verifyBackups } from '../backup/verify.ts';
 import type { DataOption } from './program.ts';
@@ -33,6 +34,21 @@ export async function backupVerify(options: JsonOption & { from: string; quick?:
     `${backups} backups, ${commits} commits behind them, ${blobs} blobs: ${problems.length} problems\n`,
   );
   for (const problem of problems) process.stdout.write(`${problem}\n`);
+}
+
+/** Removes the backups that no moment of the last `keep` ms needs. */
+export async function backupPrune(options: JsonOption & { to: string; keep: number; dryRun?: boolean }): Promise<void> {
+  const pruned = await pruneBackups(options.to, {
+    keepMs: options.keep,
+    dryRun: options.dryRun === true,
+    now: Date.now(),
+  });
+  if (options.json === true) return print(pruned);
+  const { kept, removed, files, bytes, dryRun } = pruned;
+  for (const name of removed) process.stdout.write(`${name}\n`);
+  process.stdout.write(
+    `${dryRun ? 'Would remove' : 'Removed'} ${removed.length} backups, ${files} files, ${bytes} bytes; ${kept.length} stay, the oldest is ${kept[0]}.\n`,
+  );
 }
 
 export async function restore(
