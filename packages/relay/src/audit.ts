@@ -20,6 +20,7 @@ export const AUDIT_EVENTS = [
   'update.refused',
   'repair',
   'restore',
+  'retention',
 ] as const;
 export type AuditEvent = (typeof AUDIT_EVENTS)[number];
 
@@ -189,6 +190,17 @@ function parse(line: string): AuditEntry | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The files that are full, oldest first, with the time of their end; never the one that is written. */
+export async function fullAuditFiles(path: string): Promise<{ path: string; ended: number }[]> {
+  const full: { path: string; ended: number }[] = [];
+  for (const file of (await filesOf(path)).slice(0, -1)) {
+    const stamp = /\.(\d{4}-\d\d-\d\dT)(\d\d)(\d\d)([\d.]+Z)\.jsonl$/.exec(file);
+    const ended = stamp === null ? Number.NaN : Date.parse(`${stamp[1]}${stamp[2]}:${stamp[3]}:${stamp[4]}`);
+    if (Number.isFinite(ended)) full.push({ path: file, ended });
+  }
+  return full;
 }
 
 /** Full files, oldest first, and then the one that is written. */

@@ -9,8 +9,8 @@ import type { Api } from '@fieldbook/core/api';
 /** The longest path of a Unix socket that all systems take. */
 const PATH_MAX = 100;
 
-/** What a command on the relay's machine asks of the running relay. Chunks of the answer are sent as they come. */
-export type Controls = Readonly<Record<string, () => AsyncIterable<Uint8Array>>>;
+/** What a command on the relay's machine asks of the running relay. Chunks of the answer are sent as they come; `gone` resolves when nobody reads on. */
+export type Controls = Readonly<Record<string, (gone: Promise<void>) => AsyncIterable<Uint8Array>>>;
 
 const socketOf = (data: string): string =>
   process.platform === 'win32'
@@ -64,7 +64,8 @@ async function answer(controls: Controls, asked: IncomingMessage, response: Serv
     return;
   }
   response.writeHead(200, { 'content-type': 'application/octet-stream' });
-  for await (const chunk of control()) {
+  const gone = new Promise<void>((resolve) => response.once('close', resolve));
+  for await (const chunk of control(gone)) {
     if (response.destroyed) return;
     if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
   }

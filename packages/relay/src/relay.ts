@@ -13,6 +13,7 @@ import { openReplica } from '@fieldbook/core/replica';
 import { PeerMemories, ReplicationServer } from '@fieldbook/core/replication';
 import { liveSource, Presence, RoomServer } from '@fieldbook/core/rooms';
 import { SeriesReader } from '@fieldbook/core/series';
+import { Orphans } from '@fieldbook/core/usage';
 import { levelStorage } from '@fieldbook/core/store';
 import { Audit } from './audit.ts';
 import { Archive } from './backup/archive.ts';
@@ -45,6 +46,7 @@ import { DiskGuard } from './platform/disk.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
 import { measureRelay } from './platform/usage.ts';
+import { Retention } from './retention.ts';
 import { RelaySync } from './sync-source.ts';
 import { TokenUse } from './token-use.ts';
 import { Tokens } from './tokens.ts';
@@ -68,6 +70,17 @@ export interface Relay {
   drain(): void;
   /** Takes no more, lets open requests end, flushes, closes the store. */
   close(): Promise<void>;
+}
+
+/** For a backup: nothing is removed from the first byte on until its reader goes. */
+async function* holding(retention: Retention, gone: Promise<void>): AsyncGenerator<Uint8Array> {
+  const release = await retention.hold();
+  try {
+    yield new Uint8Array([1]);
+    await gone;
+  } finally {
+    release();
+  }
 }
 
 /** Where the build of `@fieldbook/web` lies in this repository. */
@@ -121,7 +134,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   // Before whoever asks it about a commit.
   const runs = new RunIndex(replica);
   const library = await Library.open(replica, log);
-  const blobs = disk.blobs(openBlobs(data.blobs));
+  const stored = openBlobs(data.blobs);
+  const orphans = await Orphans.open({ replica, blobs: stored, clock });
+  const blobs = disk.blobs(orphans.watched());
+  const retention = new Retention({ replica, orphans, data, audit, log, config });
   const workspace = await RelayWorkspace.open(replica, device.id);
   const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
   const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true });
@@ -196,7 +212,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     workspace: async () => ({ id: workspace.id, name: workspace.name, private: false }),
     sync,
     live: liveSource(presence),
-    storage: () => measureRelay({ data, storage: level, replica, blobs }),
+    storage: () => measureRelay({ data, storage: level, replica, blobs: stored }),
     routes: [
       ...peopleRoutes({ tokens, use, invitations, audit, limiter, now }),
       ...sessionRoutes({ sessions, cookie, audit, oidcLabel: signIn === undefined ? null : config['oidc.label'], now }),
@@ -244,6 +260,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     control?.close();
     await metrics.close();
     disk.close();
+    await retention.close();
     await purged.close();
     requested.close();
     library.close();
@@ -289,10 +306,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       dump: () => serveDump(level, () => replica.id),
       rotate,
       storage: () => answeringJson(() => askApi(api, '/storage')),
+      clean: () => answeringJson(() => retention.clean({ dryRun: false })),
+      'clean-dry': () => answeringJson(() => retention.clean({ dryRun: true })),
+      hold: (gone: Promise<void>) => holding(retention, gone),
     };
     control = await serveControl(config.data, controls, log);
     const port = await listen(server, config['listen.port'], host);
     peers.start();
+    await retention.start();
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
     const url = `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     log.info('relay.started', {

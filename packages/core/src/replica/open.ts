@@ -9,7 +9,16 @@ import type { Without } from '../repair/rebuild.ts';
 import { carryOver } from '../repair/carry-over.ts';
 import { nextGeneration } from '../repair/generation.ts';
 import { assemble, encodeRebuilt, orphansOf, planRebuilding } from '../repair/rebuild.ts';
-import type { Aside, CommitSource, DocumentMeta, HistoryOptions, LoggedCommit, RestoreGuard } from '../store/index.ts';
+import type {
+  Aside,
+  Expired,
+  Expiry,
+  CommitSource,
+  DocumentMeta,
+  HistoryOptions,
+  LoggedCommit,
+  RestoreGuard,
+} from '../store/index.ts';
 import { DocumentStore } from '../store/index.ts';
 import type { Sender } from './admission.ts';
 import { documentLimit } from './admission.ts';
@@ -253,6 +262,10 @@ class StoredReplica implements Replica {
 
   history(name: DocumentName, generation?: number): AsyncIterable<LoggedCommit> {
     return this.#store.history(name, generation);
+  }
+
+  expire(expiry: Expiry): Promise<Expired> {
+    return this.#store.expire(expiry);
   }
 
   asides(name: DocumentName): Promise<Aside[]> {

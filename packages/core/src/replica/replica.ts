@@ -2,7 +2,7 @@ import type * as Y from 'yjs';
 import type { DocumentName, DeviceId } from '../ids.ts';
 import type { BatchOperation } from '../ports.ts';
 import type { Carried, Rebuilding, Without } from '../repair/index.ts';
-import type { Aside, LoggedCommit } from '../store/index.ts';
+import type { Aside, Expired, Expiry, LoggedCommit } from '../store/index.ts';
 import type { Sender } from './admission.ts';
 
 /**
@@ -71,6 +71,9 @@ export interface Replica {
   asides(name: DocumentName): Promise<Aside[]>;
   /** The bytes of one, in parts, oldest first; damaged ones are left out. */
   asideParts(aside: Aside): Promise<Uint8Array[]>;
+
+  /** Lets go of what is kept for repair only and is too old or too much. */
+  expire(expiry: Expiry): Promise<Expired>;
 
   /** What a peer with this state vector lacks (all of it without one), from committed state; `seq` is the document's last commit. */
   encodeState(name: DocumentName, stateVector?: Uint8Array): Promise<EncodedState>;

@@ -22,6 +22,7 @@ const KEPT = 4;
 /** Bytes of one batch. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 const HEAD_BYTES = 4 * 1024;
+const TIME_BYTES = 8;
 
 /** What documents were before they were replaced, byte for byte, damage included. */
 export class Asides {
@@ -84,6 +85,25 @@ export class Asides {
       }
     }
     return asides;
+  }
+
+  /** Every aside of any document from before `time`: its keys and how many bytes they have. A batch with all of them takes it away. */
+  async *before(time: number): AsyncGenerator<{ operations: BatchOperation[]; bytes: number }> {
+    let group = '';
+    let [operations, bytes]: [BatchOperation[], number] = [[], 0];
+    for await (const [key, value] of this.#storage.range(keys.prefixRange('k/'))) {
+      const head = key.indexOf(0) + 1 + TIME_BYTES;
+      if (keys.seqOf(key.subarray(0, head)) >= time) continue;
+      const of = key.subarray(0, head).join();
+      if (of !== group && operations.length > 0) {
+        yield { operations, bytes };
+        [operations, bytes] = [[], 0];
+      }
+      group = of;
+      operations.push({ type: 'del', key });
+      bytes += key.length + value.length;
+    }
+    if (operations.length > 0) yield { operations, bytes };
   }
 
   /** Those of its parts that are whole, oldest first. */

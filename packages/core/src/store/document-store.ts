@@ -52,6 +52,16 @@ export interface Replacement {
   committed?(meta: DocumentMeta): void;
 }
 
+/** What is let go of, and who hears of it first. */
+export interface Expiry {
+  asidesBefore: number | null;
+  dryRun: boolean;
+  about(what: keyof Expired, going: { count: number; bytes: number }): Promise<void>;
+}
+
+/** Chunks of the log for repair, and documents put aside. */
+export type Expired = Record<'log' | 'replaced', { count: number; bytes: number }>;
+
 /**
  * Updates of all documents on one Storage, in the order of their commits: a log and at times a snapshot per document,
  * a feed of what changed last, and small private values beside them.
@@ -341,6 +351,32 @@ export class DocumentStore {
 
   get historyStats(): HistoryStats {
     return this.#history?.stats ?? { chunks: 0, bytes: 0 };
+  }
+
+  /**
+   * Lets go of what is kept for repair only: the log beyond its size and age, and what was put aside before `asidesBefore` (ms since the
+   * epoch; null leaves it). `about` is told before anything goes.
+   */
+  async expire({ asidesBefore, dryRun, about }: Expiry): Promise<Expired> {
+    const expired: Expired = { log: { count: 0, bytes: 0 }, replaced: { count: 0, bytes: 0 } };
+    const old = this.#history?.expired();
+    if (old !== undefined && old.chunks > 0) {
+      expired.log = { count: old.chunks, bytes: old.bytes };
+      if (!dryRun) {
+        await about('log', expired.log);
+        await this.#queue.write((batch) => batch.push(...old.operations));
+        old.written();
+      }
+    }
+    if (asidesBefore === null) return expired;
+    for await (const { operations, bytes } of this.#asides.before(asidesBefore)) {
+      expired.replaced.count += 1;
+      expired.replaced.bytes += bytes;
+      if (dryRun) continue;
+      await about('replaced', { count: 1, bytes });
+      await this.#queue.write((batch) => batch.push(...operations));
+    }
+    return expired;
   }
 
   /** Every part of a document that is whole, oldest first, and what is wrong with the others. Also of one in quarantine. */

@@ -164,6 +164,33 @@ export class History {
     };
   }
 
+  /** What is too old or too much now, and goes in a batch; `written` must be called once that is on disk. */
+  expired(): { operations: BatchOperation[]; chunks: number; bytes: number; written(): void } {
+    const now = this.#options.clock.now();
+    const { maxBytes, maxAgeMs } = this.#options;
+    const operations: BatchOperation[] = [];
+    const dropped = new Set<Chunk>();
+    let left = this.#bytes;
+    for (const chunk of this.#chunks) {
+      if (left <= maxBytes && now - chunk.time <= maxAgeMs) break;
+      left -= chunk.bytes;
+      dropped.add(chunk);
+      operations.push(
+        { type: 'del', key: keys.chunkKey(chunk.name, chunk.seq) },
+        { type: 'del', key: keys.chunkAgeKey(chunk.time, chunk.seq) },
+      );
+    }
+    return {
+      operations,
+      chunks: dropped.size,
+      bytes: this.#bytes - left,
+      written: () => {
+        this.#chunks = this.#chunks.filter((chunk) => !dropped.has(chunk));
+        this.#bytes = this.#chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+      },
+    };
+  }
+
   /** What is kept of a document's commits of `generation`, oldest first, each once; `current` is what its log is of. A damaged part is passed over and logged. */
   async *read(name: DocumentName, generation: number, current: number): AsyncGenerator<LoggedCommit> {
     let last = 0;

@@ -1,9 +1,11 @@
+import * as Y from 'yjs';
 import { RunDocument } from '../documents/index.ts';
 import type { AttributePath, DeviceId, DocumentName, WriterId } from '../ids.ts';
 import { runDocumentName } from '../ids.ts';
 import type { RunId } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
 import type { FileEntry, ObjectsEntry, SegmentEntry } from '../record/index.ts';
+import { encodeRecord } from '../record/index.ts';
 import type { Replica } from '../replica/index.ts';
 
 const writer = '01kf000000000000000000000a' as WriterId;
@@ -71,6 +73,13 @@ export const entryOf = {
     extra: {},
   }),
 };
+
+/** An update of a run document with an entry of a kind that this program does not know. */
+export function fromNewerVersion(): Uint8Array {
+  const doc = new Y.Doc();
+  doc.getMap('entries').set(`tensor/${writer}/${device}/0`, encodeRecord({ k: 'tensor', w: writer, d: device }));
+  return Y.encodeStateAsUpdate(doc);
+}
 
 /** Adds entries to the document of a run. */
 export async function putEntries(

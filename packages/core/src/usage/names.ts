@@ -44,24 +44,34 @@ export async function* namedByRuns(
     const run = runOf(name);
     if (run === undefined) continue;
     await pause();
-    // Damage that nobody has met yet is met by this reading.
-    const named = quarantined ? undefined : await orDamaged(replica.read(name, namedIn));
-    if (named === undefined) yield { run, points: [], objects: [], files: [], unreadable: 1 };
-    else yield { run, ...(await withChunks(named, blobs)) };
+    yield { run, ...(quarantined ? UNREADABLE : await namedIn(replica, blobs, name)) };
   }
 }
 
-/** As `namedByRuns`, of a document in memory. */
-export async function namesOf(doc: Y.Doc, blobs: Pick<BlobStore, 'read'>): Promise<Omit<RunNames, 'run'>> {
-  return withChunks(namedIn(doc), blobs);
+/** The blobs that one run document names. */
+export async function namedIn(
+  replica: Pick<Replica, 'read'>,
+  blobs: Pick<BlobStore, 'read'>,
+  name: DocumentName,
+): Promise<Omit<RunNames, 'run'>> {
+  // Damage that nobody has met yet is met by this reading.
+  const named = await orDamaged(replica.read(name, read));
+  return named === undefined ? UNREADABLE : withChunks(named, blobs);
 }
 
-function namedIn(doc: Y.Doc): Named {
+const UNREADABLE: Omit<RunNames, 'run'> = { points: [], objects: [], files: [], unreadable: 1 };
+
+/** As `namedByRuns`, of a document in memory. */
+export async function namesOf(doc: Y.Doc, blobs: Pick<BlobStore, 'read'>): Promise<Omit<RunNames, 'run'>> {
+  return withChunks(read(doc), blobs);
+}
+
+function read(doc: Y.Doc): Named {
   const named: Named = { points: [], objects: [], stored: [], others: [], unreadable: 0 };
   for (const [key, bytes] of doc.getMap<Uint8Array>('entries').entries()) {
     // What a purge has left to be removed.
     if (RunDocument.isPurgeNote(key)) continue;
-    const entry = read(bytes);
+    const entry = decoded(bytes);
     if (entry === undefined) named.unreadable += 1;
     else note(entry, named);
   }
@@ -112,7 +122,7 @@ function* digestsIn(value: Value): Generator<BlobDigest> {
   else if (typeof value === 'object' && value !== null) for (const each of Object.values(value)) yield* digestsIn(each);
 }
 
-function read(bytes: Uint8Array): Entry | undefined {
+function decoded(bytes: Uint8Array): Entry | undefined {
   try {
     return decodeEntry(bytes);
   } catch (error) {

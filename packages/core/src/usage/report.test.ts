@@ -1,14 +1,13 @@
-import * as Y from 'yjs';
 import { describe, expect, it } from 'vitest';
 import { Book, noteText, Workspace } from '../documents/index.ts';
 import { CHUNK_BYTES, encodeChunkList } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
 import { noteDocumentName, WORKSPACE_DOCUMENT } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
-import { encodeRecord } from '../record/index.ts';
 import type { Replica } from '../replica/index.ts';
 import {
   entryOf,
+  fromNewerVersion,
   FakeClock,
   makeCard,
   MemoryBlobStore,
@@ -189,11 +188,3 @@ describe('the storage report', () => {
     await made.replica.close();
   });
 });
-
-/** An entry of a kind that this program does not know. */
-function fromNewerVersion(): Uint8Array {
-  const doc = new Y.Doc();
-  const [w, d] = ['01kf000000000000000000000a', 'd000000000000000000000001'];
-  doc.getMap('entries').set(`tensor/${w}/${d}/0`, encodeRecord({ k: 'tensor', w, d }));
-  return Y.encodeStateAsUpdate(doc);
-}

@@ -17,6 +17,7 @@ const printAudit = later(async () => (await import('./audit.ts')).printAudit);
 const backupCreate = later(async () => (await import('./backup.ts')).backupCreate);
 const backupList = later(async () => (await import('./backup.ts')).backupList);
 const backupVerify = later(async () => (await import('./backup.ts')).backupVerify);
+const backupPrune = later(async () => (await import('./backup.ts')).backupPrune);
 const restore = later(async () => (await import('./backup.ts')).restore);
 const invite = later(async () => (await import('./invite.ts')).invite);
 const listInvitations = later(async () => (await import('./invite.ts')).listInvitations);
@@ -31,6 +32,7 @@ const createToken = later(async () => (await import('./token.ts')).createToken);
 const listTokens = later(async () => (await import('./token.ts')).listTokens);
 const readmitPerson = later(async () => (await import('./token.ts')).readmitPerson);
 const revokeToken = later(async () => (await import('./token.ts')).revokeToken);
+const clean = later(async () => (await import('./storage.ts')).clean);
 const storage = later(async () => (await import('./storage.ts')).storage);
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -145,10 +147,18 @@ export function buildProgram(env: Env): Command {
     .option('--since <when>', 'a span such as 2d, or a date', parseSince)
     .option('--json', 'one JSON object a line')
     .action(onData(printAudit));
-  withSettings(program.command('storage'), ['data'])
+  const disk = withSettings(program.command('storage'), ['data'])
     .description('say what takes how much of the disk, by kind, project and run; works while the relay runs')
     .option('--json', 'answer as JSON')
     .action((options: { json?: boolean }) => storage(options, place(options)));
+  withSettings(disk.command('clean'), ['data'])
+    .description('remove now what the settings "retention.…" and "history.…" let go of daily')
+    .option('--dry-run', 'only say what would go')
+    .option('--json', 'answer as JSON')
+    .action((_: object, command: Command) => {
+      const options = command.optsWithGlobals<{ json?: boolean; dryRun?: boolean }>();
+      return clean(options, place(options));
+    });
   const backup = program.command('backup').description('make and look at backups; works while the relay runs');
   withSettings(backup.command('create'), ['data'])
     .description('add a backup to a directory: a snapshot, what was committed since the last one, and new blobs')
@@ -168,6 +178,14 @@ export function buildProgram(env: Env): Command {
     .option('--quick', 'of blobs look at the sizes only')
     .option('--json', 'answer as JSON')
     .action(backupVerify);
+  backup
+    .command('prune')
+    .description('remove backups that no moment of a span until now needs; the newest always stays')
+    .requiredOption('--to <directory>', 'where backups lie')
+    .requiredOption('--keep <span>', 'every moment of it can be restored afterwards, e.g. 30d', parseSpan)
+    .option('--dry-run', 'only say what would go')
+    .option('--json', 'answer as JSON')
+    .action(backupPrune);
   program
     .command('restore')
     .description('make a data directory out of a backup, as of a time or a commit')

@@ -1,11 +1,14 @@
 import { FieldbookError } from '@fieldbook/core';
 import { Library } from '@fieldbook/core/library';
 import type { NamedReport } from '@fieldbook/core/usage';
-import { storageLines, withNames } from '@fieldbook/core/usage';
+import { Orphans, storageLines, withNames } from '@fieldbook/core/usage';
 import type { RelayConfig } from '../config/index.ts';
 import { askJson } from '../control.ts';
 import { hasStore } from '../platform/data.ts';
 import { measureRelay } from '../platform/usage.ts';
+import { clock } from '../platform/ports.ts';
+import type { Cleaned, Kept } from '../retention.ts';
+import { Retention } from '../retention.ts';
 import { withStore } from './with-store.ts';
 
 /** `fieldbook-relay storage`: the running relay measures, or this command when none runs. */
@@ -27,6 +30,40 @@ export async function storage(options: { json?: boolean }, config: RelayConfig):
   if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else for (const line of storageLines(report, inBytes)) process.stdout.write(`${line}\n`);
 }
+
+/** `fieldbook-relay storage clean`: what the relay does daily, now. */
+export async function clean(options: { json?: boolean; dryRun?: boolean }, config: RelayConfig): Promise<void> {
+  if (!(await hasStore(config.data)))
+    throw new FieldbookError('not_found', `There is no relay's store in ${config.data}.`);
+  const dryRun = options.dryRun === true;
+  const cleaned =
+    (await askJson<Cleaned>(config.data, dryRun ? 'clean-dry' : 'clean')) ??
+    (await withStore(
+      config,
+      'it runs and cannot be asked, see its log',
+      async ({ replica, blobs, data, audit, log }) => {
+        const orphans = await Orphans.open({ replica, blobs, clock });
+        return new Retention({ replica, orphans, data, audit, log, config }).clean({ dryRun });
+      },
+    ));
+  if (options.json === true) {
+    process.stdout.write(`${JSON.stringify(cleaned, null, 2)}\n`);
+    return;
+  }
+  for (const [what, { count, bytes }] of Object.entries(cleaned.went))
+    process.stdout.write(`${ABOUT[what as Kept].padEnd(34)}  ${String(count).padStart(8)}  ${inBytes(bytes)}\n`);
+  if (cleaned.held !== null) process.stdout.write(`Blobs stay: ${cleaned.held}\n`);
+  if (dryRun) process.stdout.write('Nothing was removed.\n');
+}
+
+const ABOUT: Readonly<Record<Kept, string>> = {
+  blobs: 'blobs that no run names',
+  log: 'parts of the log for repair',
+  replaced: 'documents of before a repair',
+  damaged: 'damaged blobs and archives',
+  unfinished: 'uploads that were cut short',
+  audit: 'full files of the audit log',
+};
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 

@@ -85,10 +85,13 @@ const SPANS: Readonly<Record<string, number>> = { ms: 1, s: 1e3, min: 6e4, h: 36
 
 /** A duration in ms, written as a text like "30 s", "5 min", "12 h" or "90 d". */
 export const span = (least = 0): Kind<number> =>
-  kind('a duration like "30 s", "5 min", "12 h" or "90 d"', (value) => {
-    const ms = typeof value === 'number' ? undefined : scaled(value, SPANS);
-    return ms === undefined || ms < least ? undefined : ms;
-  });
+  kind(
+    `a duration like "30 s", "5 min", "12 h" or "90 d"${least === 0 ? '' : `, of ${least / 36e5} h at least`}`,
+    (value) => {
+      const ms = typeof value === 'number' ? undefined : scaled(value, SPANS);
+      return ms === undefined || ms < least ? undefined : ms;
+    },
+  );
 
 /** A list; in a flag or the environment with commas between. Names the entry that is wrong. */
 export const listOf = <T>(each: Kind<T>): Kind<readonly T[]> => ({

@@ -28,6 +28,7 @@ function setting<T>(
 }
 
 const MIB = 1024 * 1024;
+const DAY = 86_400_000;
 
 /**
  * Every setting of a relay; the key is its place in the file (`listen.port` is `{"listen": {"port": …}}`), and names its
@@ -89,7 +90,23 @@ export const SETTINGS = {
     'wrong tokens of one address in a quarter of an hour before it has to wait, longer each time',
   ),
   'history.size': setting(size(), 2 ** 30, 'what is kept of compacted updates, for repair; 0 keeps nothing'),
-  'history.age': setting(span(), 400 * 86_400_000, 'how long updates are kept for repair'),
+  'history.age': setting(span(), 400 * DAY, 'how long updates are kept for repair'),
+  // A peer that was told that a blob is here has it sent again by nobody: it must come back within this.
+  'retention.orphans': setting(
+    maybe(span(DAY)),
+    90 * DAY,
+    'remove blobs that no run has named and nobody has asked for in this long; null never',
+  ),
+  'retention.aside': setting(
+    maybe(span(DAY)),
+    400 * DAY,
+    'keep what was put aside for this long: documents of before a repair, damaged blobs; null for ever',
+  ),
+  'retention.audit': setting(
+    maybe(span(DAY)),
+    null,
+    'remove full files of the audit log that are older; null keeps the last twelve',
+  ),
   'web.directory': setting(maybe(text()), null, 'the built web UI, when not the one of this build', {
     flag: '--web <directory>',
   }),

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import type { BlobStore, Storage } from '@fieldbook/core';
 import type { Replica } from '@fieldbook/core/replica';
 import type { StorageReport } from '@fieldbook/core/usage';
-import { measureFolder, measureUsage } from '@fieldbook/core/usage';
+import { measureFolder, measureUsage, UNNAMED_PREFIX } from '@fieldbook/core/usage';
 import type { DataDirectory } from './data.ts';
 import { clock, timers } from './ports.ts';
 
@@ -21,7 +21,7 @@ export function measureRelay({ data, storage, replica, blobs }: Measured): Promi
     blobs,
     clock,
     timers,
-    waiting: [],
+    waiting: [UNNAMED_PREFIX],
     disk: async () => {
       const { bavail, blocks, bsize } = await fs.statfs(data.root);
       return { free: bavail * bsize, total: blocks * bsize };
