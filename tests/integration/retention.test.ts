@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { expect, it, vi } from 'vitest';
@@ -63,9 +66,26 @@ it('[OPS-18] [OPS-19] a relay removes at its start what no run has named for lon
       if (event === 'retention' && what === 'blobs') told += Number(count);
     expect(told).toBeGreaterThanOrEqual(ORPHANS);
   });
-  const program = startProgram('fieldbook-relay', ['storage', 'clean', '--dry-run', '--json', '--data', relay.data], {
-    FIELDBOOK_HOME: relay.data,
-  });
-  expect((await program.ended).code).toBe(0);
-  expect(JSON.parse(program.output())).toMatchObject({ dryRun: true, held: null, went: { blobs: { count: 0 } } });
+  const clean = async (...args: string[]): Promise<{ code: number | null; output: string }> => {
+    const program = startProgram('fieldbook-relay', ['storage', 'clean', ...args, '--data', relay.data], {
+      FIELDBOOK_HOME: relay.data,
+    });
+    const { code } = await program.ended;
+    return { code, output: program.output() };
+  };
+  // As a backup holds it, until the connection ends.
+  const holding = request({ socketPath: join(relay.data, 'control.sock'), path: '/hold', method: 'POST' }).end();
+  const [holder] = (await once(holding, 'response')) as [IncomingMessage];
+  await once(holder, 'data');
+  const refused = await clean();
+  expect([refused.code === 0, refused.output]).toEqual([false, expect.stringContaining('A backup is being made')]);
+  holding.destroy();
+  await vi.waitFor(
+    async () => {
+      const { code, output } = await clean('--dry-run', '--json');
+      expect(code).toBe(0);
+      expect(JSON.parse(output)).toMatchObject({ dryRun: true, held: null, went: { blobs: { count: 0 } } });
+    },
+    { timeout: 20_000, interval: 100 },
+  );
 });

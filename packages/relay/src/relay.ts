@@ -41,7 +41,16 @@ import { PACKAGE_FOLDER } from './package-folder.ts';
 import { Peers } from './peers.ts';
 import { bundlePlatform } from './platform/bundles.ts';
 import { contextual } from './platform/context.ts';
-import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard, sha256 } from './platform/data.ts';
+import {
+  freeBytes,
+  loadDevice,
+  openBlobs,
+  openDirectory,
+  openLevel,
+  restoreGuard,
+  sha256,
+  storeBytes,
+} from './platform/data.ts';
 import { DiskGuard } from './platform/disk.ts';
 import { clock, gzipBytes, random, timers } from './platform/ports.ts';
 import { createSockets } from './sockets.ts';
@@ -137,7 +146,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const stored = openBlobs(data.blobs);
   const orphans = await Orphans.open({ replica, blobs: stored, clock });
   const blobs = disk.blobs(orphans.watched());
-  const retention = new Retention({ replica, orphans, data, audit, log, config });
+  const retention = new Retention({
+    replica,
+    orphans,
+    data,
+    audit,
+    log,
+    config,
+    removed: (what, bytes) => metrics.removed(what, bytes),
+  });
   const workspace = await RelayWorkspace.open(replica, device.id);
   const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
   const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true });
@@ -226,6 +243,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     blobs,
     connections: () => sockets.counts(),
     limits: () => limiter.counts,
+    storeBytes: () => storeBytes(data.store),
+    waitingBlobs: () => orphans.waiting,
     freeBytes: free,
     isFull: () => disk.isFull(),
     isDraining: () => health.draining,

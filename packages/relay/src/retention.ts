@@ -28,6 +28,8 @@ export interface RetentionOptions {
   data: DataDirectory;
   audit: Audit;
   log: Log;
+  /** Told with the audit log. */
+  removed?(what: Kept, bytes: number): void;
   config: Pick<RelayConfig, 'retention.orphans' | 'retention.aside' | 'retention.audit'>;
 }
 
@@ -172,10 +174,11 @@ export class Retention {
 
   async #about(what: Kept, { count, bytes }: Amount): Promise<void> {
     this.#mayGoOn();
-    const { audit, log } = this.#options;
+    const { audit, log, removed } = this.#options;
     audit.record('retention', { what, count, bytes });
     await audit.flush();
     log.info('retention.removing', { what, count, bytes });
+    removed?.(what, bytes);
   }
 
   #mayGoOn(): void {

@@ -64,6 +64,11 @@ export class Orphans {
     return new Orphans(options, waiting);
   }
 
+  /** How many are to be removed when their time is over. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** The blobs, for everybody else: whoever asks for one that waits has it wait anew, which is durable before the answer. */
   watched(): BlobStore {
     const { blobs } = this.#options;

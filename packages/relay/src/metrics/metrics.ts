@@ -21,6 +21,7 @@ interface Sizes {
   bytes: number;
   blobs: number;
   blobBytes: number;
+  storeBytes: number;
 }
 
 /** What the numbers are read from. */
@@ -32,6 +33,10 @@ export interface Measured {
   connections(): Readonly<Record<string, number>>;
   /** How often each limit was reached. */
   limits(): Iterable<readonly [limit: string, times: number]>;
+  /** Bytes of LevelDB's files. */
+  storeBytes(): Promise<number>;
+  /** Blobs that no run names and that are to be removed. */
+  waitingBlobs(): number;
   freeBytes(): Promise<number>;
   isFull(): Promise<boolean>;
   isDraining(): boolean;
@@ -50,6 +55,7 @@ export class RelayMetrics {
   readonly #closes: Counter;
   readonly #responses: Counter;
   readonly #compactions: Counter;
+  readonly #removed: Counter;
   readonly #commits: Counter;
   readonly #commitBytes: Counter;
   readonly #fsync;
@@ -79,6 +85,10 @@ export class RelayMetrics {
     );
     this.#responses = registry.counter('fieldbook_relay_http_responses_total', 'HTTP answers, by status.');
     this.#compactions = registry.counter('fieldbook_relay_compactions_total', 'Documents whose log became a snapshot.');
+    this.#removed = registry.counter(
+      'fieldbook_relay_removed_bytes_total',
+      'Bytes that retention has removed, by what they were.',
+    );
     this.#commits = registry.counter('fieldbook_relay_commits_total', 'Commits that are on disk.');
     this.#commitBytes = registry.counter('fieldbook_relay_commit_bytes_total', 'Bytes of updates that were committed.');
     this.#fsync = registry.histogram(
@@ -144,6 +154,11 @@ export class RelayMetrics {
 
   compacted(): void {
     this.#compactions.add();
+  }
+
+  /** Retention removes so much of something. */
+  removed(what: string, bytes: number): void {
+    this.#removed.add(bytes, { what });
   }
 
   /** Counts warnings and errors on their way to the log. */
@@ -240,6 +255,14 @@ export class RelayMetrics {
       'Bytes of all blobs.',
       size((sizes) => sizes.blobBytes),
     );
+    registry.gauge(
+      'fieldbook_relay_store_bytes',
+      'Bytes of the store on disk.',
+      size((sizes) => sizes.storeBytes),
+    );
+    registry.gauge('fieldbook_relay_waiting_blobs', 'Blobs that no run names and that are to be removed.', () =>
+      of.waitingBlobs(),
+    );
     registry.gauge('fieldbook_relay_disk_free_bytes', 'Bytes that can still be written to the disk of the data.', () =>
       of.freeBytes(),
     );
@@ -281,11 +304,11 @@ export class RelayMetrics {
   }
 
   /** A walk in the background; a scrape never waits for one. */
-  #remeasure({ replica, blobs }: Measured): void {
+  #remeasure({ replica, blobs, storeBytes }: Measured): void {
     if (this.#measuring !== undefined || (this.#sizes !== undefined && Date.now() - this.#measured < MEASURE_EVERY_MS))
       return;
     const walk = async (): Promise<void> => {
-      const sizes = { documents: 0, quarantined: 0, bytes: 0, blobs: 0, blobBytes: 0 };
+      const sizes = { documents: 0, quarantined: 0, bytes: 0, blobs: 0, blobBytes: 0, storeBytes: await storeBytes() };
       for await (const { size, quarantined } of replica.list()) {
         sizes.documents += 1;
         sizes.bytes += size;

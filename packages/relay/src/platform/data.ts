@@ -50,6 +50,16 @@ export async function openDirectory(root: string): Promise<DataDirectory> {
   return data;
 }
 
+/** Bytes of the files of a LevelDB. Those that it removes meanwhile count for nothing. */
+export async function storeBytes(path: string): Promise<number> {
+  let sum = 0;
+  for (const name of await fs.readdir(path)) {
+    const file = await fs.stat(join(path, name)).catch(() => undefined);
+    sum += file?.size ?? 0;
+  }
+  return sum;
+}
+
 /** Whether a relay has ever had its store there. */
 export async function hasStore(root: string): Promise<boolean> {
   return fs.stat(join(root, 'store', 'CURRENT')).then(
