@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '@fieldbook/core';
-import { asFieldbookError, FieldbookError } from '@fieldbook/core';
+import { asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
 import type { Replica } from '@fieldbook/core/replica';
 import type { Amount, Orphans } from '@fieldbook/core/usage';
 import { slices } from '@fieldbook/core/usage';
@@ -128,11 +128,17 @@ export class Retention {
     };
     const none = { count: 0, bytes: 0 };
     const asidesBefore = asideMs === null ? null : now - asideMs;
-    const { log, replaced } = await replica.expire({
-      asidesBefore,
-      dryRun,
-      about: (what, going) => this.#about(what, going),
-    });
+    const { log, replaced } = await replica
+      .expire({
+        asidesBefore,
+        dryRun,
+        about: (what, going) => this.#about(what, going),
+      })
+      .catch((error: unknown) => {
+        // LevelDB needs room to let go of something; the files below make some.
+        if (!isFieldbookError(error, 'disk_full')) throw error;
+        return { log: none, replaced: none };
+      });
     const went = { blobs: none, log, replaced, damaged: none, unfinished: none, audit: none };
     const files = await this.#files(now, asidesBefore, auditMs);
     for (const [what, paths] of Object.entries(files) as [keyof typeof files, string[]][]) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RunDocument } from '../documents/index.ts';
+import { FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
 import { segmentKey } from '../record/index.ts';
@@ -169,5 +170,24 @@ describe('blobs that no run names', () => {
     expect(await world.has(blob)).toBe(true);
     world.clock.advance(DAY);
     expect(await world.clean()).toMatchObject({ count: 1 });
+  });
+
+  it('[OPS-18] can be read, and go, while the disk is full', async () => {
+    const world = await World.open();
+    const digests = await Promise.all(Array.from({ length: 4 }, () => world.blob()));
+    await world.clean();
+    world.clock.advance(31 * DAY);
+    const write = world.replica.putPrivate.bind(world.replica);
+    world.replica.putPrivate = () => Promise.reject(new FieldbookError('disk_full', 'The disk is full.'));
+    const [asked, ...others] = digests;
+    expect(await world.orphans.watched().stat(asked!)).toBeDefined();
+    expect(await world.clean()).toMatchObject({ count: 3 });
+    expect(await world.has(asked!)).toBe(true);
+    for (const digest of others) expect(await world.has(digest)).toBe(false);
+    world.replica.putPrivate = write;
+    await world.clean();
+    expect(await world.waiting()).toEqual([asked]);
+    await world.start();
+    expect(await world.clean()).toMatchObject({ count: 0 });
   });
 });

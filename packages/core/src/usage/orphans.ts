@@ -1,4 +1,4 @@
-import { FieldbookError } from '../errors.ts';
+import { FieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import type { BlobDigest, BlobRemoval, BlobStat, BlobStore, Clock } from '../ports.ts';
 import { isDigest } from '../record/index.ts';
@@ -49,6 +49,9 @@ export class Orphans {
   readonly #options: OrphansOptions;
   /** Since when, ms since the epoch. */
   readonly #waiting: Map<BlobDigest, number>;
+
+  /** No longer among them, while a full disk has not taken that. A restart before it does makes them wait as if nobody had asked. */
+  readonly #unsaved = new Set<BlobDigest>();
 
   private constructor(options: OrphansOptions, waiting: Map<BlobDigest, number>) {
     this.#options = options;
@@ -213,10 +216,14 @@ export class Orphans {
   }
 
   async #forget(digests: readonly BlobDigest[]): Promise<void> {
-    for (let at = 0; at < digests.length; at += SLICE) {
-      const part = digests.slice(at, at + SLICE);
-      for (const digest of part) this.#waiting.delete(digest);
-      await this.#options.replica.putPrivate(part.map((digest) => [`${UNNAMED_PREFIX}${digest}`, null]));
+    for (const digest of digests) {
+      this.#waiting.delete(digest);
+      this.#unsaved.add(digest);
+    }
+    for (const part of inSlices([...this.#unsaved])) {
+      await orFull(this.#options.replica.putPrivate(part.map((digest) => [`${UNNAMED_PREFIX}${digest}`, null])), () => {
+        for (const digest of part) this.#unsaved.delete(digest);
+      });
     }
   }
 
@@ -224,8 +231,13 @@ export class Orphans {
     if (digests.length === 0) return;
     const value = new Uint8Array(8);
     new DataView(value.buffer).setFloat64(0, now);
-    await this.#options.replica.putPrivate(digests.map((digest) => [`${UNNAMED_PREFIX}${digest}`, value]));
-    for (const digest of digests) this.#waiting.set(digest, now);
+    for (const digest of digests) this.#unsaved.delete(digest);
+    await orFull(
+      this.#options.replica.putPrivate(digests.map((digest) => [`${UNNAMED_PREFIX}${digest}`, value])),
+      () => {
+        for (const digest of digests) this.#waiting.set(digest, now);
+      },
+    );
   }
 }
 
@@ -238,6 +250,20 @@ interface Sweep {
   removal: BlobRemoval;
   cleaned: CleanedBlobs;
   options: CleanOptions;
+}
+
+function* inSlices<T>(all: readonly T[]): Generator<T[]> {
+  for (let at = 0; at < all.length; at += SLICE) yield all.slice(at, at + SLICE);
+}
+
+/** `then` once it is written; a full disk is no reason not to read blobs, nor to remove them. */
+async function orFull(written: Promise<void>, then: () => void): Promise<void> {
+  try {
+    await written;
+    then();
+  } catch (error) {
+    if (!isFieldbookError(error, 'disk_full')) throw error;
+  }
 }
 
 function sumOf(blobs: readonly BlobStat[]): Amount {
