@@ -95,3 +95,16 @@ export function asFieldbookError(error: unknown, code: ErrorCode = 'internal'): 
   const text = error instanceof Error ? error.message : String(error);
   return new FieldbookError(code, text, { cause: error });
 }
+
+/** What the platform threw while it wrote `what`: `disk_full` where there was no room, else `storage_failed`; ours as they are. */
+export function diskErrorOf(error: unknown, what: string): FieldbookError {
+  if (error instanceof FieldbookError) return error;
+  const { code, message } = error as { code?: string; message?: string };
+  return code === 'ENOSPC' || code === 'EDQUOT'
+    ? new FieldbookError('disk_full', `${what} was not stored: the disk is full. Free space and try again.`, {
+        cause: error,
+      })
+    : new FieldbookError('storage_failed', `${what} could not be stored: ${message ?? String(error)}`, {
+        cause: error,
+      });
+}

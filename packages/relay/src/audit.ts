@@ -53,6 +53,8 @@ const KEEP = 12;
 const REPEAT_MS = 60_000;
 const REPEATS_MAX = 1_000;
 const TEXT_MAX = 500;
+/** Lines that wait while the disk takes none; beyond them the oldest go. */
+const WAITING_MAX = 10_000;
 /** Tokens and other secrets of ours, wherever they stand in a text. */
 const SECRET = /\bfb[a-z]_[A-Za-z0-9_-]{16,}/g;
 
@@ -73,6 +75,8 @@ export class Audit {
   readonly #options: Required<AuditOptions>;
   readonly #repeats = new Map<string, Repeat>();
   #lines: string[] = [];
+  /** The file may end in a part of a line. */
+  #torn = false;
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -118,6 +122,8 @@ export class Audit {
     clearInterval(this.#timer);
     this.#endRepeats(Infinity);
     await this.flush();
+    if (this.#lines.length > 0) this.#start();
+    await this.flush();
   }
 
   #endRepeats(now: number): void {
@@ -131,6 +137,12 @@ export class Audit {
   #write(event: AuditEvent, fields: AuditFields): void {
     const time = new Date(this.#options.now()).toISOString();
     this.#lines.push(`${JSON.stringify({ time, event, ...cleaned(fields) })}\n`);
+    if (this.#lines.length > WAITING_MAX) this.#lines.shift();
+    this.#start();
+  }
+
+  /** What cannot be written waits for the next line, or the end. */
+  #start(): void {
     this.#writing ??= this.#append()
       .catch((error: unknown) => this.#options.failed(error))
       .finally(() => {
@@ -143,10 +155,16 @@ export class Audit {
       await this.#rotate();
       const file = await open(this.#path, 'a', 0o600);
       try {
-        const lines = this.#lines;
-        this.#lines = [];
-        await file.write(lines.join(''));
+        const lines = this.#lines.slice();
+        const bytes = Buffer.from((this.#torn ? '\n' : '') + lines.join(''));
+        // Until the whole is there. A line twice is better than one that is gone.
+        this.#torn = true;
+        const { bytesWritten } = await file.write(bytes);
+        if (bytesWritten < bytes.length) await file.write(bytes, bytesWritten);
+        this.#torn = false;
         await file.datasync();
+        const written = new Set(lines);
+        this.#lines = this.#lines.filter((line) => !written.has(line));
       } finally {
         await file.close();
       }

@@ -1,7 +1,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { base32, FieldbookError } from '@fieldbook/core';
+import { base32, diskErrorOf, FieldbookError } from '@fieldbook/core';
 import { INVITATION_PREFIX } from '@fieldbook/core/access';
 import { createAtomically, syncDirectory } from './platform/files.ts';
 import type { Token, Tokens, TokenSpec } from './tokens.ts';
@@ -28,6 +28,8 @@ interface Kept extends Invitation {
 
 const SECRET = /^fbi_[A-Za-z0-9_-]{43}$/;
 const ID = /^[0-9a-z]{8}$/;
+/** Whoever has put an invitation aside is through with it by then. */
+const PUT_ASIDE_MS = 10 * 60_000;
 /** Invitations that are open at once; beyond them somebody should look at what makes them. */
 const MOST = 1_000;
 /** An invitation that nobody has used in so long is found in an old chat. */
@@ -35,8 +37,8 @@ export const INVITATION_MS = 7 * 24 * 60 * 60_000;
 
 /**
  * Invitations, one small file each, holding the SHA-256 of 256 random bits and named by the beginning of it. Whoever presents
- * the bits gets a token, once: the file is taken away first, and of two that come at the same time one takes it. A crash in
- * between costs the invitation and lets nobody in.
+ * the bits gets a token, once: the file is put aside first, and of two that come at the same time one does it. A disk that takes
+ * no token gives the invitation back; a crash in between costs it and lets nobody in.
  */
 export class Invitations {
   readonly #directory: string;
@@ -83,8 +85,10 @@ export class Invitations {
   /** Resolves to what it was; throws `not_found`. */
   async revoke(id: string): Promise<Invitation> {
     const kept = ID.test(id) ? await read(this.#path(id), id) : undefined;
-    if (kept === undefined || !(await this.#take(id)))
+    const taken = kept === undefined ? undefined : await this.#take(id);
+    if (kept === undefined || taken === undefined)
       throw new FieldbookError('not_found', `There is no open invitation ${JSON.stringify(id.slice(0, 40))}.`);
+    await unlink(taken);
     return plain(kept);
   }
 
@@ -103,39 +107,55 @@ export class Invitations {
     const id = SECRET.test(secret) ? idOf(secret) : '';
     const kept = id === '' ? undefined : await read(this.#path(id), id);
     const isRight = kept !== undefined && timingSafeEqual(kept.hash, hashOf(secret));
-    if (!isRight || kept.expires <= this.#now() || !(await this.#take(id))) {
+    const taken = isRight && kept.expires > this.#now() ? await this.#take(id) : undefined;
+    if (kept === undefined || taken === undefined) {
       throw new FieldbookError(
         'unauthorized',
         'The invitation is unknown, was used already, or is over; ask for another.',
       );
     }
     const { role, projects, name, tokenLifetime } = kept;
-    const made = await tokens.create({
+    const spec: TokenSpec = {
       role,
       projects,
       name: name === null ? device : `${name} (${device})`,
       expires: tokenLifetime === null ? null : this.#now() + tokenLifetime,
+    };
+    const made = await tokens.create(spec).catch(async (error: unknown) => {
+      await rename(taken, this.#path(id)).catch(() => undefined);
+      throw error;
     });
+    // It lets nobody in any more, whatever becomes of the file.
+    await unlink(taken).catch(() => undefined);
     return { invitation: plain(kept), ...made };
   }
 
-  /** Takes an invitation away; false when somebody else has. */
-  async #take(id: string): Promise<boolean> {
+  /** Puts an invitation aside, durably, for whoever removes it; where it lies, undefined when somebody else has. */
+  async #take(id: string): Promise<string | undefined> {
     const taken = join(this.#directory, `${id}.${randomBytes(6).toString('hex')}.used`);
     try {
       // Of two renames of one file one finds nothing.
       await rename(this.#path(id), taken);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-      throw error;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw diskErrorOf(error, 'That the invitation is used');
     }
-    await unlink(taken);
-    await syncDirectory(this.#directory);
-    return true;
+    try {
+      await syncDirectory(this.#directory);
+    } catch (error) {
+      await rename(taken, this.#path(id)).catch(() => undefined);
+      throw diskErrorOf(error, 'That the invitation is used');
+    }
+    return taken;
   }
 
   async #sweep(): Promise<void> {
-    for (const { id, expires } of await this.#all()) if (expires <= this.#now()) await this.#take(id);
+    for (const file of await readdir(this.#directory))
+      // Put aside, and then the process ended or the disk failed; one that is put aside now is young.
+      if (file.endsWith('.used') && (await this.#ageOf(file)) > PUT_ASIDE_MS)
+        await unlink(join(this.#directory, file)).catch(() => undefined);
+    for (const { id, expires } of await this.#all())
+      if (expires <= this.#now()) await unlink(this.#path(id)).catch(() => undefined);
   }
 
   async #all(): Promise<Kept[]> {
@@ -146,6 +166,11 @@ export class Invitations {
       if (kept !== undefined) found.push(kept);
     }
     return found;
+  }
+
+  async #ageOf(file: string): Promise<number> {
+    const found = await stat(join(this.#directory, file)).catch(() => undefined);
+    return found === undefined ? 0 : Date.now() - found.ctimeMs;
   }
 
   #path(id: string): string {

@@ -47,6 +47,7 @@ import {
   openBlobs,
   openDirectory,
   openLevel,
+  probeDisk,
   restoreGuard,
   sha256,
   storeBytes,
@@ -124,7 +125,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   const { deflate, inflate } = bundlePlatform;
   const history = { clock, deflate, inflate, maxBytes: config['history.size'], maxAgeMs: config['history.age'] };
-  const level = levelStorage(await openLevel(data.store), { freeBytes: free });
+  const level = levelStorage(await openLevel(data.store), {
+    freeBytes: free,
+    probe: () => probeDisk(data.store),
+  });
   const replica = await openReplica({
     storage: metrics.timing(disk.storage(level)),
     device: device.id,

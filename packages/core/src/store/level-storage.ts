@@ -8,6 +8,8 @@ export type LevelHandle = AbstractLevel<unknown, Uint8Array, Uint8Array>;
 export interface LevelStorageOptions {
   /** Bytes that can still be written to the database's disk, where the platform tells. */
   freeBytes?: () => Promise<number>;
+  /** Writes and fsyncs a few bytes beside the database's files; rejects while the disk takes none. */
+  probe?: () => Promise<void>;
 }
 
 /** Opening writes what the last log held as a table (4 MiB at most) and a new manifest. */
@@ -41,6 +43,7 @@ const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 class LevelStorage implements Required<Storage> {
   readonly #db: LevelHandle;
   readonly #freeBytes: (() => Promise<number>) | undefined;
+  readonly #probe: (() => Promise<void>) | undefined;
   #closed = false;
   /** A batch failed, and the log may be torn. */
   #torn = false;
@@ -51,6 +54,7 @@ class LevelStorage implements Required<Storage> {
   constructor(db: LevelHandle, options: LevelStorageOptions) {
     this.#db = db;
     this.#freeBytes = options.freeBytes;
+    this.#probe = options.probe;
   }
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
@@ -99,7 +103,7 @@ class LevelStorage implements Required<Storage> {
     });
   }
 
-  /** Rejects with `disk_full` while there is no room; until then reads go on. */
+  /** Rejects while there is no room, or the disk fails: a database that is closed then cannot be read either. */
   async recover(): Promise<void> {
     if (!this.#torn) return;
     await this.#guard(async () => {
@@ -110,6 +114,7 @@ class LevelStorage implements Required<Storage> {
       } else if ((await this.#freeBytes()) < OPEN_NEEDS_BYTES) {
         throw new FieldbookError('disk_full', 'The disk is full: nothing can be stored until there is space again.');
       }
+      await this.#probe?.();
     });
     await this.#reopen();
     this.#torn = false;

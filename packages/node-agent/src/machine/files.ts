@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { FieldbookError } from '@fieldbook/core';
+import { diskErrorOf, FieldbookError } from '@fieldbook/core';
 
 /** The file's text, or undefined when there is none. */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -29,8 +29,13 @@ export async function readJsonIfThere(path: string): Promise<unknown> {
 /** Replaces a file at once and durably: a reader sees the old text or the new, also after a power cut. */
 export async function writeAtomically(path: string, text: string, mode: number): Promise<void> {
   const temporary = await writeTemporary(path, text, mode);
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
+  try {
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw diskErrorOf(error, path);
+  }
 }
 
 /** Creates a file unless there is one; false when there is. Never leaves a partial one. */
@@ -51,12 +56,17 @@ export async function createAtomically(path: string, text: string, mode: number)
 
 async function writeTemporary(path: string, text: string, mode: number): Promise<string> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  const file = await open(temporary, 'wx', mode);
   try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw diskErrorOf(error, path);
   }
   return temporary;
 }

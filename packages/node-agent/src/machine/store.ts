@@ -1,4 +1,5 @@
-import { statfs } from 'node:fs/promises';
+import { open, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { FieldbookError } from '@fieldbook/core';
 import type { LevelHandle } from '@fieldbook/core/store';
@@ -26,6 +27,22 @@ export async function openLevel(path: string): Promise<LevelHandle> {
     throw new FieldbookError(code, `The store at ${path} cannot be opened: ${why}`, { cause: error });
   }
   return db as unknown as LevelHandle;
+}
+
+/** Writes a few bytes to the disk of a folder and takes them away again; rejects while it takes none. */
+export async function probeDisk(folder: string): Promise<void> {
+  const path = join(folder, 'probe');
+  try {
+    const file = await open(path, 'w', 0o600);
+    try {
+      await file.writeFile('.');
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 /** Bytes that can still be written to the disk of a folder. */

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, cp, link, mkdir, open, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { copyFile, cp, link, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Storage } from '@fieldbook/core';
-import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import { diskErrorOf, FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { levelStorage } from '@fieldbook/core/store';
 import { ask } from '../control.ts';
 import { hasStore, openLevel } from '../platform/data.ts';
@@ -43,9 +43,17 @@ export function serveDump(storage: Storage, replica: () => string | null): Async
  * Adds a backup to a directory: a snapshot of the store at one moment, the archive up to now, the blobs that are not there
  * yet, and what else lies in the data directory. While the relay runs it is asked for the snapshot. Throws `not_found` for a
  * data directory without a store, `store_locked` when a relay runs that cannot be asked, or another command
- * works on the directory.
+ * works on the directory, `disk_full`, `storage_failed`.
  */
 export async function createBackup(data: string, to: string): Promise<Manifest> {
+  try {
+    return await create(data, to);
+  } catch (error) {
+    throw diskErrorOf(error, `The backup in ${to}`);
+  }
+}
+
+async function create(data: string, to: string): Promise<Manifest> {
   if (!(await hasStore(data))) throw new FieldbookError('not_found', `There is no relay's store in ${data}.`);
   for (const folder of Object.values(LAYOUT)) await mkdir(join(to, folder), { recursive: true, mode: 0o700 });
   return withLock(to, async () => {
@@ -73,7 +81,10 @@ async function holdRetention(data: string): Promise<() => void> {
 
 async function addBackup(data: string, to: string): Promise<Manifest> {
   const partial = join(to, LAYOUT.snapshots, `partial-${randomBytes(6).toString('hex')}`);
-  const { cut, snapshot, runs } = await takeSnapshot(data, partial);
+  const { cut, snapshot, runs } = await takeSnapshot(data, partial).catch(async (error: unknown) => {
+    await rm(partial, { force: true }).catch(() => undefined);
+    throw error;
+  });
   const { seq } = snapshot;
   const stamp = new Date(cut.time).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const name = `${stamp}-${String(seq).padStart(12, '0')}`;
@@ -174,8 +185,13 @@ export async function put(from: string, to: string): Promise<number | undefined>
     const { size } = await stat(from);
     if (there?.size === size) return size;
     const partial = `${to}.partial`;
-    await copyOrLink(from, partial);
-    await rename(partial, to);
+    try {
+      await copyOrLink(from, partial);
+      await rename(partial, to);
+    } catch (error) {
+      await rm(partial, { force: true }).catch(() => undefined);
+      throw error;
+    }
     return size;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return there?.size;

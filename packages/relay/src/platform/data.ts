@@ -68,6 +68,22 @@ export async function hasStore(root: string): Promise<boolean> {
   );
 }
 
+/** Writes a few bytes to the disk of a folder and takes them away again; rejects while it takes none. */
+export async function probeDisk(folder: string): Promise<void> {
+  const path = join(folder, 'probe');
+  try {
+    const file = await fs.open(path, 'w', 0o600);
+    try {
+      await file.writeFile('.');
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } finally {
+    await fs.rm(path, { force: true });
+  }
+}
+
 /** Bytes that can still be written to the disk of a folder. */
 export async function freeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await fs.statfs(path);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, open, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { diskErrorOf } from '@fieldbook/core';
 
 /** The file's text, or undefined when there is none. */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -12,11 +13,19 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** Replaces a file at once and durably: a reader sees the old text or the new, also after a power cut. */
+/**
+ * Replaces a file at once and durably: a reader sees the old text or the new, also after a power cut. Throws `disk_full`,
+ * `storage_failed`.
+ */
 export async function writeAtomically(path: string, text: string): Promise<void> {
   const temporary = await writeTemporary(path, text);
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
+  try {
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw diskErrorOf(error, path);
+  }
 }
 
 /** Replaces a file at once, and durably whenever the system gets to it: for what may be lost. */
@@ -26,7 +35,10 @@ export async function replaceLater(path: string, text: string): Promise<void> {
   await rename(temporary, path);
 }
 
-/** Creates a file for the owner only, unless there is one; false when there is. Never leaves a partial one. */
+/**
+ * Creates a file for the owner only, unless there is one; false when there is. Never leaves a partial one, nor one that may
+ * not be on the disk. Throws `disk_full`, `storage_failed`.
+ */
 export async function createAtomically(path: string, text: string): Promise<boolean> {
   const temporary = await writeTemporary(path, text);
   try {
@@ -34,11 +46,16 @@ export async function createAtomically(path: string, text: string): Promise<bool
     await link(temporary, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    throw diskErrorOf(error, path);
   } finally {
     await unlink(temporary);
   }
-  await syncDirectory(dirname(path));
+  try {
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await unlink(path).catch(() => undefined);
+    throw diskErrorOf(error, path);
+  }
   return true;
 }
 
@@ -53,12 +70,17 @@ export async function syncDirectory(path: string): Promise<void> {
 
 async function writeTemporary(path: string, text: string): Promise<string> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  const file = await open(temporary, 'wx', 0o600);
   try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw diskErrorOf(error, path);
   }
   return temporary;
 }
