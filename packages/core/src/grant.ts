@@ -37,6 +37,9 @@ export function isRole(value: unknown): value is Role {
 /** How the secret of an invitation begins. It is given where a token is asked for, and is turned into one, once. */
 export const INVITATION_PREFIX = 'fbi_';
 
+/** The fragment with which a relay leads a browser back to its page that signed in at a provider. No secret: that is in a cookie. */
+export const SIGNED_IN = 'signed-in';
+
 /** What a link to a relay carries behind `#`, which is sent nowhere: a token, or an invitation to one. */
 export function secretOfFragment(fragment: string): string | null {
   for (const part of fragment.replace(/^#/, '').split('&')) {

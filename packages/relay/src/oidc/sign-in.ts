@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { API_PREFIX, asFieldbookError, FieldbookError } from '@fieldbook/core';
+import { SIGNED_IN } from '@fieldbook/core/access';
 import type { ApiResponse } from '@fieldbook/core/api';
 import type { Audit } from '../audit.ts';
 import type { SessionCookie } from '../http/cookie.ts';
@@ -104,7 +105,7 @@ export class SignIn {
       const token = await this.#letIn(identity, caller);
       const { secret } = sessions.open(token, lifetime);
       return {
-        response: redirection(`${attempt.to}#signed-in`),
+        response: redirection(`${attempt.to}#${SIGNED_IN}`),
         cookies: [gone, cookie.write(secret, caller.secure, lifetime)],
       };
     } catch (error) {

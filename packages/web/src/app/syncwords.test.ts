@@ -10,6 +10,7 @@ const session = (change: Partial<Session>): Session => ({
   person: 'Ada',
   suggestedPerson: null,
   hasToken: true,
+  signedInAs: null,
   entryProblem: null,
   refusal: null,
   unsaved: 0,
@@ -59,6 +60,12 @@ describe('the words of the sync mark', () => {
     expect(
       syncWords(session({ connection: { state: 'refused', code: 4401, reason: '' }, hasToken: false })),
     ).toMatchObject({ tone: 'bad', text: 'Needs a token' });
+    const over = {
+      connection: { state: 'refused', code: 4401, reason: '' },
+      hasToken: false,
+      signedInAs: 'Ada',
+    } as const;
+    expect(syncWords(session(over))).toMatchObject({ tone: 'bad', text: 'Signed out' });
     expect(syncWords(session({ refusal: 'This token may only read.', unsaved: 1 })).more).toBe(
       'The relay says: This token may only read. 1 edit only in this browser.',
     );

@@ -43,6 +43,13 @@ export function syncWords(session: Session | null): SyncWords {
     };
   switch (connection.state) {
     case 'refused':
+      if (connection.code === 4401 && session.signedInAs !== null)
+        return {
+          tone: 'bad',
+          brief: 'Signed out',
+          text: 'Signed out',
+          more: `The relay asks you to sign in again: in Settings, under Access.${only}`,
+        };
       return connection.code === 4401
         ? {
             tone: 'bad',

@@ -66,10 +66,19 @@ export interface FieldbookWorker
   devices(): Promise<DeviceLine[]>;
   loadExamples(): Promise<void>;
   setPerson(name: string): Promise<void>;
-  /** A token, or an invitation to one. */
+  /** A token, or an invitation to one; null forgets it and signs out. */
   setToken(token: string | null): Promise<void>;
+  /** Where people sign in besides, as the relay says. */
+  signInWay(): Promise<SignInWay | null>;
   retry(): Promise<void>;
   persist(): Promise<boolean>;
+}
+
+export interface SignInWay {
+  /** What people call the provider. */
+  label: string;
+  /** A path of the relay, which takes the page to return to as `?to=`. */
+  start: string;
 }
 
 export interface StartOptions {
@@ -99,6 +108,8 @@ export interface Session {
   /** A good guess for `person`: the user of the agent's machine. */
   suggestedPerson: string | null;
   hasToken: boolean;
+  /** Who signed in at a provider, also when that is over; null for a token, and after signing out. */
+  signedInAs: string | null;
   /** Why the invitation of the address did not let this browser in; null when there was none, or it did. */
   entryProblem: string | null;
   /** Why the server did not take an edit, in its words; null while it takes them. */

@@ -1,5 +1,5 @@
 import { FieldbookError } from '@fieldbook/core';
-import { INVITATION_PREFIX } from '@fieldbook/core/access';
+import { INVITATION_PREFIX, SIGNED_IN } from '@fieldbook/core/access';
 import { TICKET_SUBPROTOCOL, TOKEN_SUBPROTOCOL } from '@fieldbook/core/replication';
 import type { Keep } from './keep.ts';
 
@@ -21,13 +21,15 @@ interface Answer {
   body: {
     token?: string;
     tickets?: string[];
+    person?: string | null;
     error?: { code?: string; message?: string };
   } | null;
 }
 
 /**
  * How this browser comes in. It keeps a token, or an invitation that becomes one; where the server knows sessions the token is
- * sent once to open one, a cookie stands for it from then on, and sockets are opened with tickets.
+ * sent once to open one, a cookie stands for it from then on, and sockets are opened with tickets. Whoever signed in at a provider
+ * has the cookie alone; when that is over, it takes signing in again.
  */
 export class Entry {
   readonly #keep: Keep;
@@ -35,6 +37,8 @@ export class Entry {
   /** What people call this browser. */
   readonly #browser: string;
   #token: string | null = null;
+  /** Who signed in at a provider, also when that is over. */
+  #person: string | null = null;
   #problem: string | null = null;
   #way: Way = 'unknown';
   #opening: Promise<void> | undefined;
@@ -50,15 +54,27 @@ export class Entry {
   /** With what the address carried, or what was kept. An invitation is kept until a server has answered. */
   static async open(keep: Keep, origin: string, given: string | null, browser: string): Promise<Entry> {
     const entry = new Entry(keep, origin, browser);
-    const [token, invitation] = await Promise.all([keep.get<string>('token'), keep.get<string>('invitation')]);
+    const [token, invitation, person, arriving] = await Promise.all([
+      keep.get<string>('token'),
+      keep.get<string>('invitation'),
+      keep.get<string>('signed-in'),
+      keep.get<true>('arriving'),
+    ]);
     entry.#token = token ?? null;
-    if (given !== null) await entry.present(given);
+    entry.#person = person ?? null;
+    if (given === SIGNED_IN || (given === null && arriving === true)) await entry.#arrive();
+    else if (given !== null) await entry.present(given);
     else if (invitation !== undefined) await entry.#redeem(invitation);
     return entry;
   }
 
   get token(): string | null {
     return this.#token;
+  }
+
+  /** Who signed in at a provider, and has not signed out. */
+  get person(): string | null {
+    return this.#person;
   }
 
   /** Why the invitation did not become a token, in words. */
@@ -76,6 +92,8 @@ export class Entry {
       return;
     }
     this.#token = given;
+    this.#person = null;
+    await this.#keep.remove('signed-in').catch(() => undefined);
     if (given === null) await this.#keep.remove('token');
     else await this.#keep.put('token', given).catch(() => undefined);
     await this.#keep.remove('invitation').catch(() => undefined);
@@ -106,6 +124,7 @@ export class Entry {
   /** What a socket offers to come in. Throws `unauthorized`, and `peer_unreachable` when nobody answers. */
   async subprotocols(): Promise<string[]> {
     await this.#ready();
+    if (this.#person !== null) return [`${TICKET_SUBPROTOCOL}${await this.#ticket()}`];
     if (this.#token === null) return [];
     if (this.#way !== 'session') return [`${TOKEN_SUBPROTOCOL}${this.#token}`];
     return [`${TICKET_SUBPROTOCOL}${await this.#ticket()}`];
@@ -159,8 +178,24 @@ export class Entry {
     else if (answer?.status === 404 || answer?.status === 405) this.#way = 'token';
   }
 
+  /** A link can say so too: the relay is asked before the token that this browser has is given up for it. */
+  async #arrive(): Promise<void> {
+    // Until a server has answered: a page may be left, or reloaded, before.
+    await this.#keep.put('arriving', true).catch(() => undefined);
+    const answer = await this.#ask('GET', '/session', undefined, {}).catch(() => undefined);
+    const person = answer?.body?.person;
+    if (typeof person === 'string') {
+      this.#person = person;
+      this.#token = null;
+      await this.#keep.put('signed-in', person).catch(() => undefined);
+      await this.#keep.remove('token').catch(() => undefined);
+    }
+    if (answer !== undefined) await this.#keep.remove('arriving').catch(() => undefined);
+  }
+
   async #signOut(): Promise<void> {
-    if (this.#way === 'session') await this.#ask('DELETE', '/session', undefined, {}).catch(() => undefined);
+    if (this.#way === 'session' || this.#person !== null)
+      await this.#ask('DELETE', '/session', undefined, {}).catch(() => undefined);
     this.#way = 'unknown';
     this.#tickets = [];
   }

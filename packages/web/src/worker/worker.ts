@@ -19,6 +19,7 @@ import type {
   RunDetail,
   ServerInfo,
   Session,
+  SignInWay,
   StartOptions,
   TermKind,
   View,
@@ -134,6 +135,7 @@ class Worker implements FieldbookWorker {
       person: this.#editor.person,
       suggestedPerson: null,
       hasToken: this.#entry.token !== null,
+      signedInAs: this.#entry.person,
       entryProblem: this.#entry.problem,
       refusal: null,
       unsaved: this.#editor.ledger.size,
@@ -676,9 +678,16 @@ class Worker implements FieldbookWorker {
     this.#shelf.rest();
     await this.#entry.present(token);
     this.#session.hasToken = this.#entry.token !== null;
+    this.#session.signedInAs = this.#entry.person;
     this.#session.entryProblem = this.#entry.problem;
     this.#session.refusal = null;
     this.#shelf.retry();
+  }
+
+  /** Null where there is no provider, and where nobody answers. */
+  async signInWay(): Promise<SignInWay | null> {
+    const answer = await this.#http.json<{ oidc: SignInWay | null }>('/sign-in').catch(() => null);
+    return answer?.oidc ?? null;
   }
 
   async retry(): Promise<void> {
