@@ -328,7 +328,9 @@ describe('sealed and partial bundles', () => {
       expect(await tags()).not.toContain('later');
       expect((await fieldbook(to, ['bundle', 'import', since.file])).code).toBe(0);
       expect(await tags()).toContain('later');
-      // The relay gets from the stick what it lacked, and knows it from its peer's next visit.
+      // The relay gets from the stick what it lacked: the machine must not be there first.
+      const { status } = await ask(from, 'POST', '/sync/pause', { url: relay.url, paused: true });
+      expect(status).toBe(200);
       await relay.up();
       const token = await relay.token('member', 'stick');
       const response = await fetch(`${relay.url}/api/v1/bundles`, {

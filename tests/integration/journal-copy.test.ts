@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
-import { cp, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, readdir } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { Agent } from '../fixtures/agent.ts';
 import { ask, fieldbook, startAgent } from '../fixtures/agent.ts';
@@ -20,11 +19,25 @@ const TRAINING = [
   'print("done", flush=True)',
 ].join('\n');
 
-/** What rsync and cp do to a growing file: each copy holds as much as there was, and breaks off anywhere. */
+/**
+ * What rsync and cp do to a growing file: each copy holds as much as there was, and breaks off anywhere. What was listed and is
+ * gone by then, as the spool is that an agent takes in, is left out.
+ */
 async function copyJournals(from: string, to: string): Promise<void> {
-  if (!existsSync(join(from, 'journals'))) return;
-  await mkdir(join(to, 'journals'), { recursive: true });
-  await cp(join(from, 'journals'), join(to, 'journals'), { recursive: true, force: true });
+  const root = join(from, 'journals');
+  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(unlessGone);
+  for (const entry of entries ?? []) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const target = join(to, 'journals', relative(root, path));
+    await mkdir(dirname(target), { recursive: true });
+    // It unlinks what it replaces.
+    await cp(path, target, { force: true }).catch(unlessGone);
+  }
+}
+
+function unlessGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function points(agent: Agent): Promise<number[][]> {
