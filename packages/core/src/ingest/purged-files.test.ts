@@ -180,3 +180,24 @@ it('[FIL-14] a replica that hears of the purge and of the emptying at once knows
   }
   await first.replica.close();
 });
+
+it('[FIL-14] a run that is not here is purged all the same: when what it recorded comes later, it is emptied and its files go', async () => {
+  const [blobs, far] = [new MemoryBlobStore(), await openTestReplica(new MemoryStorage())];
+  // It follows some: the book is here, the run is elsewhere.
+  const replica = await openTestReplica(new MemoryStorage());
+  const purged = new PurgedRuns(replica, blobs);
+  await purge(replica, 'far');
+  expect(await purged.has('far' as RunId, project)).toBe(true);
+  await purged.settled();
+  expect(await replica.info('run/far' as DocumentName)).toBeUndefined();
+  // Somebody opens it on a machine that has not heard of the purge, and it comes.
+  const digest = await blobs.write(random.bytes(20));
+  await put(far, 'far', digest, 20, null);
+  const { update } = await far.encodeState('run/far' as DocumentName);
+  await replica.apply('run/far' as DocumentName, update, 'peer');
+  await purged.settled();
+  expect(await blobs.stat(digest)).toBeUndefined();
+  expect(await replica.read('run/far' as DocumentName, (doc) => [...new RunDocument(doc).files()])).toEqual([]);
+  await purged.close();
+  await replica.close();
+});
