@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
@@ -79,6 +79,14 @@ describe('an agent and its relay', () => {
     expect(readFileSync(kept, 'utf8')).toContain(token);
     expect(readFileSync(join(agent.home, 'config.json'), 'utf8')).not.toContain(token);
     expect(agent.program.output()).not.toContain(token);
+    expect((await fieldbook(agent.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    // Nor does the log of what came keep it, on either side.
+    const holding = [agent.home, relay.data].flatMap((folder) =>
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && readFileSync(join(entry.parentPath, entry.name)).includes(token))
+        .map(({ name }) => name),
+    );
+    expect(holding).toEqual(['relay-tokens.json']);
     const other = await new Relay().up();
     const second = await fieldbook(agent.home, ['join', other.url, '-t', await usableToken(other, 'member'), '--json']);
     expect(JSON.parse(second.stderr).error.code).toBe('workspace_mismatch');

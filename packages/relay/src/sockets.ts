@@ -230,7 +230,7 @@ function route(
     const link = linkInContext(context, linkOverSocket(socket));
     // A rebuilt document is one that its records do not explain; of some projects nobody decides that.
     const rebuilds = reaches(token.role, 'admin') && !gate.isScoped;
-    const from = { token: token.id, rebuilds, onProven, onRefused };
+    const from = { tokenId: token.id, rebuilds, onProven, onRefused };
     inContext(context, () => replication.accept(link, gate, from));
     return 'replication';
   }

@@ -23,7 +23,7 @@ export class ReplicationServer {
   accept(
     link: Link,
     grants: Gate,
-    from: Pick<SessionOptions, 'rebuilds' | 'token' | 'onProven' | 'onRefused'> = {},
+    from: Pick<SessionOptions, 'rebuilds' | 'tokenId' | 'onProven' | 'onRefused'> = {},
   ): ReplicationSession {
     let greeted = false;
     const session: ReplicationSession = new ReplicationSession({

@@ -41,8 +41,8 @@ export interface SessionOptions {
   rebuilds?: boolean;
   /** What this side takes of what the other has; everything without. */
   follows?: Follows;
-  /** The id of the token that the other side showed. */
-  token?: string | null;
+  /** The id of the token that the other side showed, for the log of commits; null when we dialled it. Never a token itself. */
+  tokenId?: string | null;
   /** With which this side proves its device, and fresh nonces for the other's proof; without them nobody proves anything. */
   key?: DeviceKey | undefined;
   random?: Random | undefined;
@@ -160,7 +160,7 @@ export class ReplicationSession {
       via: 'replication',
       device: hello?.device ?? null,
       replica: hello?.replica ?? null,
-      token: this.#options.token ?? null,
+      token: this.#options.tokenId ?? null,
     };
   }
 

@@ -100,7 +100,7 @@ export function createSockets(options: {
       // Who has the agent's own token may do everything; a link to another machine is for exchanging only.
       replication.accept(link, peer === undefined ? OWNER : PEER, {
         rebuilds: peer === undefined,
-        token: peer?.id ?? null,
+        tokenId: peer?.id ?? null,
       });
     } else if (path.startsWith(ROOMS)) {
       const name = decodeURIComponent(path.slice(ROOMS.length));
