@@ -131,7 +131,10 @@ describe('with every server stopped', () => {
     const road = await faultProxy(relay.url);
     const page = await visit(await profile(browser), `${road.url}/settings#token=${token}`);
     await page.getByLabel(/Your name/).fill('Ada');
-    await page.getByRole('region', { name: 'Who is writing' }).getByRole('button', { name: 'Keep' }).click();
+    const keep = page.getByRole('region', { name: 'Who is writing' }).getByRole('button', { name: 'Keep' });
+    await keep.click();
+    // It is kept when the page says so, and not before.
+    await expect.poll(() => keep.isDisabled()).toBe(true);
     await page.goto(`${road.url}/p/digits`);
     await rowOf(page, 'no packages').waitFor();
     await saved(page);
