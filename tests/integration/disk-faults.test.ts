@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { ask, startAgent } from '../fixtures/agent.ts';
 import { Box } from '../fixtures/box.ts';
 import type { Fault } from '../fixtures/faulty-disk.ts';
 import { FaultyDisk, whyNoFaultyDisk } from '../fixtures/faulty-disk.ts';
+import { Script } from '../fixtures/spool.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
 import { amount, LONG } from '../scaffold/mode.ts';
@@ -75,6 +77,63 @@ describe.skipIf(impossible !== undefined)('real programs on a disk that fails', 
       await late.join(relay.url, token);
       await late.until(async () => (await late.edits()).length === acknowledged.length);
       expect(await late.edits()).toEqual(acknowledged.toSorted((a, b) => (a < b ? -1 : 1)));
+    },
+    amount(60_000, 600_000),
+  );
+
+  it(
+    '[PRF-11] an agent refuses edits with a code, goes on serving reads, takes in what scripts wrote once it is well, and has it all after kill -9',
+    async () => {
+      const disk = new FaultyDisk();
+      const home = emptyFolder('agent');
+      let agent = await startAgent(home, { env: disk.env });
+      const script = new Script(home, 'faults', 'run-1');
+      const shown = async (): Promise<[number, number[] | undefined]> => {
+        const { status, json } = await ask(agent, 'GET', '/runs/run-1/series?metric=loss&points=1000');
+        return [status, json?.points?.steps];
+      };
+      const tag = (word: string) =>
+        ask(agent, 'POST', '/runs/run-1/edits', [{ field: 'tags', op: 'add', value: word }]);
+      const tags: string[] = [];
+      let steps = 0;
+      const log = (count: number): void => {
+        for (const end = steps + count; steps < end; steps++) script.log(steps, steps);
+      };
+      const upTo = (count: number): number[] => Array.from({ length: count }, (_, step) => step);
+      log(5);
+      await vi.waitFor(async () => expect((await ask(agent, 'POST', '/drain', {})).status).toBe(200));
+      for (const [fault, code] of STORE_FAULTS.slice(0, amount(1, STORE_FAULTS.length))) {
+        const what = fault.join(' ');
+        const word = `before ${what}`;
+        expect([what, (await tag(word)).status]).toEqual([what, 200]);
+        tags.push(word);
+        disk.fails(fault);
+        const refused = await tag(`refused ${what}`);
+        expect([what, refused.status >= 500, refused.json.error.code]).toEqual([what, true, code]);
+        const there = steps;
+        // The script's disk is well: it is never told.
+        log(5);
+        expect((await ask(agent, 'POST', '/drain', {})).status, what).toBeGreaterThanOrEqual(500);
+        expect([what, ...(await shown())]).toEqual([what, 200, upTo(there)]);
+        // What was refused as its bytes could not be made sure of may be there all the same, as what got no answer.
+        const kept = (await ask(agent, 'GET', '/projects/faults/runs')).json.runs[0].tags as string[];
+        expect(
+          kept.filter((each) => !each.startsWith('refused')),
+          what,
+        ).toEqual(tags.toSorted());
+        disk.heals();
+        await vi.waitFor(async () => expect((await tag(`after ${what}`)).status).toBe(200), { timeout: 20_000 });
+        tags.push(`after ${what}`);
+        await vi.waitFor(async () => expect((await ask(agent, 'POST', '/drain', {})).status).toBe(200), {
+          timeout: 20_000,
+        });
+        expect([what, ...(await shown())]).toEqual([what, 200, upTo(steps)]);
+      }
+      await agent.program.stop('SIGKILL');
+      agent = await startAgent(home);
+      await vi.waitFor(async () => expect(await shown()).toEqual([200, upTo(steps)]));
+      const [run] = (await ask(agent, 'GET', '/projects/faults/runs')).json.runs;
+      expect(run.tags).toEqual(expect.arrayContaining(tags));
     },
     amount(60_000, 600_000),
   );
