@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { Tokens } from '@fieldbook/relay';
 import { send } from '../fixtures/agent.ts';
 import { Box } from '../fixtures/box.ts';
+import { EventStream } from '../fixtures/event-stream.ts';
 import { closeOf, enterRoom } from '../fixtures/room.ts';
 import { Relay } from '../scaffold/machine.ts';
 
@@ -26,7 +27,7 @@ const from = (address: string): Record<string, string> => ({ 'x-forwarded-for': 
 
 /** Each caller of these tests comes from an address of its own, through a proxy that the relay trusts. */
 describe('a relay behind a proxy', () => {
-  it('[ACC-42, ACC-43, ACC-44] believes it about addresses, and refuses what is too much for each', async () => {
+  it('[ACC-42, ACC-43, ACC-44, ACC-64] believes it about addresses, and refuses what is too much for each', async () => {
     const relay = await new Relay().up(['--trust-proxy', '127.0.0.1'], {
       FIELDBOOK_RELAY_LIMITS_REQUESTS_PER_TOKEN: '1',
       FIELDBOOK_RELAY_LIMITS_REQUESTS_PER_ADDRESS: '1',
@@ -88,6 +89,17 @@ describe('a relay behind a proxy', () => {
     expect((await client.status()).stopped).toBe(false);
     rooms[0]!.provider.destroy();
     await box.until(async () => (await client.status()).connected);
+
+    // Answers that go on are connections too.
+    const events = () => EventStream.open(relay.url, { authorization: `Bearer ${bob}`, ...from('198.51.100.10') });
+    const streams = [await events(), await events()];
+    expect(streams.map(({ status }) => status)).toEqual([200, 200]);
+    const more = await events();
+    expect(more.status).toBe(429);
+    await more.ended;
+    expect(more.text).toContain('2 open connections with this token');
+    streams[0]!.close();
+    await expect.poll(async () => (await events()).status).toBe(200);
   });
 });
 

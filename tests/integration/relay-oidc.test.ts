@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { readAudit, Tokens } from '@fieldbook/relay';
 import type { HttpAnswer } from '../fixtures/agent.ts';
 import { send } from '../fixtures/agent.ts';
+import { EventStream } from '../fixtures/event-stream.ts';
 import { CLIENT, settingsFor, TestProvider } from '../fixtures/provider.ts';
 import { Relay } from '../scaffold/machine.ts';
 import { amount } from '../scaffold/mode.ts';
@@ -235,7 +236,7 @@ it('[ACC-57] what does not stand up, or comes by another browser or again, lets 
   expect((await Tokens.open(join(relay.data, 'tokens'))).list()).toHaveLength(1);
 });
 
-it('[ACC-59, ACC-60] is the same person each time with the rules of now, and stays out once revoked', async () => {
+it('[ACC-59, ACC-60, ACC-64] is the same person each time with the rules of now, and stays out once revoked', async () => {
   const { relay, provider } = await world({ sessionLifetime: '1 min' });
   const member = { ...ADA, groups: ['vision'] };
   provider.person = member;
@@ -243,6 +244,8 @@ it('[ACC-59, ACC-60] is the same person each time with the rules of now, and sta
   await first.signIn();
   const { token } = (await ask(relay, 'GET', '/session', first.page)).json as { token: string };
   const before = await room(relay, first.page);
+  const stream = await EventStream.open(relay.url, first.page);
+  await stream.says('event: sync');
   // A new name and address, and in no group any more: the same person, who may less everywhere from now on.
   provider.person = { ...ADA, email: 'ada.l@example.org' };
   const second = new Browser(relay);
@@ -250,7 +253,10 @@ it('[ACC-59, ACC-60] is the same person each time with the rules of now, and sta
   expect((await ask(relay, 'GET', '/session', second.page)).json).toMatchObject({ token, role: 'viewer' });
   expect((await ask(relay, 'GET', '/session', first.page)).json).toMatchObject({ token, role: 'viewer' });
   expect(await before.closed).toEqual([1013, 'what you may was changed; connect again']);
+  await stream.ended;
   const same = await room(relay, first.page);
+  const again = await EventStream.open(relay.url, first.page);
+  await again.says('event: sync');
   await second.signIn();
   provider.person = { ...ADA, sub: 'root-1', email: 'root@example.org' };
   const admin = new Browser(relay);
@@ -270,16 +276,17 @@ it('[ACC-59, ACC-60] is the same person each time with the rules of now, and sta
 
   expect((await ask(relay, 'DELETE', `/tokens/${token}`, admin.page)).status).toBe(200);
   expect(await same.closed).toEqual([4401, 'the token was revoked']);
+  await again.ended;
   expect((await ask(relay, 'GET', '/projects', first.page)).status).toBe(401);
   provider.person = member;
-  const again = new Browser(relay);
-  const out = await again.signIn();
+  const back = new Browser(relay);
+  const out = await back.signIn();
   expect([out.status, out.text]).toEqual([403, expect.stringContaining('was revoked')]);
   const { people } = (await ask(relay, 'GET', '/people/revoked', admin.page)).json as { people: { id: string }[] };
   expect(people).toMatchObject([{ id: token, person: { subject: 'ada-1' } }]);
   expect((await ask(relay, 'DELETE', `/people/revoked/${token}`, admin.page)).status).toBe(200);
-  expect((await again.signIn()).status).toBe(303);
-  expect((await ask(relay, 'GET', '/session', again.page)).json).toMatchObject({ token, role: 'member' });
+  expect((await back.signIn()).status).toBe(303);
+  expect((await ask(relay, 'GET', '/session', back.page)).json).toMatchObject({ token, role: 'member' });
   // What was the session of before is none again.
   expect((await ask(relay, 'GET', '/projects', first.page)).status).toBe(401);
 });

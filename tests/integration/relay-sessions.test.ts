@@ -4,6 +4,8 @@ import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { Tokens } from '@fieldbook/relay';
 import { send } from '../fixtures/agent.ts';
+import { Box } from '../fixtures/box.ts';
+import { EventStream, SlowUpload } from '../fixtures/event-stream.ts';
 import { closeOf } from '../fixtures/room.ts';
 import { Relay } from '../scaffold/machine.ts';
 
@@ -94,6 +96,8 @@ it('[ACC-51, ACC-52, ACC-53] a cookie stands for the token, for this page only, 
   const ticket = await ticketOf(relay, page);
   const closed = roomBy(relay, ticket);
   await relay.says(/"socket.opened".*"by":"ticket"/);
+  const [events, own] = [await EventStream.open(relay.url, page), await EventStream.open(relay.url, bearer)];
+  await Promise.all([events.says('event: sync'), own.says('event: sync')]);
   const again = await closeOf(`${relay.url}/rooms/workspace`, ['fieldbook.v1', `fieldbook.ticket.${ticket}`]);
   expect(again).toEqual({ code: 4512, reason: 'The ticket was used already, or came too late.' });
   const other = await ticketOf(relay, page);
@@ -101,6 +105,8 @@ it('[ACC-51, ACC-52, ACC-53] a cookie stands for the token, for this page only, 
   const signedOut = await ask(relay, 'DELETE', '/session', page);
   expect(String(signedOut.headers['set-cookie'])).toMatch(/=; Path=\/; Max-Age=0/);
   expect(await closed).toEqual([4401, 'this browser was signed out']);
+  await events.ended;
+  expect((await EventStream.open(relay.url, page)).status).toBe(401);
   expect((await ask(relay, 'GET', '/projects', page)).status).toBe(401);
   expect((await closeOf(`${relay.url}/rooms/workspace`, ['fieldbook.v1', `fieldbook.ticket.${other}`])).code).toBe(
     4512,
@@ -109,8 +115,12 @@ it('[ACC-51, ACC-52, ACC-53] a cookie stands for the token, for this page only, 
     expect(relay.output()).not.toContain(secret.slice(0, 20));
 });
 
-it('[ACC-54] with its token everything that a browser has ends at once', async () => {
+it('[ACC-54, ACC-64] with its token everything that a browser or program has ends at once, and nothing that came after is told', async () => {
   const relay = await new Relay().up();
+  const other = await made(relay);
+  const box = await Box.open();
+  await box.join(relay.url, other.bearer['authorization']!.split(' ')[1]!);
+  await box.settled();
   for (const reason of ['the token was revoked', "the token's time is over"]) {
     const { tokens, id, bearer } = await made(relay, reason.includes('revoked') ? null : Date.now() + 3_000);
     const { cookie } = await signIn(relay, bearer);
@@ -118,9 +128,24 @@ it('[ACC-54] with its token everything that a browser has ends at once', async (
     const ticket = await ticketOf(relay, page);
     const closed = roomBy(relay, await ticketOf(relay, page));
     await relay.says(new RegExp(`"socket.opened".*"token":"${id}"`));
+    const streams = await Promise.all([page, bearer].map((headers) => EventStream.open(relay.url, headers)));
+    await Promise.all(streams.map((stream) => stream.says('event: sync')));
+    const upload = await SlowUpload.open(relay.url, Buffer.from(`${reason} ${id}`), bearer);
     if (reason.includes('revoked')) await tokens.revoke(id);
     expect(await closed).toEqual([4401, reason]);
     expect((await ask(relay, 'GET', '/projects', page)).status).toBe(401);
+    const witness = await EventStream.open(relay.url, other.bearer);
+    await witness.says('event: sync');
+    await box.addEdits(1);
+    await witness.says('event: change');
+    for (const stream of streams) {
+      expect(stream.text).not.toContain('event: change');
+      await stream.ended;
+    }
+    // What was being sent is not taken in.
+    expect(await upload.finish()).not.toBe(200);
+    expect((await ask(relay, 'HEAD', `/blobs/${upload.digest}`, other.bearer)).status).toBe(404);
+    witness.close();
     const late = await closeOf(`${relay.url}/rooms/workspace`, ['fieldbook.v1', `fieldbook.ticket.${ticket}`]);
     expect(late.code).toBe(4512);
   }

@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Agent } from '../fixtures/agent.ts';
 import { ask, fieldbook, send, startAgent } from '../fixtures/agent.ts';
+import { SlowUpload } from '../fixtures/event-stream.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 
 interface Run {
@@ -120,7 +121,12 @@ describe('agent to agent', () => {
       await fieldbook(laptop.home, ['join', link]);
       const list = await fieldbook(box.home, ['share', 'list']);
       expect(list.stdout).toMatch(new RegExp(`^${id}  made .*the laptop\\n$`));
+      const upload = await SlowUpload.open(box.url, Buffer.from('a blob'), { authorization: `Bearer ${token}` });
       expect((await fieldbook(box.home, ['share', 'revoke', id])).code).toBe(0);
+      let cut: number | null | undefined;
+      void upload.finished.then((status) => (cut = status));
+      // Long before a sender that is merely slow is given up.
+      await vi.waitFor(() => expect(cut).toBe(null), { timeout: 10_000 });
       await vi.waitFor(
         async () =>
           expect((await ask(laptop, 'GET', '/sync')).json.peers).toMatchObject([

@@ -74,8 +74,15 @@ export function createSockets(options: SocketOptions): Sockets {
       setTimeout(() => socket.terminate(), GOODBYE_MS).unref();
       return;
     }
-    const { token, left } = access;
-    holders.set(socket, access);
+    const { session, left } = access;
+    // As it is now: it may have ended, or become something else, since it was looked at.
+    const token = rules.tokens.get(access.token.id);
+    if (token === undefined || (session !== undefined && !rules.sessions.has(session))) {
+      left();
+      socket.close(CLOSE.unauthorized, token === undefined ? 'the token was revoked' : 'this browser was signed out');
+      return;
+    }
+    holders.set(socket, { ...access, token });
     answered.add(socket);
     socket.on('pong', () => answered.add(socket));
     slowDown(

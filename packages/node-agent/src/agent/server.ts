@@ -29,6 +29,11 @@ const KEEP_ALIVE_MS = 65_000;
 
 /** The HTTP side of the agent, not yet listening. Access is checked here, once, for everything. */
 export function createHttpServer(options: HttpOptions): Server {
+  /** Requests of other machines that are not answered yet, with the token that each showed. */
+  const holders = new Map<ServerResponse, string>();
+  options.peers.onRevoked((id) => {
+    for (const [response, token] of holders) if (token === id) response.destroy();
+  });
   const server = createServer(
     {
       // Bodies are bounded in time as they are read: a bundle of gigabytes may take as long as it goes on.
@@ -38,7 +43,7 @@ export function createHttpServer(options: HttpOptions): Server {
       maxHeaderSize: HEADER_BYTES,
     },
     (request, response) => {
-      respond(options, request, response).catch((error: unknown) => {
+      respond(options, holders, request, response).catch((error: unknown) => {
         options.log.warn('http.failed', { error: String(error) });
         response.destroy();
       });
@@ -61,7 +66,12 @@ export function createHttpServer(options: HttpOptions): Server {
   return server;
 }
 
-async function respond(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function respond(
+  options: HttpOptions,
+  holders: Map<ServerResponse, string>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const { api, rules, site, peers } = options;
   const { path } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
@@ -75,15 +85,20 @@ async function respond(options: HttpOptions, request: IncomingMessage, response:
       return await writeResponse(response, answer, method === 'HEAD');
     }
     const token = presentedToken(request.headers);
+    const peer = token === null ? undefined : await peers.find(token);
     const access = accessOf(rules, {
       method,
       path,
       headers: request.headers,
       remoteAddress: request.socket.remoteAddress ?? '',
       token,
-      peer: token !== null && (await peers.find(token)) !== undefined,
+      peer: peer !== undefined,
       upgrade: false,
     });
+    if (peer !== undefined && !response.destroyed) {
+      holders.set(response, peer.id);
+      response.once('close', () => holders.delete(response));
+    }
     if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
     response.setHeader('cross-origin-resource-policy', 'same-origin');
     const answer = await api.handle(await readRequest(request, api, access));

@@ -81,7 +81,11 @@ export const SETTINGS = {
     'bytes a second that everything with one token sends',
   ),
   'limits.connectionsPerAddress': setting(maybe(whole(1, 1e6)), 2_000, 'connections of one address at a time'),
-  'limits.connectionsPerToken': setting(maybe(whole(1, 1e6)), 2_000, 'WebSockets with one token at a time'),
+  'limits.connectionsPerToken': setting(
+    maybe(whole(1, 1e6)),
+    2_000,
+    'WebSockets and streamed answers with one token at a time',
+  ),
   // Each may hold a few hundred kilobytes.
   'limits.connections': setting(maybe(whole(1, 1e6)), 20_000, 'all connections at a time'),
   'limits.failuresPerAddress': setting(

@@ -141,6 +141,8 @@ export async function writeResponse(response: ServerResponse, answer: ApiRespons
 }
 
 function drained(response: ServerResponse): Promise<void> {
+  // Who has left by now says so no more.
+  if (response.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const done = (): void => {
       response.off('drain', done);

@@ -23,6 +23,7 @@ import { Crowd } from './crowd.ts';
 import type { Caller } from './proxies.ts';
 import type { StaticSite } from './static.ts';
 import type { Visitor } from './visitor.ts';
+import { Visits } from './visits.ts';
 
 export interface HttpOptions {
   api: Api;
@@ -71,7 +72,7 @@ export function createHttpServer(options: HttpOptions): Server {
     response.setHeader('x-request-id', id);
     inContext({ request: id }, () => {
       follow(options, request, response);
-      respond(options, crowd, request, response).catch((error: unknown) => {
+      respond(options, { crowd, visits }, request, response).catch((error: unknown) => {
         options.log.warn('http.failed', { error: String(error) });
         response.destroy();
       });
@@ -89,6 +90,7 @@ export function createHttpServer(options: HttpOptions): Server {
   if (server instanceof TlsServer)
     certificate?.watch((pair) => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' }));
   const crowd = new Crowd(server, rules);
+  const visits = new Visits(rules);
   options.metrics.watch(server);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
@@ -119,7 +121,7 @@ function follow({ metrics, log }: HttpOptions, request: IncomingMessage, respons
 
 async function respond(
   options: HttpOptions,
-  crowd: Crowd,
+  { crowd, visits }: { crowd: Crowd; visits: Visits },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -152,16 +154,22 @@ async function respond(
     if (path === '/api' || path.startsWith('/api/')) {
       response.setHeader('cross-origin-resource-policy', 'same-origin');
       const admission = await admit(options, request, caller);
-      token = admission?.token;
+      const visit = admission === undefined ? undefined : visits.begin(admission, caller, request, response);
+      token = visit?.token;
       if (admission?.cookie !== undefined) response.setHeader('set-cookie', admission.cookie);
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
-      const pace = (bytes: number): Promise<void> => pause(rules.limiter.received(token?.id ?? caller.address, bytes));
+      const pace = async (bytes: number): Promise<void> => {
+        await pause(rules.limiter.received(token?.id ?? caller.address, bytes));
+        visit?.check();
+      };
       const visitor: Visitor = { caller, token, session: admission?.session };
       const asked = { ...(await readRequest(request, api, accessOf(rules, token), pace)), visitor };
+      visit?.check();
       const answer = await api.handle(asked);
       if (answer.status >= 400) metrics.refused(codeOf(answer));
       if (answer.status === 403 && token !== undefined)
         auditRefusal(rules, refusalOf(answer), { address: caller.address, path, token });
+      await visit?.mayAnswer(answer, method === 'GET' || headOnly);
       return await writeResponse(response, answer, headOnly);
     }
     checkHost(rules, caller);

@@ -89,6 +89,10 @@ export class Sessions {
     return { key, token: session.token, tell };
   }
 
+  has(key: string): boolean {
+    return this.#sessions.has(key);
+  }
+
   /** Signs a browser out: its tickets too, and listeners close its sockets. */
   end(key: string): void {
     clearTimeout(this.#sessions.get(key)?.timer);
