@@ -32,7 +32,7 @@ export interface BundleBase {
   /** Whether they have the document with its last commit, `seq`. */
   holds(name: DocumentName, seq: number): boolean;
   /** Whether they have a blob of a document whose last commit is `seq`. `travels`: it is one that is sent unasked. */
-  hasBlob(digest: BlobDigest, seq: number, travels: boolean): boolean;
+  hasBlob(digest: BlobDigest, document: DocumentName, seq: number, travels: boolean): boolean;
 }
 
 export interface BundleSource {
@@ -74,7 +74,7 @@ export async function planBundle(
     if (!name.startsWith('run/')) return false;
     const { digests } = await blobsOfRun(source, name, request.withoutFiles);
     for (const [digest, travels] of digests)
-      if (request.beyond?.hasBlob(digest, seq, travels) === false && (await blobs.stat(digest)) !== undefined)
+      if (request.beyond?.hasBlob(digest, name, seq, travels) === false && (await blobs.stat(digest)) !== undefined)
         return true;
     return false;
   };
@@ -103,7 +103,7 @@ export async function planBundle(
     const of = await blobsOfRun(source, document, request.withoutFiles);
     keptBack += of.keptBack;
     for (const [digest, travels] of of.digests) {
-      if (named.has(digest) || request.beyond?.hasBlob(digest, seq, travels) === true) continue;
+      if (named.has(digest) || request.beyond?.hasBlob(digest, document, seq, travels) === true) continue;
       const stat = await blobs.stat(digest);
       if (stat === undefined) absentBlobs += 1;
       else named.set(digest, stat.size);

@@ -2,17 +2,22 @@ import type { FieldbookError } from '../errors.ts';
 import { asFieldbookError, isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { utf8 } from '../ids.ts';
-import type { BlobDigest, BlobStore, Log, Random, Timers } from '../ports.ts';
+import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { BlobPeer } from './blob-peer.ts';
 import type { BlobSyncStatus } from './blob-sync.ts';
 import { backoffMs } from './backoff.ts';
+import type { PeerMemories, PeerMemory } from './peer-memory.ts';
+import { UnheldDocuments, WORD_MS } from './unheld.ts';
 
 /** What one lane sends. */
 export interface BlobLaneOptions {
   replica: Replica;
   blobs: BlobStore;
   peer: BlobPeer;
+  /** Which documents the peer is known to hold. */
+  memories: PeerMemories;
+  clock: Clock;
   timers: Timers;
   random: Random;
   log: Log;
@@ -20,6 +25,8 @@ export interface BlobLaneOptions {
   cursor: string;
   /** Blobs that a run document names and that are to be sent, in the order in which they are. */
   select(name: DocumentName): Promise<Iterable<BlobDigest>>;
+  /** Blobs that nothing but this one names: the peer is asked for them again before it goes. */
+  partsOf?(digest: BlobDigest): Promise<readonly BlobDigest[]>;
   /** True while something that goes first is on its way: the next blob waits for it, a little. */
   yields?(): boolean;
   onChange(): void;
@@ -29,22 +36,29 @@ const PAGE = 256;
 const ASK_MAX = 1_000;
 /** A running run's document changes every second; its manifest is worth a look less often. */
 const REST_MS = 1_000;
-/** Digests that the peer is known to have: 64 bytes each. */
+/** Digests that the peer is known to have: 72 bytes each. */
 const PRESENT_MAX = 200_000;
 /** So often it is looked whether what goes first is through … */
 const YIELD_MS = 50;
 /** … and so often at most for one blob: documents of running runs are never all through. */
 const YIELDS_MAX = 4;
+/** A peer that said so may be believed this long; see `WORD_MS`, a half of which is for what is settled on this ground. */
+export const BELIEF_MS = WORD_MS / 2;
 
 /**
  * Sends blobs that manifests name and the peer lacks, in the order of the feed. How far manifests were looked at is kept durably
- * per peer; a blob that was sent twice is one.
+ * per peer; a blob that was sent twice is one. What the peer has it keeps for good only when it holds a document that names it: when
+ * one arrives there much later than its blobs, the peer is asked for these again.
  */
 export class BlobLane {
   readonly #options: BlobLaneOptions;
-  readonly #present = new Set<BlobDigest>();
+  /** What the peer has, and when it said so. */
+  readonly #present = new Map<BlobDigest, number>();
   readonly #pending = new Map<BlobDigest, number>();
   #peer: string | undefined;
+  #losses = 0;
+  #memory: PeerMemory | undefined;
+  #unheld: UnheldDocuments | undefined;
   #through = 0;
   #more = true;
   #sent = 0;
@@ -56,6 +70,7 @@ export class BlobLane {
   #running: Promise<void> | undefined;
   #cancel: (() => void) | undefined;
   #stopFollowing: (() => void) | undefined;
+  #stopHearing: (() => void) | undefined;
 
   constructor(options: BlobLaneOptions) {
     this.#options = options;
@@ -75,6 +90,7 @@ export class BlobLane {
     this.#state = 'stopped';
     this.#cancel?.();
     this.#stopFollowing?.();
+    this.#stopHearing?.();
     await this.#running;
     this.#changed();
   }
@@ -101,14 +117,25 @@ export class BlobLane {
     this.#changed();
   }
 
-  /** The replica that was last reached. */
+  /** The replica that was last reached, and another name for it when it has lost blobs. */
   get peer(): string | undefined {
-    return this.#peer;
+    return this.#peer === undefined ? undefined : `${this.#peer} ${this.#losses}`;
   }
 
   /** True when the peer has the blob, as far as this lane has seen. */
   isThere(digest: BlobDigest): boolean {
     return this.#present.has(digest);
+  }
+
+  /** As `isThere`, and the peer said so a while ago at most: nobody there needs to name it yet. */
+  isJustThere(digest: BlobDigest): boolean {
+    const passed = this.#options.clock.now() - (this.#present.get(digest) ?? Number.NaN);
+    return passed >= 0 && passed < BELIEF_MS;
+  }
+
+  /** True when the peer had the document's blobs long ago and does not hold the document, so that they may be gone. */
+  doubts(name: DocumentName): boolean {
+    return this.#unheld?.isOver(name) === true;
   }
 
   /** True when everything that the document named to be sent, as of its commit `seq`, is there. */
@@ -118,7 +145,7 @@ export class BlobLane {
 
   note(digest: BlobDigest): void {
     if (this.#present.size >= PRESENT_MAX) this.#present.clear();
-    this.#present.add(digest);
+    this.#present.set(digest, this.#options.clock.now());
   }
 
   get #settled(): boolean {
@@ -150,7 +177,8 @@ export class BlobLane {
       this.#failures += 1;
     } else {
       this.#failures = 0;
-      if (this.#more || this.#extra.size > 0) this.#later(this.#extra.size > 0 ? 0 : REST_MS);
+      if (this.#more || this.#extra.size > 0 || this.#unheld?.isChanged === true)
+        this.#later(this.#extra.size > 0 ? 0 : REST_MS);
     }
     this.#changed();
   }
@@ -163,14 +191,8 @@ export class BlobLane {
 
   async #round(): Promise<void> {
     const { replica, peer } = this.#options;
-    const id = await peer.id();
-    if (id !== this.#peer) {
-      this.#present.clear();
-      this.#peer = id;
-      const kept = await replica.getPrivate(`${this.#options.cursor}/${id}`);
-      this.#through = kept === undefined ? 0 : Number(new TextDecoder().decode(kept));
-      if (this.#through > replica.lastSeq) this.#through = 0;
-    }
+    const { replica: id, losses } = await peer.about();
+    if (id !== this.#peer || losses !== this.#losses) await this.#meet(id, losses);
     for (;;) {
       this.#more = false;
       const changed = await replica.changedSince(this.#through, PAGE);
@@ -179,8 +201,9 @@ export class BlobLane {
       this.#more = true;
       await this.#offer(changed.map(({ name }) => name).filter((name) => name.startsWith('run/')));
       if (this.#isStopped()) return;
+      const { cursor } = this.#options;
+      await this.#save([`${cursor}/${id}`, utf8(String(last.seq))], [`${cursor}-losses/${id}`, utf8(String(losses))]);
       this.#through = last.seq;
-      await replica.putPrivate([[`${this.#options.cursor}/${id}`, utf8(String(last.seq))]]);
     }
     for (const name of this.#extra) {
       if (this.#isStopped()) return;
@@ -190,51 +213,130 @@ export class BlobLane {
         throw error;
       });
     }
+    if (this.#unheld?.isChanged === true && !this.#isStopped()) await this.#save();
+  }
+
+  /** Another replica answers than before, or it has lost blobs since: what was known of its blobs is forgotten. */
+  async #meet(id: string, losses: number): Promise<void> {
+    const { replica, memories, clock, cursor } = this.#options;
+    const memory = await memories.of(id);
+    const unheld = await UnheldDocuments.load(replica, clock, `${cursor}-unheld/${id}/`);
+    const [through, before] = await Promise.all(
+      [`${cursor}/${id}`, `${cursor}-losses/${id}`].map(async (key) => {
+        const kept = await replica.getPrivate(key);
+        return kept === undefined ? undefined : Number(new TextDecoder().decode(kept));
+      }),
+    );
+    // Programs that did not count losses kept no account of documents that arrive late either: then all is looked at once more.
+    const isKnown = through !== undefined && before === losses && through <= replica.lastSeq;
+    if (!isKnown) unheld.clear();
+    this.#stopHearing?.();
+    this.#present.clear();
+    [this.#peer, this.#losses, this.#memory, this.#unheld] = [id, losses, memory, unheld];
+    this.#through = isKnown ? through : 0;
+    this.#more = true;
+    this.#stopHearing = memory.onHeld((name) => this.#heard(name));
+    this.#heard(null);
+  }
+
+  /** The peer holds a document, or any, that it did not. */
+  #heard(held: DocumentName | null): void {
+    const [memory, unheld] = [this.#memory, this.#unheld];
+    if (memory === undefined || unheld === undefined) return;
+    for (const name of held === null ? unheld.names() : [held])
+      if (unheld.look(name, (...document) => memory.holds(...document)) === 'lapsed') this.#extra.add(name);
+    if (this.#extra.size === 0 && !unheld.isChanged) return;
+    if (this.#state === 'resting' && this.#cancel === undefined) this.#later(this.#extra.size > 0 ? 0 : REST_MS);
+    if (this.#extra.size > 0) this.#changed();
+  }
+
+  async #save(...entries: [string, Uint8Array][]): Promise<void> {
+    await this.#unheld!.save((more) => this.#options.replica.putPrivate([...entries, ...more]));
   }
 
   /** Sends what these manifests name, what is here, and what the peer lacks. */
   async #offer(names: readonly DocumentName[]): Promise<void> {
+    const { replica, clock } = this.#options;
     const named = new Set<BlobDigest>();
+    const asked = clock.now();
+    const naming: [DocumentName, number][] = [];
     for (const name of names) {
       // A damaged document is reported by the replica, and must not hold the others up.
       const digests = await this.#options.select(name).catch((error: unknown) => {
         if (isFieldbookError(error, 'document_quarantined')) return [];
         throw error;
       });
-      for (const digest of digests) if (!this.#present.has(digest)) named.add(digest);
+      for (const digest of digests) if (!this.isJustThere(digest)) named.add(digest);
+      naming.push([name, (await replica.info(name))?.seq ?? 0]);
     }
+    await this.#ask(named);
+    // One that takes only some documents is no relay, and lets go of no blobs by itself.
+    if (this.#memory!.partial) naming.length = 0;
+    for (const [name, seq] of naming) this.#unheld!.note(name, asked, seq);
+    this.#changed();
+    await this.#send();
+    // It may have taken days.
+    for (const [name] of naming) this.#heard(name);
+  }
+
+  /** Asks for those that are here; what is missing there is to be sent. */
+  async #ask(digests: Iterable<BlobDigest>): Promise<BlobDigest[]> {
     const here: [BlobDigest, number][] = [];
-    for (const digest of named) {
+    for (const digest of digests) {
       const stat = await this.#options.blobs.stat(digest);
       if (stat !== undefined) here.push([digest, stat.size]);
     }
+    const lacking: BlobDigest[] = [];
     for (let from = 0; from < here.length; from += ASK_MAX) {
       const asked = here.slice(from, from + ASK_MAX);
       const missing = new Set(await this.#options.peer.missing(asked.map(([digest]) => digest)));
       for (const [digest, size] of asked) {
-        if (missing.has(digest)) this.#pending.set(digest, size);
-        else this.note(digest);
+        if (missing.has(digest)) {
+          this.#pending.set(digest, size);
+          lacking.push(digest);
+        } else this.note(digest);
       }
     }
-    this.#changed();
-    await this.#send();
+    return lacking;
   }
 
   async #send(): Promise<void> {
-    const { blobs, peer, log } = this.#options;
     for (const digest of this.#pending.keys()) {
       await this.#yield();
       if (this.#isStopped()) return;
-      const bytes = await blobs.read(digest).catch(ifCorrupt);
-      if (bytes === undefined) log.error('blobs.unreadable', { digest });
-      else {
-        await peer.put(digest, bytes);
-        this.#sent += bytes.length;
-      }
-      this.#pending.delete(digest);
-      if (bytes !== undefined) this.note(digest);
-      this.#changed();
+      const parts = (await this.#options.partsOf?.(digest).catch(ifCorrupt)) ?? [];
+      if (parts.length > 0) await this.#sendAgain(parts);
+      if (this.#isStopped()) return;
+      await this.#put(digest);
     }
+  }
+
+  /** Until nothing is missing: nobody there knows what these are for, and those that went first may have waited for days. */
+  async #sendAgain(parts: readonly BlobDigest[]): Promise<void> {
+    const { clock } = this.#options;
+    for (;;) {
+      const since = clock.now();
+      for (const digest of await this.#ask(parts)) {
+        await this.#yield();
+        if (this.#isStopped()) return;
+        await this.#put(digest);
+      }
+      const passed = clock.now() - since;
+      if (passed >= 0 && passed < BELIEF_MS) return;
+    }
+  }
+
+  async #put(digest: BlobDigest): Promise<void> {
+    const { blobs, peer, log } = this.#options;
+    const bytes = await blobs.read(digest).catch(ifCorrupt);
+    if (bytes === undefined) log.error('blobs.unreadable', { digest });
+    else {
+      await peer.put(digest, bytes);
+      this.#sent += bytes.length;
+    }
+    this.#pending.delete(digest);
+    if (bytes !== undefined) this.note(digest);
+    this.#changed();
   }
 
   async #yield(): Promise<void> {

@@ -5,8 +5,11 @@ import type { Bandwidth } from './bandwidth.ts';
 
 /** The blobs of another replica. Every call may be repeated; all reject with `peer_unreachable` when nobody answers. */
 export interface BlobPeer {
-  /** The replica behind it: what is known of its blobs is forgotten when another one answers. */
-  id(): Promise<string>;
+  /**
+   * The replica behind it, and how often it has found that it lost blobs which it had: what is known of its blobs is forgotten when
+   * either is another one.
+   */
+  about(): Promise<{ replica: string; losses: number }>;
   /** Which of these (at most 1,000) it does not have. */
   missing(digests: readonly BlobDigest[]): Promise<BlobDigest[]>;
   /**
@@ -73,13 +76,14 @@ export function blobPeerOverHttp(options: BlobPeerOptions): BlobPeer {
     }
   };
   return {
-    async id() {
+    async about() {
       const response = await ask('GET', '/device');
       if (response.status !== 200) throw await refusal(response);
-      const { replica } = (await response.json()) as { replica?: unknown };
+      const { replica, losses } = (await response.json()) as { replica?: unknown; losses?: unknown };
       if (typeof replica !== 'string')
         throw new FieldbookError('peer_unreachable', `${options.url} is no Fieldbook program.`);
-      return replica;
+      // Programs of before do not count them.
+      return { replica, losses: typeof losses === 'number' ? losses : 0 };
     },
     async missing(digests) {
       const response = await ask('POST', '/blobs/missing', JSON.stringify({ digests }));

@@ -6,10 +6,11 @@ import type { AttributePath, DeviceId, DocumentName, WriterId } from '../ids.ts'
 import type { BlobDigest } from '../ports.ts';
 import type { FileEntry } from '../record/index.ts';
 import type { Replica } from '../replica/index.ts';
-import { makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
+import { FakeClock, makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
 import { BOOK, openTestReplica, RUN } from '../testing/replicas.ts';
 import type { BlobPeer } from './blob-peer.ts';
 import { BlobSync } from './blob-sync.ts';
+import { PeerMemories } from './peer-memory.ts';
 
 const random = new SeededRandom(61);
 const WRITER = '01kf000000000000000000000a' as WriterId;
@@ -27,13 +28,16 @@ class Peer implements BlobPeer {
   readonly blobs = new MemoryBlobStore();
   readonly came: BlobDigest[] = [];
   before: (digest: BlobDigest) => Promise<void> = () => Promise.resolve();
+  losses = 0;
+  asked = 0;
 
-  id(): Promise<string> {
-    return Promise.resolve('peer');
+  about(): Promise<{ replica: string; losses: number }> {
+    return Promise.resolve({ replica: 'peer', losses: this.losses });
   }
 
   async missing(digests: readonly BlobDigest[]): Promise<BlobDigest[]> {
     const missing = [];
+    this.asked += 1;
     for (const digest of digests) if ((await this.blobs.stat(digest)) === undefined) missing.push(digest);
     return missing;
   }
@@ -57,6 +61,8 @@ interface World {
   replica: Replica;
   blobs: MemoryBlobStore;
   peer: Peer;
+  clock: FakeClock;
+  memories: PeerMemories;
   start(documentsWait?: () => boolean): BlobSync;
 }
 
@@ -64,9 +70,22 @@ async function open(): Promise<World> {
   const replica = await openTestReplica(new MemoryStorage());
   const blobs = new MemoryBlobStore();
   const peer = new Peer();
+  const clock = new FakeClock();
+  const memories = new PeerMemories(replica);
   const start = (documentsWait = () => false): BlobSync => {
     const requested = new RequestedFiles(replica);
-    const sync = new BlobSync({ replica, blobs, peer, timers, random, log: quiet, requested, documentsWait });
+    const sync = new BlobSync({
+      replica,
+      blobs,
+      peer,
+      memories,
+      clock,
+      timers,
+      random,
+      log: quiet,
+      requested,
+      documentsWait,
+    });
     onTestFinished(async () => {
       requested.close();
       await sync.stop();
@@ -74,7 +93,7 @@ async function open(): Promise<World> {
     sync.start();
     return sync;
   };
-  return { replica, blobs, peer, start };
+  return { replica, blobs, peer, clock, memories, start };
 }
 
 let ordinal = 0;
@@ -106,9 +125,9 @@ async function file(world: World, override: Partial<FileEntry>): Promise<void> {
   await world.replica.transact(RUN, (doc) => new RunDocument(doc).putFile(entry));
 }
 
-async function segment(world: World, first: number): Promise<BlobDigest> {
-  const digest = await world.blobs.write(random.bytes(30));
-  await world.replica.transact(RUN, (doc) =>
+async function segment(world: World, first: number, name = RUN, of?: BlobDigest): Promise<BlobDigest> {
+  const digest = of ?? (await world.blobs.write(random.bytes(30)));
+  await world.replica.transact(name, (doc) =>
     new RunDocument(doc).putSegment({
       kind: 'segment',
       writer: WRITER,
@@ -191,7 +210,10 @@ it('[RPL-28] is not settled before it is known what was asked for', async () => 
   // What an earlier process has looked at, before the request: nothing of it is looked at again for the feed's sake.
   const { lastSeq } = world.replica;
   for (const cursor of ['blobs-at', 'files-at'])
-    await world.replica.putPrivate([[`${cursor}/peer`, new TextEncoder().encode(String(lastSeq))]]);
+    await world.replica.putPrivate([
+      [`${cursor}/peer`, new TextEncoder().encode(String(lastSeq))],
+      [`${cursor}-losses/peer`, new TextEncoder().encode('0')],
+    ]);
   // The books take long to read.
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -209,9 +231,9 @@ it('[RPL-28] is not settled before it is known what was asked for', async () => 
   const requested = new RequestedFiles(slow);
   let looked = 0;
   const peer = Object.assign(world.peer, {
-    id: () => {
+    about: () => {
       looked++;
-      return Promise.resolve('peer');
+      return Promise.resolve({ replica: 'peer', losses: 0 });
     },
   });
   const sync = new BlobSync({ ...world, peer, timers, random, log: quiet, requested });
@@ -247,3 +269,122 @@ it('[RPL-32] a blob waits while documents are on their way, but not for ever', a
   expect(world.peer.came.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(digests.toSorted((a, b) => (a < b ? -1 : 1)));
   expect(asked).toBe(3 + 4);
 });
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+it('[RPL-60] blobs of a document that the peer took long after them are asked for again, also after a restart', async () => {
+  const world = await open();
+  const { peer, clock, memories, replica } = world;
+  const points = await segment(world, 0);
+  const [first, second, list] = await largeFile(world);
+  const blobs = [points, first!, second!, list!];
+  const memory = await memories.of('peer');
+  const { seq } = (await replica.info(RUN))!;
+  memory.refuse('there', RUN, { seq, code: 'forbidden', reason: 'not yours' });
+  let sync = world.start();
+  await sync.whenSettled();
+  expect(peer.came).toHaveLength(4);
+  const known = (): boolean[] => blobs.map((blob) => sync.isKnownThere(blob, RUN, seq, true));
+  expect(known()).toEqual([true, true, true, true]);
+  clock.advance(93 * DAY);
+  for (const blob of blobs) await peer.blobs.remove(blob);
+  // Nothing there names them, so nobody knows.
+  expect(known()).toEqual([false, false, false, false]);
+  await sync.stop();
+  sync = world.start();
+  await sync.whenSettled();
+  expect(peer.came).toHaveLength(4);
+  expect(known()).toEqual([false, false, false, false]);
+  memory.hold(RUN, seq);
+  expect(sync.status().settled).toBe(false);
+  await sync.whenSettled();
+  expect(peer.came.slice(4).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(blobs.toSorted((a, b) => (a < b ? -1 : 1)));
+  expect(known()).toEqual([true, true, true, true]);
+  // From now on they are named there.
+  clock.advance(93 * DAY);
+  expect(known()).toEqual([true, true, true, true]);
+});
+
+it('[RPL-60] a document that is taken in time, and what the peer holds, cost no question however long ago that was', async () => {
+  const world = await open();
+  const { peer, clock, memories, replica } = world;
+  await segment(world, 0);
+  await largeFile(world);
+  const memory = await memories.of('peer');
+  const first = world.start();
+  await first.whenSettled();
+  const { seq } = (await replica.info(RUN))!;
+  expect(await notes(replica)).toEqual([`blobs-at-unheld/peer/${RUN}`, `files-at-unheld/peer/${RUN}`]);
+  clock.advance(11 * HOUR);
+  memory.hold(RUN, seq);
+  // Nothing is kept of what is there.
+  await vi.waitFor(async () => expect(await notes(replica)).toEqual([]));
+  await first.stop();
+  const { asked } = peer;
+  clock.advance(93 * DAY);
+  const sync = world.start();
+  await sync.whenSettled();
+  memory.reached(seq);
+  await sync.whenSettled();
+  expect(peer.asked).toBe(asked);
+});
+
+it('[RPL-60] a blob that another document names, which the peer was asked for long ago, is asked for again', async () => {
+  const world = await open();
+  const { peer, clock, memories, replica } = world;
+  const memory = await memories.of('peer');
+  const points = await segment(world, 0);
+  const sync = world.start();
+  await sync.whenSettled();
+  memory.hold(RUN, (await replica.info(RUN))!.seq);
+  // Both sides merge the points into others, and the peer lets go of these.
+  clock.advance(2 * DAY);
+  await peer.blobs.remove(points);
+  await segment(world, 10, 'run/late' as DocumentName, points);
+  await sync.whenSettled();
+  expect(peer.came).toEqual([points, points]);
+});
+
+it('[RPL-61] chunks that went while the rest of their file was sent are sent again before the list', async () => {
+  const world = await open();
+  const [first, second, list] = await largeFile(world);
+  world.peer.before = async (digest) => {
+    if (digest === second) await world.peer.blobs.remove(first!);
+  };
+  await world.start().whenSettled();
+  expect(world.peer.came).toEqual([first, second, first, list]);
+});
+
+it('[RPL-62] who has lost blobs gets again what is here, after a restart too, and asks nobody twice', async () => {
+  const world = await open();
+  const { peer, memories, replica } = world;
+  const points = await segment(world, 0);
+  const [first] = await largeFile(world);
+  const memory = await memories.of('peer');
+  const sync = world.start();
+  await sync.whenSettled();
+  memory.hold(RUN, (await replica.info(RUN))!.seq);
+  peer.came.length = 0;
+  await peer.blobs.remove(points);
+  peer.losses = 1;
+  await sync.whenSettled();
+  expect(peer.came).toEqual([points]);
+  await sync.stop();
+  await peer.blobs.remove(first!);
+  peer.losses = 2;
+  const again = world.start();
+  await again.whenSettled();
+  expect(peer.came).toEqual([points, first]);
+  await again.stop();
+  const { asked } = peer;
+  await world.start().whenSettled();
+  expect(peer.asked).toBe(asked);
+});
+
+async function notes(replica: Replica): Promise<string[]> {
+  const keys: string[] = [];
+  for (const lane of ['blobs', 'files'])
+    for await (const [key] of replica.listPrivate(`${lane}-at-unheld/`)) keys.push(key);
+  return keys;
+}

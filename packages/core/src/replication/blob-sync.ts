@@ -1,19 +1,23 @@
 import { FieldbookError } from '../errors.ts';
-import type { RequestedFiles, TravelRule } from '../files/index.ts';
+import type { RequestedFiles, StoredFile, TravelRule } from '../files/index.ts';
 import { blobsOf, pointBlobs, storedFiles, travelOf } from '../files/index.ts';
 import type { DocumentName } from '../ids.ts';
 import { runDocumentName } from '../ids.ts';
-import type { BlobDigest, BlobStore, Log, Random, Timers } from '../ports.ts';
+import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
 import type { FileEntry } from '../record/index.ts';
 import { fileKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { BlobPeer } from './blob-peer.ts';
-import { BlobLane, ifCorrupt } from './blob-lane.ts';
+import { BELIEF_MS, BlobLane, ifCorrupt } from './blob-lane.ts';
+import type { PeerMemories } from './peer-memory.ts';
 
 export interface BlobSyncOptions {
   replica: Replica;
   blobs: BlobStore;
   peer: BlobPeer;
+  /** Which documents peers are known to hold: what they name is kept there. */
+  memories: PeerMemories;
+  clock: Clock;
   timers: Timers;
   random: Random;
   log: Log;
@@ -39,6 +43,8 @@ export interface BlobSyncStatus {
 
 /** Keys of 100 bytes. */
 const SETTLED_MAX = 200_000;
+/** Files of 200 bytes. */
+const LISTS_MAX = 10_000;
 
 /**
  * Sends the blobs that manifests name and the peer lacks, beside the document frames and never in their way. Points have a lane of
@@ -56,6 +62,9 @@ export class BlobSync {
   readonly #settled = new Map<DocumentName, Set<string>>();
   #settledCount = 0;
   #settledAt: string | undefined;
+  #settledSince = 0;
+  /** Files whose list of chunks is to be sent, by the list. */
+  readonly #lists = new Map<BlobDigest, StoredFile>();
   /** What was asked for before this program began is known, and looked at. */
   #knowsRequests = false;
 
@@ -74,6 +83,7 @@ export class BlobSync {
       ...options,
       cursor: 'files-at',
       select: (name) => this.#filesOf(name),
+      partsOf: (digest) => this.#chunksOf(digest),
       yields: () => documentsWait() || this.#points.status().pending > 0,
       onChange,
     });
@@ -154,17 +164,20 @@ export class BlobSync {
   }
 
   /**
-   * True when the peer is known to have a blob. `sent`: the blob is one of those that travel, and `seq` the last commit of the
-   * document that names it, so it is there when that was looked at.
+   * True when the peer is known to have a blob, and to keep it. `sent`: the blob is one of those that travel, and `seq` the last
+   * commit of the document that names it, so it is there when that was looked at.
    */
-  isThere(digest: BlobDigest, seq: number, sent: boolean): boolean {
-    return this.#files.isThere(digest) || this.#points.isThere(digest) || (sent && this.#files.hasPassed(seq));
+  isThere(digest: BlobDigest, name: DocumentName, seq: number, sent: boolean): boolean {
+    const lanes = [this.#files, this.#points];
+    if (lanes.some((lane) => lane.isJustThere(digest))) return true;
+    if (lanes.some((lane) => lane.doubts(name))) return false;
+    return lanes.some((lane) => lane.isThere(digest)) || (sent && this.#files.hasPassed(seq));
   }
 
   /** True when the peer is known to have a blob of a document whose last commit is `seq`, points included. `travels`: it is sent unasked. */
-  isKnownThere(digest: BlobDigest, seq: number, travels: boolean): boolean {
+  isKnownThere(digest: BlobDigest, name: DocumentName, seq: number, travels: boolean): boolean {
     const passed = this.#points.hasPassed(seq) && this.#files.hasPassed(seq);
-    return this.isThere(digest, seq, false) || (travels && passed);
+    return this.isThere(digest, name, seq, travels && passed);
   }
 
   /** Blobs of the files that travel: of each its chunks and last their list, so that who has the list has them. */
@@ -178,19 +191,33 @@ export class BlobSync {
       if (how === 'never' || (how === 'request' && !(await requested.has(file.digest)))) continue;
       const [list, ...chunks] = (await blobsOf(blobs, file).catch(ifCorrupt)) ?? [];
       if (list === undefined) continue;
-      const needed = [...chunks, list].filter((digest) => !this.#files.isThere(digest));
+      const needed = [...chunks, list].filter((digest) => !this.#files.isJustThere(digest));
       if (needed.length === 0) this.#settle(settled, file);
+      if (chunks.length > 0 && needed.length > 0) {
+        if (this.#lists.size >= LISTS_MAX) this.#lists.clear();
+        this.#lists.set(list, file);
+      }
       digests.push(...needed);
     }
     return digests;
   }
 
+  /** What the list is of, which nothing else names. */
+  async #chunksOf(list: BlobDigest): Promise<readonly BlobDigest[]> {
+    const file = this.#lists.get(list);
+    this.#lists.delete(list);
+    return file === undefined ? [] : ((await blobsOf(this.#options.blobs, file)) ?? []).slice(1);
+  }
+
   /** Keys of files of a document that need no more looks while the same peer answers: a run of 20,000 files changes every second. */
   #settledOf(name: DocumentName): Set<string> {
-    if (this.#settledAt !== this.#files.peer || this.#settledCount > SETTLED_MAX) {
+    const now = this.#options.clock.now();
+    const isOver = !(now >= this.#settledSince && now - this.#settledSince < BELIEF_MS);
+    if (this.#settledAt !== this.#files.peer || this.#settledCount > SETTLED_MAX || isOver) {
       this.#settled.clear();
       this.#settledCount = 0;
       this.#settledAt = this.#files.peer;
+      this.#settledSince = now;
     }
     const settled = this.#settled.get(name) ?? new Set();
     this.#settled.set(name, settled);

@@ -45,7 +45,8 @@ export class PeerExchange {
   readonly #name: () => string | null;
 
   constructor(options: PeerExchangeOptions) {
-    const { url, token, replica, timers, random, log, workspace, request, requested, travel, onChange } = options;
+    const { url, token, replica, memories, timers, random, log, workspace, request, requested, travel, onChange } =
+      options;
     this.url = url;
     this.#name = () => workspace.name;
     const { clock, limit = null } = options;
@@ -60,6 +61,8 @@ export class PeerExchange {
       replica,
       blobs: options.blobs,
       peer: this.peer,
+      memories,
+      clock,
       timers,
       random,
       log,

@@ -40,6 +40,7 @@ export class PeerMemory {
   readonly refusedHere = new Map<DocumentName, Refusal>();
   /** Documents that were passed over because nobody could say whether they may see them. */
   readonly unplaced = new Set<DocumentName>();
+  readonly #holdListeners = new Set<(name: DocumentName | null) => void>();
   /** The revision of what is followed for which everything that was passed over was looked through; not kept over restarts. */
   looked: number | undefined;
   #saving: Promise<void> | undefined;
@@ -71,11 +72,18 @@ export class PeerMemory {
     readRefusals(fields['h'], this.refusedHere);
   }
 
+  /** Called with a document of which they have just said that they hold it, and with null when that may be any. Returns the way to stop. */
+  onHeld(listener: (name: DocumentName | null) => void): () => void {
+    this.#holdListeners.add(listener);
+    return () => this.#holdListeners.delete(listener);
+  }
+
   /** They said, at the start of a connection, how far they hold our feed: whatever we thought before. */
   resumed(seq: number, partial = false): void {
     this.pushed = seq;
     this.partial = partial;
     this.held.clear();
+    this.#tellHeld(null);
   }
 
   /** Our feed is durable there through `seq`. */
@@ -85,12 +93,18 @@ export class PeerMemory {
     this.pushed = seq;
     if (partial) return;
     for (const [name, held] of this.held) if (held <= seq) this.held.delete(name);
+    this.#tellHeld(null);
   }
 
   hold(name: DocumentName, seq: number): void {
     if ((this.partial || seq > this.pushed) && seq > (this.held.get(name) ?? 0)) this.held.set(name, seq);
     const refused = this.refusedThere.get(name);
     if (refused !== undefined && refused.seq <= seq) this.refusedThere.delete(name);
+    this.#tellHeld(name);
+  }
+
+  #tellHeld(name: DocumentName | null): void {
+    for (const listener of this.#holdListeners) listener(name);
   }
 
   /** The seq of ours through which they hold a document, as far as its last commit `seq` is concerned. */

@@ -62,7 +62,10 @@ async function open(): Promise<World> {
       clock: new FakeClock(1_000_000),
       random,
       peers: new Map(
-        Object.entries(peers).map(([url, peer]) => [url, { id: () => Promise.resolve(url), ...peer } as BlobPeer]),
+        Object.entries(peers).map(([url, peer]) => [
+          url,
+          { about: () => Promise.resolve({ replica: url, losses: 0 }), ...peer } as BlobPeer,
+        ]),
       ),
       holders: () => Promise.resolve(knowing),
     }),
@@ -101,10 +104,13 @@ it('[CLI-24] counts each replica once, itself never, and needs the record of the
   const { bytes, digest, blobs } = world;
   const prove: BlobPeer['prove'] = (_digest, nonce) => proofOf(undefined, nonce, bytes);
   const two = { ...ALL, replicas: 2 };
-  const same = () => Promise.resolve('the same');
-  const twice = world.options({ a: { id: same, prove }, b: { id: same, prove } });
+  const same = () => Promise.resolve({ replica: 'the same', losses: 0 });
+  const twice = world.options({ a: { about: same, prove }, b: { about: same, prove } });
   expect(await codeOf(evict(twice, two))).toBe('peer_unreachable');
-  const itself = world.options({ a: { prove }, me: { id: () => Promise.resolve(twice.replica.id), prove } });
+  const itself = world.options({
+    a: { prove },
+    me: { about: () => Promise.resolve({ replica: twice.replica.id, losses: 0 }), prove },
+  });
   expect(await codeOf(evict(itself, two))).toBe('peer_unreachable');
   const half = await evict(world.options({ a: { prove }, b: { prove: () => Promise.resolve(undefined) } }), two);
   expect(half.kept[0]!.reason).toBe('1 of 2 other replicas could prove that they hold it');

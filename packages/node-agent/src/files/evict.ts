@@ -104,7 +104,7 @@ async function reachable(options: EvictOptions, replicas: number): Promise<Map<s
   const problems: string[] = [];
   for (const [url, peer] of peers) {
     try {
-      const id = await peer.id();
+      const { replica: id } = await peer.about();
       if (ids.has(id)) continue;
       ids.add(id);
       found.set(url, peer);

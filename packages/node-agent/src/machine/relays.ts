@@ -126,7 +126,7 @@ export class Relays implements SyncSource {
     const info = await this.#machine.replica.info(document);
     const seq = info?.seq ?? Number.POSITIVE_INFINITY;
     return [...this.#relays]
-      .filter(([, { exchange }]) => exchange.blobs.isThere(digest, seq, sent))
+      .filter(([, { exchange }]) => exchange.blobs.isThere(digest, document, seq, sent))
       .map(([url]) => url);
   }
 
@@ -141,7 +141,9 @@ export class Relays implements SyncSource {
     const seq = (await this.#machine.replica.info(document))?.seq ?? Number.POSITIVE_INFINITY;
     const { exchange } = relay;
     return new Set(
-      blobs.flatMap(({ digest, travels }) => (exchange.blobs.isKnownThere(digest, seq, travels) ? [] : digest)),
+      blobs.flatMap(({ digest, travels }) =>
+        exchange.blobs.isKnownThere(digest, document, seq, travels) ? [] : digest,
+      ),
     );
   }
 
@@ -170,7 +172,7 @@ export class Relays implements SyncSource {
     return {
       of: { kind: 'peer', id: id ?? peer },
       holds: (name, seq) => memory?.holds(name, seq) === true,
-      hasBlob: (digest, seq, travels) => blobs?.isKnownThere(digest, seq, travels) === true,
+      hasBlob: (digest, document, seq, travels) => blobs?.isKnownThere(digest, document, seq, travels) === true,
     };
   }
 

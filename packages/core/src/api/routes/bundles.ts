@@ -326,7 +326,11 @@ async function sinceBundle(
     throw refuse(`That bundle was of the project ${made.project} only.`);
   if (asked.files && !made.files) throw refuse('That bundle was made without files.');
   const holds = (seq: number): boolean => seq <= made.seq;
-  return { of: { kind: 'bundle', id }, holds: (_name, seq) => holds(seq), hasBlob: (_digest, seq) => holds(seq) };
+  return {
+    of: { kind: 'bundle', id },
+    holds: (_name, seq) => holds(seq),
+    hasBlob: (_digest, _document, seq) => holds(seq),
+  };
 }
 
 async function knownOf({ sync }: ApiContext, peer: string): Promise<BundleBase> {
