@@ -22,11 +22,14 @@ const PUBLIC = 'https://relay.example.org';
 const PROXIED: Headers = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'relay.example.org' };
 
 /** A relay that lets people of a provider in. */
-async function world(settings: Record<string, unknown> = {}): Promise<{ relay: Relay; provider: TestProvider }> {
+async function world(
+  settings: Record<string, unknown> = {},
+  environment: Record<string, string> = {},
+): Promise<{ relay: Relay; provider: TestProvider }> {
   const provider = await new TestProvider().up();
   provider.person = ADA;
   const config = settingsFor(provider, PUBLIC, settings);
-  const relay = await new Relay().up(['--config', config]);
+  const relay = await new Relay().up(['--config', config], environment);
   return { relay, provider };
 }
 
@@ -50,6 +53,7 @@ class Browser {
         ...(cookie === '' ? {} : { cookie }),
         ...(isRelay ? PROXIED : {}),
         'sec-fetch-site': crossSite ? 'cross-site' : 'none',
+        'sec-fetch-mode': 'navigate',
       },
     });
     for (const line of (answer.headers['set-cookie'] ?? []) as string[]) {
@@ -123,12 +127,13 @@ it('[ACC-56, ACC-58] somebody signs in at the provider and comes back with a ses
   const flags = 'Path=/; Max-Age=';
   expect([...browser.cookies]).toEqual([
     [
-      expect.stringMatching(/^__Host-fieldbook-\w+-attempt$/),
+      expect.stringMatching(/^__Host-fieldbook-\w{12}-attempt-[\w-]{8}$/),
       expect.stringContaining(`; ${flags}600; HttpOnly; SameSite=Lax; Secure`),
     ],
   ]);
   expect(start.headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
 
+  browser.cookies.clear();
   const back = await browser.signIn();
   expect([back.status, back.text, locationOf(back)]).toEqual([303, '', '/p/vision?q=tag:best#signed-in']);
   expect([...browser.cookies]).toEqual([
@@ -234,6 +239,65 @@ it('[ACC-57] what does not stand up, or comes by another browser or again, lets 
   provider.person = {};
   await refused(await new Browser(relay).signIn(), /access_denied/);
   expect((await Tokens.open(join(relay.data, 'tokens'))).list()).toHaveLength(1);
+});
+
+it('[ACC-65] coming back with nothing costs nobody anything, whatever page sends a browser there', async () => {
+  const { relay, provider } = await world(
+    {},
+    {
+      FIELDBOOK_RELAY_LIMITS_FAILURES_PER_ADDRESS: '3',
+      FIELDBOOK_RELAY_LIMITS_REQUESTS_PER_ADDRESS: '10',
+    },
+  );
+  const from = (address: string): Headers => ({ ...PROXIED, 'x-forwarded-for': address });
+  const office = from('198.51.100.1');
+  const back = (state: string, headers: Headers): Promise<HttpAnswer> =>
+    send(relay.url, 'GET', `${START}/callback?code=x&state=${state}`, { headers: { ...office, ...headers } });
+  const states = Array.from({ length: 10 }, (_, each) => `${each}`.repeat(43));
+  // Links that are opened, also with what another process or browser sealed; and what a page loads as a picture.
+  const stranger = new Browser(relay);
+  await stranger.toCallback();
+  const [[name, sealed]] = [...stranger.cookies] as [[string, string]];
+  for (const state of states) {
+    const other = `${name.slice(0, -8)}${state.slice(0, 8)}`;
+    for (const cookie of ['', `${other}=AAAA`, `${other}=${sealed.split(';')[0]}`])
+      expect((await back(state, cookie === '' ? {} : { cookie })).status).toBe(401);
+    const picture = await back(state, { 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' });
+    expect([picture.status, picture.text]).toEqual([403, expect.stringContaining('no page can load it')]);
+  }
+  const asked = provider.asked.length;
+  expect((await send(relay.url, 'GET', START, { headers: { ...office, 'sec-fetch-mode': 'cors' } })).status).toBe(403);
+  expect(provider.asked.length).toBe(asked);
+  const joining = await send(relay.url, 'POST', '/api/v1/invitations/redeem', {
+    headers: office,
+    body: { secret: 'fbi_x', device: 'laptop' },
+  });
+  expect(joining.status).toBe(401);
+  // Who comes far too often is told so on a page.
+  let flooded = await back('x', {});
+  while (flooded.status !== 429) flooded = await back('x', {});
+  expect(flooded.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8', 'retry-after': '1' });
+  expect(flooded.text).toContain('too many requests from your address');
+});
+
+it('[ACC-65] tabs of one browser sign in at the same time, and it keeps no more attempts than its requests carry', async () => {
+  const { relay } = await world();
+  const browser = new Browser(relay);
+  const callbacks = [await browser.toCallback('/p/one'), await browser.toCallback('/p/two')];
+  const ends = [await browser.get(callbacks[0]!, true), await browser.get(callbacks[1]!, true)];
+  expect(ends.map(locationOf)).toEqual(['/p/one#signed-in', '/p/two#signed-in']);
+  expect([...browser.cookies.keys()]).toEqual([expect.stringMatching(/^__Host-fieldbook-\w{12}$/)]);
+
+  const late: string[] = [];
+  for (let each = 0; each < 8; each++) late.push(await browser.toCallback(`/${String(each).repeat(2_000)}`));
+  const kept = [...browser.cookies].filter(([name]) => name.includes('-attempt-'));
+  expect(kept.length).toBeLessThanOrEqual(4);
+  expect(kept.reduce((sum, [, value]) => sum + value.length, 0)).toBeLessThan(8_192);
+  expect((await browser.get(late[0]!, true)).status).toBe(401);
+  expect((await browser.get(late[7]!, true)).status).toBe(303);
+  for (let each = 0; each < 8; each++) late.push(await browser.toCallback());
+  expect([...browser.cookies].filter(([name]) => name.includes('-attempt-')).length).toBe(4);
+  for (const callback of late.slice(-4)) expect((await browser.get(callback, true)).status).toBe(303);
 });
 
 it('[ACC-59, ACC-60, ACC-64] is the same person each time with the rules of now, and stays out once revoked', async () => {

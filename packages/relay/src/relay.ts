@@ -210,7 +210,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     cookie,
   };
   const signIn =
-    provider === undefined ? undefined : signInAt(provider, config, { tokens, sessions, cookie, audit, limiter, now });
+    provider === undefined ? undefined : signInAt(provider, config, { tokens, sessions, cookie, audit, now });
   const sockets = createSockets({ rules, rooms, replication, metrics, log });
   const api = createApi({
     program: { name: 'fieldbook-relay', version: VERSION },

@@ -15,18 +15,26 @@ export class SessionCookie {
 
   /** The secret that a request carries. */
   read(headers: IncomingHttpHeaders, isSecure: boolean): string | undefined {
-    return readCookie(headers, this.#named(isSecure));
+    const name = this.#named(isSecure);
+    for (const [each, value] of cookiesOf(headers)) if (each === name) return value;
+    return undefined;
   }
 
-  /** What a browser keeps while its person is at the provider. */
-  readAttempt(headers: IncomingHttpHeaders, isSecure: boolean): string | undefined {
-    return readCookie(headers, `${this.#named(isSecure)}-attempt`);
+  /** What a browser keeps while its person is at the provider, by attempt: each of its tabs may have one. */
+  readAttempts(headers: IncomingHttpHeaders, isSecure: boolean): Map<string, string> {
+    const prefix = `${this.#named(isSecure)}-attempt-`;
+    const named = [...cookiesOf(headers)].filter(([name]) => name.startsWith(prefix));
+    const kept = named.map(([name, sealed]): [string, string] => [name.slice(prefix.length), sealed]);
+    return new Map(kept.filter(([id]) => ATTEMPT_ID.test(id)));
   }
 
-  /** `Set-Cookie` for an attempt. It has to come along when the provider's page leads back, which `Strict` would not. */
-  writeAttempt(sealed: string, isSecure: boolean, ms: number): string {
-    const attributes = `Path=/; Max-Age=${ms / 1_000}; HttpOnly; SameSite=Lax`;
-    return `${this.#named(isSecure)}-attempt=${sealed}; ${attributes}${isSecure ? '; Secure' : ''}`;
+  /**
+   * `Set-Cookie` for an attempt; the empty one takes it away. It has to come along when the provider's page leads back, which
+   * `Strict` would not.
+   */
+  writeAttempt(id: string, sealed: string, isSecure: boolean, ms: number): string {
+    const attributes = `Path=/; Max-Age=${sealed === '' ? 0 : ms / 1_000}; HttpOnly; SameSite=Lax`;
+    return `${this.#named(isSecure)}-attempt-${id}=${sealed}; ${attributes}${isSecure ? '; Secure' : ''}`;
   }
 
   /** `Set-Cookie` for a session, kept for `ms`; the empty secret takes it away. */
@@ -41,10 +49,11 @@ export class SessionCookie {
   }
 }
 
-function readCookie({ cookie = '' }: IncomingHttpHeaders, name: string): string | undefined {
+const ATTEMPT_ID = /^[\w-]{8}$/;
+
+function* cookiesOf({ cookie = '' }: IncomingHttpHeaders): Generator<[name: string, value: string]> {
   for (const part of cookie.split(';')) {
     const mark = part.indexOf('=');
-    if (mark !== -1 && part.slice(0, mark).trim() === name) return part.slice(mark + 1).trim();
+    if (mark !== -1) yield [part.slice(0, mark).trim(), part.slice(mark + 1).trim()];
   }
-  return undefined;
 }

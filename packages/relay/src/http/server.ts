@@ -130,6 +130,8 @@ async function respond(
   const method = request.method ?? 'GET';
   const headOnly = method === 'HEAD';
   const caller = rules.proxies.caller(request);
+  const query = (request.url ?? '').slice(path.length);
+  const signIn = path === SIGN_IN_PATH || path === CALLBACK_PATH ? options.signIn : undefined;
   let token: Token | undefined;
   response.setHeader('x-content-type-options', 'nosniff');
   if (options.certificate !== undefined && options.hsts === true) response.setHeader('strict-transport-security', HSTS);
@@ -142,12 +144,11 @@ async function respond(
       return await writeResponse(response, json(readiness.ready ? 200 : 503, readiness), headOnly);
     }
     rules.limiter.request(caller.address);
-    if (options.signIn !== undefined && (path === SIGN_IN_PATH || path === CALLBACK_PATH)) {
+    if (signIn !== undefined) {
       checkHost(rules, caller);
       // Addresses that are looked up beforehand, by whatever follows links, must not begin or use up anything.
       if (method !== 'GET') throw new FieldbookError('method_not_allowed', 'This is for browsers to go to.');
-      const query = (request.url ?? '').slice(path.length);
-      const answer = await options.signIn.respond(path, query, request.headers, caller);
+      const answer = await signIn.respond(path, query, request.headers, caller);
       if (answer.cookies.length > 0) response.setHeader('set-cookie', [...answer.cookies]);
       return await writeResponse(response, answer.response, false);
     }
@@ -185,7 +186,8 @@ async function respond(
     const headers: Record<string, string> = request.complete ? {} : { connection: 'close' };
     if (isFieldbookError(error, 'rate_limited') && error.details['limit'] === 'connections-per-address')
       headers['connection'] = 'close';
-    return writeResponse(response, errorResponse(error, headers), headOnly);
+    const answer = signIn === undefined ? errorResponse(error, headers) : signIn.refuse(error, query, headers);
+    return writeResponse(response, answer, headOnly);
   }
 }
 

@@ -12,16 +12,23 @@ export interface Attempt {
   expires: number;
 }
 
+/** What tells an attempt from others of its browser; undefined for a state that none has. */
+export function attemptId(state: string): string | undefined {
+  return /^[\w-]{43}$/.test(state) ? state.slice(0, 8) : undefined;
+}
+
 /** Logging in may take a second factor and a new password. */
 export const ATTEMPT_MS = 10 * 60_000;
 /** What was used up is remembered until it would be over anyway. */
 const USED_MAX = 10_000;
 const SEALED_MAX = 4_096;
+/** A browser sends all that it keeps with every request, whose headers have a bound. */
+const OTHERS = { count: 3, bytes: 4_096 } as const;
 const IV = 12;
 const TAG = 16;
 
 /**
- * Attempts to sign in. Each travels in a cookie of its own browser, sealed under a key that ends with this process: whoever
+ * Attempts to sign in. Each travels in a cookie of its own in its browser, sealed under a key that ends with this process: whoever
  * starts a million of them fills no memory and pushes nobody's out, and a callback means nothing in another browser.
  */
 export class Attempts {
@@ -42,6 +49,20 @@ export class Attempts {
     const cipher = createCipheriv('aes-256-gcm', this.#key, iv);
     const body = Buffer.concat([cipher.update(JSON.stringify(attempt), 'utf8'), cipher.final()]);
     return { attempt, sealed: Buffer.concat([iv, cipher.getAuthTag(), body]).toString('base64url') };
+  }
+
+  /** Which of the attempts that a browser keeps it should forget before it begins another: those that are over, and the oldest of many. */
+  superfluous(kept: ReadonlyMap<string, string>): string[] {
+    const now = this.#now();
+    const opened = [...kept].map(([id, sealed]) => ({ id, sealed, expires: this.#open(sealed)?.expires ?? 0 }));
+    let bytes = 0;
+    return opened
+      .toSorted((a, b) => b.expires - a.expires)
+      .filter(({ sealed, expires }, index) => {
+        bytes += sealed.length;
+        return expires <= now || index >= OTHERS.count || bytes > OTHERS.bytes;
+      })
+      .map(({ id }) => id);
   }
 
   /** The attempt of a browser that came back with `state`, once. Undefined when it is another's, over, or used up. */

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { ErrorCode } from '@fieldbook/core';
+import { asFieldbookError } from '@fieldbook/core';
 import type { ApiResponse } from '@fieldbook/core/api';
+import { errorResponse } from '@fieldbook/core/api';
 
 const STYLE = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -10,8 +13,30 @@ a { color: inherit; margin-right: 1.5rem; }
 `;
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 
+/** The page for an error, with its status; `headers` go with it. */
+export function refusal(thrown: unknown, again: string, headers: Readonly<Record<string, string>> = {}): ApiResponse {
+  const { code, message } = asFieldbookError(thrown);
+  const { status, headers: plain } = errorResponse(thrown, headers);
+  const { title, text } = WORDS[code] ?? { title: 'You are not signed in', text: same };
+  // That the provider is away is no fault of what was asked.
+  const page = refusalPage(code === 'peer_unreachable' ? 503 : status, { title, text: text(message), again });
+  return { ...page, headers: { ...plain, ...page.headers } };
+}
+
+const same = (message: string): string => message;
+const WORDS: Partial<Record<ErrorCode, { title: string; text(message: string): string }>> = {
+  peer_unreachable: {
+    title: 'Signing in does not work now',
+    text: (message) =>
+      `${message} Tokens and invitations work as before; try again later, or ask whoever runs this relay.`,
+  },
+  forbidden: { title: 'You are not let in', text: same },
+  rate_limited: { title: 'Wait a moment', text: same },
+  internal: { title: 'Something went wrong', text: () => 'The log of this relay says what; ask whoever runs it.' },
+};
+
 /** What somebody sees who was not let in: a page of its own, with no script, which works where the UI does not. */
-export function refusalPage(
+function refusalPage(
   status: number,
   { title, text, again }: { title: string; text: string; again: string },
 ): ApiResponse {

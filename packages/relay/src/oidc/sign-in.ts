@@ -4,12 +4,11 @@ import { SIGNED_IN } from '@fieldbook/core/access';
 import type { ApiResponse } from '@fieldbook/core/api';
 import type { Audit } from '../audit.ts';
 import type { SessionCookie } from '../http/cookie.ts';
-import type { Limiter } from '../http/limiter.ts';
 import type { Caller } from '../http/proxies.ts';
 import type { Sessions } from '../http/sessions.ts';
 import type { Tokens } from '../tokens.ts';
-import { ATTEMPT_MS, Attempts } from './attempts.ts';
-import { redirection, refusalPage } from './page.ts';
+import { ATTEMPT_MS, attemptId, Attempts } from './attempts.ts';
+import { redirection, refusal } from './page.ts';
 import type { Provider } from './provider.ts';
 import type { Identity, SignInRule } from './rules.ts';
 import { ruleFor } from './rules.ts';
@@ -25,7 +24,6 @@ export interface SignInOptions {
   sessions: Sessions;
   cookie: SessionCookie;
   audit: Audit;
-  limiter: Limiter;
   now: () => number;
 }
 
@@ -53,10 +51,21 @@ export class SignIn {
   /** Answers a GET of `SIGN_IN_PATH` or `CALLBACK_PATH`. What goes wrong is a page that says so, and a line of the audit log. */
   async respond(path: string, query: string, headers: IncomingHttpHeaders, caller: Caller): Promise<SignInAnswer> {
     const parameters = new URLSearchParams(query);
-    return path === CALLBACK_PATH ? this.#finish(query, parameters, headers, caller) : this.#begin(parameters, caller);
+    // Pictures and scripts of other pages lead nobody to the provider or back.
+    const mode = headers['sec-fetch-mode'];
+    if (mode !== undefined && mode !== 'navigate')
+      throw new FieldbookError('bad_origin', 'Browsers go to this address; no page can load it.');
+    return path === CALLBACK_PATH
+      ? this.#finish(query, parameters, headers, caller)
+      : this.#begin(parameters, headers, caller);
   }
 
-  async #begin(parameters: URLSearchParams, caller: Caller): Promise<SignInAnswer> {
+  /** The page for what went wrong before or beside all that. */
+  refuse(thrown: unknown, query: string, headers: Readonly<Record<string, string>>): ApiResponse {
+    return refusal(thrown, againAt(pathWithin(new URLSearchParams(query).get('to'))), headers);
+  }
+
+  async #begin(parameters: URLSearchParams, headers: IncomingHttpHeaders, caller: Caller): Promise<SignInAnswer> {
     const { publicUrl, provider, cookie } = this.#options;
     const to = pathWithin(parameters.get('to'));
     // A browser that came by another name would keep the attempt under that, and come back by this one. Once only: a proxy may
@@ -69,9 +78,13 @@ export class SignIn {
     const { attempt, sealed } = this.#attempts.begin(to);
     try {
       const address = await provider.address(attempt);
+      const kept = this.#attempts.superfluous(cookie.readAttempts(headers, caller.secure));
       return {
         response: redirection(address),
-        cookies: [cookie.writeAttempt(sealed, caller.secure, ATTEMPT_MS)],
+        cookies: [
+          ...kept.map((id) => cookie.writeAttempt(id, '', caller.secure, 0)),
+          cookie.writeAttempt(attemptId(attempt.state)!, sealed, caller.secure, ATTEMPT_MS),
+        ],
       };
     } catch (error) {
       return { response: this.#refusal(error, caller, to), cookies: [] };
@@ -84,34 +97,29 @@ export class SignIn {
     headers: IncomingHttpHeaders,
     caller: Caller,
   ): Promise<SignInAnswer> {
-    const { provider, cookie, limiter, sessions, lifetime } = this.#options;
-    limiter.mayFail(caller.address);
+    const { provider, cookie, sessions, lifetime } = this.#options;
     const state = parameters.get('state') ?? '';
-    const attempt = this.#attempts.take(cookie.readAttempt(headers, caller.secure), state);
-    const gone = cookie.writeAttempt('', caller.secure, 0);
+    const id = attemptId(state);
+    const sealed = id === undefined ? undefined : cookie.readAttempts(headers, caller.secure).get(id);
+    const attempt = this.#attempts.take(sealed, state);
+    const gone = sealed === undefined ? [] : [cookie.writeAttempt(id!, '', caller.secure, 0)];
     let identity: Identity | undefined;
     try {
-      if (attempt === undefined) {
-        limiter.failed(caller.address, state);
+      // No wrong token either: there is nothing to guess, and any page can send a browser here as often as it likes.
+      if (attempt === undefined)
         throw new FieldbookError(
           'unauthorized',
           'This sign-in was begun in another browser, was used already, or took longer than ten minutes.',
         );
-      }
-      identity = await provider.identify(query, attempt).catch((error: unknown) => {
-        if (asFieldbookError(error).code === 'unauthorized') limiter.failed(caller.address, state);
-        throw error;
-      });
+      identity = await provider.identify(query, attempt);
       const token = await this.#letIn(identity, caller);
       const { secret } = sessions.open(token, lifetime);
       return {
         response: redirection(`${attempt.to}#${SIGNED_IN}`),
-        cookies: [gone, cookie.write(secret, caller.secure, lifetime)],
+        cookies: [...gone, cookie.write(secret, caller.secure, lifetime)],
       };
     } catch (error) {
-      // Another tab may be on its way with the attempt that this browser keeps.
-      const cookies = attempt === undefined ? [] : [gone];
-      return { response: this.#refusal(error, caller, attempt?.to ?? '/', identity), cookies };
+      return { response: this.#refusal(error, caller, attempt?.to ?? '/', identity), cookies: gone };
     }
   }
 
@@ -144,17 +152,13 @@ export class SignIn {
       address,
       ...(identity === undefined ? {} : { subject: identity.subject, email: identity.email }),
     });
-    const again = `${SIGN_IN_PATH}?${new URLSearchParams({ to }).toString()}`;
-    if (code === 'peer_unreachable')
-      return refusalPage(503, {
-        title: 'Signing in does not work now',
-        text: `${message} Tokens and invitations work as before; try again later, or ask whoever runs this relay.`,
-        again,
-      });
-    if (code === 'forbidden') return refusalPage(403, { title: 'You are not let in', text: message, again });
-    if (code === 'unauthorized') return refusalPage(401, { title: 'You are not signed in', text: message, again });
-    throw thrown;
+    return refusal(error, againAt(to));
   }
+}
+
+/** Where to begin anew, to return to that page. */
+function againAt(to: string): string {
+  return `${SIGN_IN_PATH}?${new URLSearchParams({ to }).toString()}`;
 }
 
 /** A path of this relay's own pages, whatever was asked for: nobody is led elsewhere by a link to here. */
