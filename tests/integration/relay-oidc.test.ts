@@ -300,7 +300,7 @@ it('[ACC-65] tabs of one browser sign in at the same time, and it keeps no more 
   for (const callback of late.slice(-4)) expect((await browser.get(callback, true)).status).toBe(303);
 });
 
-it('[ACC-59, ACC-60, ACC-64] is the same person each time with the rules of now, and stays out once revoked', async () => {
+it('[ACC-59, ACC-60, ACC-64, ACC-66] is the same person each time with the rules of now, and stays out once revoked', async () => {
   const { relay, provider } = await world({ sessionLifetime: '1 min' });
   const member = { ...ADA, groups: ['vision'] };
   provider.person = member;
@@ -326,6 +326,16 @@ it('[ACC-59, ACC-60, ACC-64] is the same person each time with the rules of now,
   const admin = new Browser(relay);
   await admin.signIn();
 
+  const made = await ask(relay, 'POST', '/invitations', admin.page, { role: 'admin' });
+  const { secret, id: invitation } = made.json as { secret: string; id: string };
+  const joined = await ask(relay, 'POST', '/invitations/redeem', {}, { secret, device: 'laptop' });
+  expect(joined.json).toMatchObject({ role: 'admin', expires: null });
+  const root = (await ask(relay, 'GET', '/session', admin.page)).json.token as string;
+  expect(await auditOf(relay, 'invitation.created')).toMatchObject([
+    { id: invitation, by: root, person: 'root@example.org', role: 'admin' },
+  ]);
+  expect(await auditOf(relay, 'token.created')).toMatchObject([{ id: joined.json.id, by: `invitation ${invitation}` }]);
+
   const listed = (await ask(relay, 'GET', '/tokens', admin.page)).json.tokens as Record<string, unknown>[];
   expect(listed.find(({ id }) => id === token)).toMatchObject({
     role: 'viewer',
@@ -340,6 +350,7 @@ it('[ACC-59, ACC-60, ACC-64] is the same person each time with the rules of now,
 
   expect((await ask(relay, 'DELETE', `/tokens/${token}`, admin.page)).status).toBe(200);
   expect(await same.closed).toEqual([4401, 'the token was revoked']);
+  expect(await auditOf(relay, 'token.revoked')).toMatchObject([{ id: token, by: root, person: 'root@example.org' }]);
   await again.ended;
   expect((await ask(relay, 'GET', '/projects', first.page)).status).toBe(401);
   provider.person = member;

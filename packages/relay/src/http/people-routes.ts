@@ -104,7 +104,7 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
           expires: body.expires ?? now() + INVITATION_MS,
           tokenLifetime: body.tokenLifetime ?? null,
         });
-        audit.record('invitation.created', { ...named(invitation), by: by.id });
+        audit.record('invitation.created', { ...named(invitation), ...whoIs(by) });
         const { host, secure } = visitorOf(call).caller;
         const link = invitationLink(`${secure ? 'https' : 'http'}://${host}`, secret);
         return json(200, { ...invitation, secret, link });
@@ -136,7 +136,7 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
         const open = await invitations.get(id);
         if (open !== undefined) mustCover(by, open.projects);
         const invitation = await invitations.revoke(id);
-        audit.record('invitation.revoked', { ...named(invitation), by: by.id });
+        audit.record('invitation.revoked', { ...named(invitation), ...whoIs(by) });
         return json(200, { revoked: invitation.id });
       },
     },
@@ -205,7 +205,7 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
         const there = tokens.list().find((each) => each.id === id);
         if (there !== undefined) mustCover(by, there.projects);
         const token = await tokens.revoke(id);
-        audit.record('token.revoked', { ...named(token), by: by.id });
+        audit.record('token.revoked', { ...named(token), ...whoIs(by) });
         return json(200, { revoked: id });
       },
     },
@@ -237,7 +237,7 @@ export function peopleRoutes(options: PeopleOptions): Route[] {
       handle: async (call) => {
         const by = holderOf(call);
         const { id, name: whose } = await tokens.readmit(call.path['id']!);
-        audit.record('person.readmitted', { id, name: whose, by: by.id });
+        audit.record('person.readmitted', { id, name: whose, ...whoIs(by) });
         return json(200, { readmitted: id });
       },
     },
@@ -252,6 +252,11 @@ function covers({ projects: own }: Token, others: readonly ProjectId[] | null): 
 function mustCover(by: Token, others: readonly ProjectId[] | null): void {
   if (covers(by, others)) return;
   throw new FieldbookError('forbidden', `Your token is for ${by.projects!.join(', ')} only; this goes beyond.`);
+}
+
+/** Whoever did something, for the audit log: a person by name too, for the token of one may be gone when somebody reads it. */
+function whoIs({ id, name: called, person }: Token) {
+  return person === undefined ? { by: id } : { by: id, person: called };
 }
 
 function named({ id, role: given, projects: scope, name: whose }: Token | Invitation) {
