@@ -11,13 +11,20 @@ import type { Amount } from './store-usage.ts';
 
 /** Of the private values that say since when no run names a blob. */
 export const UNNAMED_PREFIX = 'unnamed/';
+/** How long blobs have been waited with, and when that was last looked at: two times, ms since the epoch. */
+const TIME_KEY = 'unnamed-time';
+/** A look comes each day. What a clock says beyond this since the last one is not believed. */
+const LOOK_MS = 2 * 86_400_000;
 /** Blobs that wait at a time, 100 bytes each; others wait when these have gone. */
 const WAITING_MAX = 100_000;
 /** Blobs that go together. */
 const SLICE = 500;
 
 export interface OrphansOptions {
-  replica: Pick<Replica, 'list' | 'read' | 'onCommit' | 'asides' | 'asideParts' | 'listPrivate' | 'putPrivate'>;
+  replica: Pick<
+    Replica,
+    'list' | 'read' | 'onCommit' | 'asides' | 'asideParts' | 'getPrivate' | 'listPrivate' | 'putPrivate'
+  >;
   blobs: BlobStore;
   clock: Clock;
 }
@@ -42,20 +49,23 @@ export interface CleanedBlobs extends Amount {
 /**
  * Blobs that no run names: segments that were merged into larger ones elsewhere, uploads whose run never came. When one is found, that
  * is written down; when it is found again after the grace and nobody has named it or asked for it meanwhile, it goes. So a blob that a
- * peer was told to be here stays as long as a new one. What a repair would bring back from documents put aside counts as named, and as
+ * peer was told to be here stays as long as a new one. A look counts for two days at most, whatever the clock says: one that jumped
+ * ahead makes nothing due that was not nearly so, and a grace of 90 days takes 45 looks. What a repair would bring back from documents put aside counts as named, and as
  * long as anything cannot be read, which may name anything, nothing goes.
  */
 export class Orphans {
   readonly #options: OrphansOptions;
-  /** Since when, ms since the epoch. */
+  /** Since when, in the time of `#time`. */
   readonly #waiting: Map<BlobDigest, number>;
+  #time: WaitedTime | undefined;
 
   /** No longer among them, while a full disk has not taken that. A restart before it does makes them wait as if nobody had asked. */
   readonly #unsaved = new Set<BlobDigest>();
 
-  private constructor(options: OrphansOptions, waiting: Map<BlobDigest, number>) {
+  private constructor(options: OrphansOptions, waiting: Map<BlobDigest, number>, time: WaitedTime | undefined) {
     this.#options = options;
     this.#waiting = waiting;
+    this.#time = time;
   }
 
   static async open(options: OrphansOptions): Promise<Orphans> {
@@ -64,7 +74,10 @@ export class Orphans {
       const [digest, since] = [key.slice(UNNAMED_PREFIX.length), timeOf(value)];
       if (isDigest(digest) && since !== undefined) waiting.set(digest, since);
     }
-    return new Orphans(options, waiting);
+    const time = await options.replica.getPrivate(TIME_KEY);
+    const [waited, looked] = [timeOf(time?.subarray(0, 8)), timeOf(time?.subarray(8))];
+    const isWhole = waited !== undefined && looked !== undefined;
+    return new Orphans(options, waiting, isWhole ? { waited, looked } : undefined);
   }
 
   /** How many are to be removed when their time is over. */
@@ -103,6 +116,7 @@ export class Orphans {
   async clean(options: CleanOptions): Promise<CleanedBlobs> {
     const { blobs, replica } = this.#options;
     const cleaned: CleanedBlobs = { count: 0, bytes: 0, held: null };
+    const now = await this.#look(options.dryRun);
     for (let after: string | undefined = ''; after !== undefined;) {
       // Runs that change while they are read, and blobs that are asked for, are looked at again before anything goes.
       const changed = new Set<DocumentName>();
@@ -118,7 +132,7 @@ export class Orphans {
           return { ...cleaned, held };
         }
         const last = table.count < (options.tableMax ?? TABLE_MAX);
-        await this.#sweep({ table, after, last, changed, removal, cleaned, options });
+        await this.#sweep({ table, after, last, changed, removal, cleaned, options, now });
         after = last ? undefined : table.last;
       } finally {
         removal.end();
@@ -126,6 +140,24 @@ export class Orphans {
       }
     }
     return cleaned;
+  }
+
+  /**
+   * The time that waits are measured in. It begins as the clock's and goes on by what that has moved since the last look, but never
+   * back and never far ahead.
+   */
+  async #look(dryRun: boolean): Promise<number> {
+    const looked = this.#options.clock.now();
+    const before = this.#time ?? { waited: looked, looked };
+    const waited = before.waited + Math.min(LOOK_MS, Math.max(0, looked - before.looked));
+    if (dryRun) return waited;
+    const value = new Uint8Array(16);
+    const view = new DataView(value.buffer);
+    view.setFloat64(0, waited);
+    view.setFloat64(8, looked);
+    this.#time = { waited, looked };
+    await orFull(this.#options.replica.putPrivate([[TIME_KEY, value]]), () => undefined);
+    return waited;
   }
 
   async #markNamed(table: BlobTable, pause: () => Promise<void>): Promise<number> {
@@ -143,9 +175,8 @@ export class Orphans {
   }
 
   async #sweep(sweep: Sweep): Promise<void> {
-    const { table, after, last, cleaned, options } = sweep;
-    const { blobs, clock } = this.#options;
-    const now = clock.now();
+    const { table, after, last, cleaned, options, now } = sweep;
+    const { blobs } = this.#options;
     const here = new Set<BlobDigest>();
     let due: BlobStat[] = [];
     let begin: BlobDigest[] = [];
@@ -171,7 +202,6 @@ export class Orphans {
         if (since !== undefined && !options.dryRun) await this.#needed(digest);
         continue;
       }
-      // After a clock was put back the wait begins anew, and does not go on until it has caught up.
       if (since === undefined || since > now) {
         if (this.#waiting.size + begin.length >= WAITING_MAX) continue;
         begin.push(digest);
@@ -241,7 +271,15 @@ export class Orphans {
   }
 }
 
+interface WaitedTime {
+  waited: number;
+  /** What the clock said at the last look. */
+  looked: number;
+}
+
 interface Sweep {
+  /** See `#look`. */
+  now: number;
   table: BlobTable;
   after: string;
   /** Nothing is behind the table. */
@@ -270,8 +308,8 @@ function sumOf(blobs: readonly BlobStat[]): Amount {
   return { count: blobs.length, bytes: blobs.reduce((sum, { size }) => sum + size, 0) };
 }
 
-function timeOf(value: Uint8Array): number | undefined {
-  if (value.length !== 8) return undefined;
+function timeOf(value: Uint8Array | undefined): number | undefined {
+  if (value?.length !== 8) return undefined;
   const time = new DataView(value.buffer, value.byteOffset, 8).getFloat64(0);
   return Number.isFinite(time) ? time : undefined;
 }

@@ -95,7 +95,7 @@ export const SETTINGS = {
   ),
   'history.size': setting(size(), 2 ** 30, 'what is kept of compacted updates, for repair; 0 keeps nothing'),
   'history.age': setting(span(), 400 * DAY, 'how long updates are kept for repair'),
-  // A peer that was told that a blob is here has it sent again by nobody: it must come back within this.
+  // A peer believes half a day long that a blob is here which nothing here names: WORD_MS in core/src/replication/unheld.ts.
   'retention.orphans': setting(
     maybe(span(DAY)),
     90 * DAY,
