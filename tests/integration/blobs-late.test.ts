@@ -1,5 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:http';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { expect, it, vi } from 'vitest';
 import type { Agent } from '../fixtures/agent.ts';
@@ -8,6 +12,7 @@ import { bytesOf, Script } from '../fixtures/spool.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
 import { startProgram } from '../scaffold/program.ts';
+import type { CheckedBlobs } from '@fieldbook/relay';
 import { ROOT } from '../../.ci/lib/paths.mjs';
 
 const DAY = 86_400_000;
@@ -37,8 +42,8 @@ async function recorded(home: string, run: string): Promise<Agent> {
   await vi.waitFor(async () => {
     const files = (await ask(agent, 'GET', `/runs/${run}/files`)).json?.files ?? [];
     expect(files).toMatchObject([{ state: 'here' }]);
-    expect((await ask(agent, 'GET', `/runs/${run}`)).json).toMatchObject({ status: 'finished' });
-    expect(blobsIn(home).length).toBeGreaterThan(1);
+    // The points and the file, both named by now.
+    expect((await ask(agent, 'GET', '/bundles/contents?project=digits')).json).toMatchObject({ blobs: 2 });
   }, soon);
   return agent;
 }
@@ -50,42 +55,109 @@ async function command(relay: Relay, ...args: string[]): Promise<string> {
   return program.output();
 }
 
+/** As a command beside the running relay. */
+async function control<T>(relay: Relay, name: string): Promise<T> {
+  const asked = request({ socketPath: join(relay.data, 'control.sock'), path: `/${name}`, method: 'POST' }).end();
+  const [said] = (await once(asked, 'response')) as [IncomingMessage];
+  return ((await json(said)) as { value: T }).value;
+}
+
 async function joined(agent: Agent, relay: Relay, role: 'member' | 'contributor'): Promise<void> {
-  const { code, stderr } = await fieldbook(agent.home, ['join', relay.url, '-t', await relay.token(role, role)]);
-  expect(code, stderr).toBe(0);
+  const { status, text } = await ask(agent, 'POST', '/join', { url: relay.url, token: await relay.token(role, role) });
+  expect(status, text).toBe(200);
 }
 
 it('[RPL-60] [OPS-18] blobs that a relay let go of before it took their run are there again when it has', async () => {
   const relay = await new Relay().up();
   const ada = await recorded(emptyFolder('ada'), 'run-1');
-  const file = join(emptyFolder('carried'), 'all.fieldbook');
-  expect((await fieldbook(ada.home, ['bundle', 'create', '-p', 'digits', '-o', file])).code).toBe(0);
+  const authorization = `Bearer ${ada.token}`;
+  const bundle = await fetch(`${ada.url}/api/v1/bundles?project=digits`, { headers: { authorization } });
   const blobs = blobsIn(ada.home);
 
   const home = emptyFolder('bob');
   let bob = await startAgent(home, { env: { FIELDBOOK_USER: 'Bob' } });
   await joined(bob, relay, 'contributor');
-  expect((await fieldbook(home, ['bundle', 'import', file])).code).toBe(0);
+  const imported = await fetch(`${bob.url}/api/v1/bundles`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${bob.token}`, 'content-type': 'application/vnd.fieldbook.bundle' },
+    body: await bundle.arrayBuffer(),
+  });
+  expect(imported.status, await imported.text()).toBe(200);
   await vi.waitFor(async () => {
     expect(blobsIn(relay.data)).toEqual(blobs);
     expect((await ask(bob, 'GET', '/sync')).json.peers[0].problem).toMatchObject({ code: 'forbidden' });
   }, soon);
   await bob.program.stop();
 
-  // A day passes, then more than another: what no run names begins to wait, and goes.
+  // What no run names begins to wait; a day and a half passes, and it goes.
+  await control(relay, 'clean');
   await relay.down();
-  for (const days of [1, 2.5]) {
-    await relay.up([], { ...later(days * DAY), FIELDBOOK_RELAY_RETENTION_ORPHANS: '1d' });
-    // Behind the look of the start.
-    await command(relay, 'storage', 'clean');
-    await relay.down();
-  }
+  await relay.up([], { ...later(1.5 * DAY), FIELDBOOK_RELAY_RETENTION_ORPHANS: '1d' });
+  await control(relay, 'clean');
   expect(blobsIn(relay.data)).toEqual([]);
 
-  await relay.up();
-  bob = await startAgent(home, { env: { FIELDBOOK_USER: 'Bob', ...later(2.5 * DAY) } });
+  bob = await startAgent(home, { env: { FIELDBOOK_USER: 'Bob', ...later(1.5 * DAY) } });
   await joined(bob, relay, 'member');
   const synced = await fieldbook(home, ['sync']);
   expect(synced.stdout).toContain('Everything is exchanged');
   expect(blobsIn(relay.data)).toEqual(blobs);
 });
+
+it('[BLB-10] [RPL-62] a relay finds blobs that its disk damaged or lost, and gets them from the machine that has them', async () => {
+  const relay = await new Relay().up();
+  const ada = await recorded(emptyFolder('ada'), 'run-1');
+  await joined(ada, relay, 'member');
+  const blobs = blobsIn(ada.home);
+  await vi.waitFor(() => expect(blobsIn(relay.data)).toEqual(blobs), soon);
+  const [damaged, lost] = blobs as [string, string];
+  const at = (digest: string): string => join(relay.data, 'blobs/sha256', digest.slice(0, 2), digest);
+  const rot = (digest: string): void => {
+    const bytes = readFileSync(at(digest));
+    bytes.fill(bytes[0]! ^ 0xff, 0, 4);
+    writeFileSync(at(digest), bytes);
+  };
+  const reader = await relay.token('viewer', 'reader');
+  const get = async (digest: string): Promise<[number, string]> => {
+    const headers = { authorization: `Bearer ${reader}` };
+    const response = await fetch(`${relay.url}/api/v1/blobs/${digest}`, { headers });
+    return [response.status, response.ok ? '' : await response.text()];
+  };
+  const healed = async (): Promise<void> => {
+    expect((await ask(ada, 'POST', '/sync/retry', {})).status).toBe(200);
+    await vi.waitFor(async () => {
+      expect(blobsIn(relay.data)).toEqual(blobs);
+      for (const digest of blobs) expect((await get(digest))[0]).toBe(200);
+    }, soon);
+  };
+
+  rot(damaged);
+  const [status, said] = await get(damaged);
+  expect([status, said]).toEqual([422, expect.stringContaining('fieldbook-relay storage check') as string]);
+  expect((await get(damaged))[0]).toBe(404);
+  expect(relay.output()).toContain('"event":"blob.damaged"');
+  expect(readdirSync(join(relay.data, 'blobs/corrupt'))).toHaveLength(1);
+  await healed();
+
+  // One damaged and one lost, which nobody has read: running, and not.
+  for (const runs of [true, false]) {
+    rot(damaged);
+    rmSync(at(lost));
+    if (!runs) await relay.down();
+    const checked = runs ? await control<CheckedBlobs>(relay, 'check') : await storageCheck(relay);
+    expect(checked).toMatchObject({ damaged: [damaged], count: blobs.length - 1 });
+    expect(Object.values(checked.missing).reduce((sum, each) => sum + each)).toBe(2);
+    if (!runs) await relay.up();
+    await healed();
+    const again = await control<CheckedBlobs>(relay, 'check');
+    expect(again).toMatchObject({ damaged: [], count: blobs.length, runs: [], missing: { points: 0, files: 0 } });
+  }
+  expect(await command(relay, 'audit')).toContain(damaged);
+});
+
+async function storageCheck(relay: Relay): Promise<CheckedBlobs> {
+  const args = ['storage', 'check', '--json', '--data', relay.data];
+  const program = startProgram('fieldbook-relay', args, { FIELDBOOK_HOME: relay.data });
+  await program.ended;
+  // Log lines go to the other stream.
+  return JSON.parse(/^\{\n.*^\}$/ms.exec(program.output())![0]) as CheckedBlobs;
+}

@@ -21,6 +21,7 @@ export const AUDIT_EVENTS = [
   'repair',
   'restore',
   'retention',
+  'blob.damaged',
 ] as const;
 export type AuditEvent = (typeof AUDIT_EVENTS)[number];
 

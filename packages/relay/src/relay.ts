@@ -16,6 +16,7 @@ import { SeriesReader } from '@fieldbook/core/series';
 import { Orphans } from '@fieldbook/core/usage';
 import { levelStorage } from '@fieldbook/core/store';
 import { Audit } from './audit.ts';
+import { BlobCare } from './blob-care.ts';
 import { Archive } from './backup/archive.ts';
 import { serveDump } from './backup/create.ts';
 import type { RelayConfig } from './config/index.ts';
@@ -147,7 +148,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   // Before whoever asks it about a commit.
   const runs = new RunIndex(replica);
   const library = await Library.open(replica, log);
-  const stored = openBlobs(data.blobs);
+  const care = await BlobCare.open({ replica, blobs: openBlobs(data.blobs), audit, log });
+  const stored = care.watched();
   const orphans = await Orphans.open({ replica, blobs: stored, clock });
   const blobs = disk.blobs(orphans.watched());
   const retention = new Retention({
@@ -222,6 +224,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       gunzip: (bytes, size) => gunzipSync(bytes, { maxOutputLength: Math.max(1, size) }),
     }),
     blobs,
+    losses: () => care.losses,
     fetching: peers.fetching(blobs),
     requested,
     clock,
@@ -284,6 +287,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await metrics.close();
     disk.close();
     await retention.close();
+    care.close();
     await purged.close();
     requested.close();
     library.close();
@@ -330,6 +334,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       rotate,
       storage: () => answeringJson(() => askApi(api, '/storage')),
       clean: () => answeringJson(() => retention.clean({ dryRun: false })),
+      check: () => answeringJson(() => care.check()),
       'clean-dry': () => answeringJson(() => retention.clean({ dryRun: true })),
       hold: (gone: Promise<void>) => holding(retention, gone),
     };

@@ -19,6 +19,8 @@ export interface ApiOptions {
   author: Author;
   series: Pick<SeriesReader, 'read'>;
   blobs: BlobStore;
+  /** How often it was found that blobs were lost; see `DeviceInfo`. */
+  losses?(): number;
   /** As `blobs`, but reading asks other replicas for what is not here; `blobs` without it. */
   fetching?: BlobStore;
   /** A faster SHA-256 than the portable one. */
@@ -253,6 +255,8 @@ export interface DeviceInfo {
   api: string;
   /** What whoever asks may do here. */
   access: 'owner' | Role;
+  /** How often it has found that it lost blobs which it had; absent where nobody counts. */
+  losses?: number;
 }
 
 export interface JournalHealth {

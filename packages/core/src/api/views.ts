@@ -431,14 +431,22 @@ export const COMPONENTS: Readonly<Record<string, Schema>> = {
     devices: array(object({ device: text, role: text, name: text, created: time })),
     books: array(object({ document: text, project: text, month: text, title: text, created: time })),
   }),
-  Device: object({
-    device: text,
-    replica: text,
-    role: { type: 'string', enum: ['agent', 'relay'] },
-    by: { type: 'string', description: 'The name that edits are made under.' },
-    program: text,
-    version: text,
-    api: text,
-    access: { type: 'string', enum: ['owner', ...ROLES], description: 'What whoever asks may do here.' },
-  }),
+  Device: object(
+    {
+      device: text,
+      replica: text,
+      role: { type: 'string', enum: ['agent', 'relay'] },
+      by: { type: 'string', description: 'The name that edits are made under.' },
+      program: text,
+      version: text,
+      api: text,
+      access: { type: 'string', enum: ['owner', ...ROLES], description: 'What whoever asks may do here.' },
+      losses: {
+        type: 'integer',
+        minimum: 0,
+        description: 'How often it has found that it lost blobs which it had: who sent some may ask for them again.',
+      },
+    },
+    ['losses'],
+  ),
 };

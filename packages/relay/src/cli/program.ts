@@ -32,6 +32,7 @@ const createToken = later(async () => (await import('./token.ts')).createToken);
 const listTokens = later(async () => (await import('./token.ts')).listTokens);
 const readmitPerson = later(async () => (await import('./token.ts')).readmitPerson);
 const revokeToken = later(async () => (await import('./token.ts')).revokeToken);
+const check = later(async () => (await import('./storage.ts')).check);
 const clean = later(async () => (await import('./storage.ts')).clean);
 const storage = later(async () => (await import('./storage.ts')).storage);
 
@@ -158,6 +159,15 @@ export function buildProgram(env: Env): Command {
     .action((_: object, command: Command) => {
       const options = command.optsWithGlobals<{ json?: boolean; dryRun?: boolean }>();
       return clean(options, place(options));
+    });
+  withSettings(disk.command('check'), ['data'])
+    .description(
+      'read every blob, set damaged ones aside and say what runs name and is not here; works while the relay runs',
+    )
+    .option('--json', 'answer as JSON')
+    .action((_: object, command: Command) => {
+      const options = command.optsWithGlobals<{ json?: boolean }>();
+      return check(options, place(options));
     });
   const backup = program.command('backup').description('make and look at backups; works while the relay runs');
   withSettings(backup.command('create'), ['data'])

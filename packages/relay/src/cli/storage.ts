@@ -3,6 +3,8 @@ import { Library } from '@fieldbook/core/library';
 import type { NamedReport } from '@fieldbook/core/usage';
 import { Orphans, storageLines, withNames } from '@fieldbook/core/usage';
 import type { RelayConfig } from '../config/index.ts';
+import type { CheckedBlobs } from '../blob-care.ts';
+import { BlobCare } from '../blob-care.ts';
 import { askJson } from '../control.ts';
 import { hasStore } from '../platform/data.ts';
 import { measureRelay } from '../platform/usage.ts';
@@ -54,6 +56,31 @@ export async function clean(options: { json?: boolean; dryRun?: boolean }, confi
     process.stdout.write(`${ABOUT[what as Kept].padEnd(34)}  ${String(count).padStart(8)}  ${inBytes(bytes)}\n`);
   if (cleaned.held !== null) process.stdout.write(`Blobs stay: ${cleaned.held}\n`);
   if (dryRun) process.stdout.write('Nothing was removed.\n');
+}
+
+/** `fieldbook-relay storage check`: reads every blob; ends with 1 when something is damaged or points are missing. */
+export async function check(options: { json?: boolean }, config: RelayConfig): Promise<void> {
+  if (!(await hasStore(config.data)))
+    throw new FieldbookError('not_found', `There is no relay's store in ${config.data}.`);
+  const found =
+    (await askJson<CheckedBlobs>(config.data, 'check')) ??
+    (await withStore(config, 'it runs and cannot be asked, see its log', async (open) =>
+      (await BlobCare.open(open)).check(),
+    ));
+  const { count, bytes, damaged, missing, runs } = found;
+  const isWhole = damaged.length === 0 && missing.points + missing.objects === 0;
+  if (!isWhole) process.exitCode = 1;
+  if (options.json === true) {
+    process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+    return;
+  }
+  const out = (line: string): void => void process.stdout.write(`${line}\n`);
+  out(`${count} blobs read, ${inBytes(bytes)}.`);
+  for (const digest of damaged) out(`Damaged, moved to blobs/corrupt: ${digest}`);
+  if (missing.points + missing.objects > 0)
+    out(`Missing: ${missing.points} of points and ${missing.objects} of objects, of ${runs.join(', ')}`);
+  if (missing.files > 0) out(`Files that are not here, as some are not meant to be: ${missing.files} blobs.`);
+  out(isWhole ? 'Nothing is damaged.' : '"fieldbook sync" on a machine that has it sends again what is missing here.');
 }
 
 const ABOUT: Readonly<Record<Kept, string>> = {

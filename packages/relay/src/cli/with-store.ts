@@ -1,5 +1,6 @@
-import type { BlobStore, Log, Storage } from '@fieldbook/core';
+import type { Log, Storage } from '@fieldbook/core';
 import { FieldbookError, isFieldbookError } from '@fieldbook/core';
+import type { FileBlobStore } from '@fieldbook/core/blobs';
 import type { Replica } from '@fieldbook/core/replica';
 import { openReplica } from '@fieldbook/core/replica';
 import { levelStorage } from '@fieldbook/core/store';
@@ -15,7 +16,7 @@ export interface OpenStore {
   data: DataDirectory;
   storage: Storage;
   replica: Replica;
-  blobs: BlobStore;
+  blobs: FileBlobStore;
   audit: Audit;
   log: Log;
 }

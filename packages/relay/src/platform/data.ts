@@ -3,7 +3,6 @@ import * as fs from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import type { BlobStore } from '@fieldbook/core';
 import { FieldbookError } from '@fieldbook/core';
 import type { DeviceKey } from '@fieldbook/core/access';
 import { deviceIdOf } from '@fieldbook/core/access';
@@ -112,7 +111,7 @@ export async function openLevel(path: string): Promise<LevelHandle> {
 }
 
 /** Blobs of the data directory. */
-export function openBlobs(root: string): BlobStore {
+export function openBlobs(root: string): FileBlobStore {
   return new FileBlobStore({ fs, root, random, sha256 });
 }
 

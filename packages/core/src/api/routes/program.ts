@@ -34,6 +34,7 @@ export function programRoutes(context: ApiContext): Route[] {
           version: program.version,
           api: API_VERSION,
           access: request.access.role,
+          ...(context.losses !== undefined && { losses: context.losses() }),
         };
         return json(200, info);
       },
