@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
@@ -240,5 +241,54 @@ describe('backup and restore of a relay', () => {
     const verified = await relay<{ problems: string[] }>(folder, 1, 'backup', 'verify', '--from', backups);
     expect(verified.problems.join('\n')).toMatch(/is damaged at byte|is not the snapshot/);
     expect(verified.problems.join('\n')).toContain(`Blob ${digest} has other bytes`);
+  });
+
+  it('[OPS-21] [OPS-22] a relay that is restored lets in nobody who was revoked, and the command says what is not there', async () => {
+    const folder = emptyFolder('restore');
+    const [data, backups, again] = [join(folder, 'data'), join(folder, 'backups'), join(folder, 'again')];
+    let running = await serve(data);
+    const tokens = await Tokens.open(join(data, 'tokens'));
+    const [owner, former] = [
+      await tokens.create({ role: 'admin', projects: null, name: 'owner', expires: null }),
+      await tokens.create({ role: 'admin', projects: null, name: 'former', expires: null }),
+    ];
+    const call = async (method: string, path: string, secret: string, body?: unknown): Promise<Response> =>
+      fetch(`${running.url}/api/v1${path}`, {
+        method,
+        headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    const bytes = Buffer.from('a blob that the backup loses');
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    const put = await fetch(`${running.url}/api/v1/blobs/${digest}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${owner.secret}` },
+      body: bytes,
+    });
+    expect(put.status).toBeLessThan(300);
+    await (await call('POST', '/invitations', owner.secret, { role: 'member' })).text();
+    await relay(folder, 0, 'backup', 'create', '--data', data, '--to', backups);
+    expect((await call('DELETE', `/tokens/${former.token.id}`, owner.secret)).status).toBe(200);
+    expect((await call('GET', '/tokens', former.secret)).status).toBe(401);
+    await running.program.stop();
+    rmSync(join(backups, 'blobs', digest.slice(0, 2), digest));
+
+    const restore = startProgram(
+      'fieldbook-relay',
+      ['restore', '--from', backups, '--data', again, '--audit', join(data, 'audit.jsonl')],
+      { FIELDBOOK_HOME: folder },
+    );
+    expect((await restore.ended).code).toBe(1);
+    const said = restore.output();
+    expect(said).toContain('Tokens: 1 in force, as of');
+    expect(said).toContain(`Left out, being revoked since: ${former.token.id}.`);
+    expect(said).toMatch(/What was revoked after \S+Z is not known here/);
+    expect(said).toContain('Left out: 1 invitations');
+    expect(said).toContain(`1 of 1 blobs that the backup lists are missing in ${backups} or cut short:\n  ${digest}\n`);
+    running = await serve(again);
+    expect((await call('GET', '/tokens', former.secret)).status).toBe(401);
+    expect((await call('GET', '/tokens', owner.secret)).status).toBe(200);
+    expect(await (await call('GET', '/invitations', owner.secret)).json()).toEqual({ invitations: [] });
+    await running.program.stop();
   });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { asFieldbookError } from '@fieldbook/core';
 import { listSegments, readCommits } from './archive.ts';
 import { digestOf, readFrames } from './frames.ts';
+import { withLock } from './lock.ts';
 import type { Manifest } from './manifest.ts';
 import { LAYOUT, listManifests } from './manifest.ts';
 import { dumpedEntries } from './snapshot.ts';
@@ -16,8 +17,16 @@ export interface Verified {
   problems: string[];
 }
 
-/** Reads everything of a backup directory and says what is not as it was written. `quick` looks only at the sizes of blobs. */
-export async function verifyBackups(directory: string, { quick }: { quick: boolean }): Promise<Verified> {
+/**
+ * Reads everything of a backup directory and says what is not as it was written. `quick` looks only at the sizes of blobs. Throws
+ * `not_found` without backups, `store_locked` while another command works on the directory.
+ */
+export async function verifyBackups(directory: string, options: { quick: boolean }): Promise<Verified> {
+  await listManifests(directory);
+  return withLock(directory, () => verify(directory, options), 'read');
+}
+
+async function verify(directory: string, { quick }: { quick: boolean }): Promise<Verified> {
   const problems: string[] = [];
   const sizes = new Map<string, number>();
   const archives = new Set<string>();
@@ -70,8 +79,15 @@ async function readBlobList(
 ): Promise<void> {
   const path = join(directory, LAYOUT.manifests, blobs.file);
   if ((await digestOf(path)) !== blobs.sha256) problems.push(`${path} is not the list that was written.`);
+  for (const [digest, size] of await readBlobSizes(path)) sizes.set(digest, size);
+}
+
+/** The blobs of a backup's list and their bytes. */
+export async function readBlobSizes(path: string): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
   for (const line of (await readFile(path, 'utf8')).split('\n')) {
     const match = /^([0-9a-f]{64}) (\d+)$/.exec(line);
     if (match !== null) sizes.set(match[1]!, Number(match[2]));
   }
+  return sizes;
 }

@@ -3,7 +3,9 @@ import { createBackup } from '../backup/create.ts';
 import type { Manifest } from '../backup/manifest.ts';
 import { listManifests } from '../backup/manifest.ts';
 import { pruneBackups } from '../backup/prune.ts';
+import type { RestoredBlobs } from '../backup/restore.ts';
 import { restoreBackup } from '../backup/restore.ts';
+import type { RestoredAccess } from '../backup/revocations.ts';
 import { verifyBackups } from '../backup/verify.ts';
 import type { DataOption } from './program.ts';
 
@@ -51,8 +53,9 @@ export async function backupPrune(options: JsonOption & { to: string; keep: numb
   );
 }
 
+/** Exit code 1 when blobs of the backup are missing: what was restored can be served all the same. */
 export async function restore(
-  options: JsonOption & DataOption & { from: string; at?: string; seq?: string },
+  options: JsonOption & DataOption & { from: string; at?: string; seq?: string; audit?: string },
 ): Promise<void> {
   const at = options.at === undefined ? undefined : Date.parse(options.at);
   const seq = options.seq === undefined ? undefined : Number(options.seq);
@@ -63,13 +66,45 @@ export async function restore(
   const restored = await restoreBackup(options.from, options.data, {
     ...(at === undefined ? {} : { at }),
     ...(seq === undefined ? {} : { seq }),
+    ...(options.audit === undefined ? {} : { audit: options.audit }),
   });
+  const { listed, missing } = restored.blobs;
+  if (listed === null || missing > 0) process.exitCode = 1;
   if (options.json === true) return print(restored);
-  const until = new Date(restored.time).toISOString();
   process.stdout.write(
-    `Restored to ${options.data}: backup ${restored.backup} and ${restored.replayed} commits behind it, up to commit ${restored.seq} of ${until}.\n`,
+    `Restored to ${options.data}: backup ${restored.backup} and ${restored.replayed} commits behind it, up to commit ${restored.seq} of ${isoOf(restored.time)}.\n`,
   );
+  process.stdout.write(`${accessLines(options.data, restored.access).join('\n')}\n`);
+  process.stdout.write(`${blobLines(options.from, restored.blobs).join('\n')}\n`);
 }
+
+function accessLines(data: string, access: RestoredAccess): string[] {
+  const { inForce, asOf, knownUntil, revoked, invitations } = access;
+  const lines = [`Tokens: ${inForce} in force, as of ${isoOf(asOf)}; none that was made later is there.`];
+  if (revoked.length > 0) lines.push(`Left out, being revoked since: ${revoked.join(', ')}.`);
+  lines.push(
+    `What was revoked after ${isoOf(knownUntil)} is not known here and is in force again: look at "fieldbook-relay token list --data ${data}" and revoke it before the relay runs, or restore with --audit and the audit log of the relay that was lost.`,
+  );
+  if (invitations > 0) lines.push(`Left out: ${invitations} invitations that were open; make new ones.`);
+  return lines;
+}
+
+function blobLines(from: string, { listed, missing, missed }: RestoredBlobs): string[] {
+  if (listed === null)
+    return [`The list of this backup's blobs is damaged, so whether all are there is not known; see "backup verify".`];
+  if (missing === 0) return [`Blobs: all ${listed} that the backup lists.`];
+  const lines = [
+    `${missing} of ${listed} blobs that the backup lists are missing in ${from} or cut short:`,
+    ...missed.map((digest) => `  ${digest}`),
+  ];
+  if (missing > missed.length) lines.push(`  and ${missing - missed.length} more`);
+  lines.push(
+    'The relay can be served. Machines and relays that connect send it the blobs that their runs name and that they still have; the rest is lost unless another backup has it.',
+  );
+  return lines;
+}
+
+const isoOf = (time: number): string => new Date(time).toISOString();
 
 function line({ name, seq, time, snapshot, blobs, archive, segments }: Manifest): string {
   const behind = archive === null ? 'no archive' : `${segments.length} segments of archive`;

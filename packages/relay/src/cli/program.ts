@@ -203,6 +203,10 @@ export function buildProgram(env: Env): Command {
     .requiredOption('--data <directory>', 'the new data directory')
     .option('--at <time>', 'everything that was stored by then, e.g. 2026-05-03T12:00Z')
     .option('--seq <number>', 'everything up to this commit')
+    .option(
+      '--audit <file>',
+      'an audit log that outlived the relay, or its old data directory: what it says was revoked stays so',
+    )
     .option('--json', 'answer as JSON')
     .action(restore);
   withSettings(program.command('repair'), ['data'])
