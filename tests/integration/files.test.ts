@@ -211,6 +211,8 @@ describe('files between machines', () => {
     script.finish();
     await until(agent, 'run-a', 'here', 1);
     expect((await fieldbook(agent.home, ['sync', '--timeout', '30'])).code).toBe(0);
+    // Nobody sends it again.
+    await agent.program.stop();
     const chunk = sha256(large.subarray(8 * MiB, 16 * MiB));
     const place = join(relay.data, 'blobs/sha256', chunk.slice(0, 2), chunk);
     const broken = readFileSync(place);
@@ -219,8 +221,9 @@ describe('files between machines', () => {
     const browser = { url: relay.url, token: await relay.token('viewer', 'browser') };
     const length = get(browser, '/runs/run-a/file?path=model').then(({ body }) => body.length);
     await expect(length).rejects.toThrow(/aborted|hang up|reset/i);
+    // From then on it counts as missing.
     const refused = await get(browser, '/runs/run-a/file?path=model', { range: `bytes=${9 * MiB}-` });
-    expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([422, 'blob_corrupt']);
+    expect([refused.status, JSON.parse(refused.body.toString()).error.code]).toEqual([404, 'blob_missing']);
     const first = await get(browser, '/runs/run-a/file?path=model', { range: `bytes=0-${8 * MiB - 1}` });
     expect(first.body.equals(large.subarray(0, 8 * MiB))).toBe(true);
     expect((await relay.api(browser.token, 'GET', '/projects')).status).toBe(200);
