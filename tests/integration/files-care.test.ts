@@ -179,13 +179,13 @@ describe('fieldbook evict', () => {
     expect(errorOf(await evict('--keep', '0', '--replicas', '2'))).toBe('peer_unreachable');
     expect(here()).toEqual([true, true, true]);
 
-    // A relay that has the name and not the bytes proves nothing.
+    // A relay that has the name and not the bytes proves nothing, and sets aside what it meets instead of them.
     const there = place(relay.data, chunks[1]!);
     const whole = readFileSync(there);
     for (const damage of [
       () => truncateSync(there, 100),
       () => writeFileSync(there, Buffer.alloc(whole.length)),
-      () => rmSync(there),
+      () => rmSync(there, { force: true }),
     ]) {
       damage();
       const refused = (await evict('--keep', '0')).json;
