@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../.ci/lib/paths.mjs';
+import { TARGETS } from '../../.ci/lib/targets.mjs';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { startProgram } from '../scaffold/program.ts';
 
@@ -11,13 +12,22 @@ const read = (file: string): string => readFileSync(join(DEPLOY, file), 'utf8');
 
 describe('deployment files', () => {
   it('[OPS-15] run commands that there are, and wait for the end of a relay as long as it may take', async () => {
-    const lines = ['fieldbook-relay.service', 'fieldbook-agent.service', 'fieldbook-relay-backup.service'].map(
-      (file) => {
-        const [, bin, args] = /^ExecStart=\/usr\/bin\/node \/opt\/fieldbook\/(\S+) (.*)$/m.exec(read(file))!;
-        expect(existsSync(join(ROOT, bin!))).toBe(true);
-        return { bin: bin!, args: args!.split(' ') };
-      },
+    const lines = ['fieldbook-relay.service', 'fieldbook-agent.service', 'fieldbook-relay-backup.service'].flatMap(
+      (file) =>
+        [...read(file).matchAll(/^ExecStart=\/usr\/bin\/node \/opt\/fieldbook\/(\S+) (.*)$/gm)].map(([, bin, args]) => {
+          expect(existsSync(join(ROOT, bin!))).toBe(true);
+          return { bin: bin!, args: args!.split(' ') };
+        }),
     );
+    // A backup, and behind it what no longer is needed.
+    expect(lines.map(({ args }) => args.slice(0, 2).join(' '))).toEqual([
+      expect.stringMatching(/^serve/),
+      expect.any(String),
+      'backup create',
+      'backup prune',
+    ]);
+    const [made, pruned] = lines.slice(2).map(({ args }) => args[args.indexOf('--to') + 1]);
+    expect(pruned).toBe(made);
     // Each option is one of the command's.
     for (const { bin, args } of lines) {
       const command = args.filter((arg) => /^[a-z]+$/.test(arg) && !arg.startsWith('/')).slice(0, 2);
@@ -34,10 +44,66 @@ describe('deployment files', () => {
     expect((await check.ended).code).toBe(0);
     expect(check.output()).not.toContain('names no setting');
     expect(check.output()).toMatch(/listen\.host +"0\.0\.0\.0"/);
-    const [, timeout] = /drain\.timeout +(\d+)/.exec(check.output())!;
-    const longest = Number(timeout) / 1000 + 15;
+    const [, timeout] = /drain\.timeout +"(\d+) s"/.exec(check.output())!;
+    const longest = Number(timeout) + 15;
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(read('fieldbook-relay.service'))![1])).toBeGreaterThan(longest);
     expect(Number(/stop_grace_period: (\d+)s/.exec(read('compose.yaml'))![1])).toBeGreaterThan(longest);
+  });
+
+  it('[OPS-23] the user of the image owns every directory that a volume is mounted at', () => {
+    const [image, compose] = [
+      read('Dockerfile')
+        .split(/^FROM /m)
+        .at(-1)!,
+      read('compose.yaml'),
+    ];
+    const user = /^USER (\S+)$/m.exec(image)![1]!;
+    const mounts = [...compose.matchAll(/^ {6}- ['"]?[\w.-]+:(\/[\w/]+)['"]?$/gm)].map(([, path]) => path!);
+    expect(mounts).toEqual(['/data', '/backups']);
+    const [, made, owner, owned] = /^RUN mkdir -m 0700 ([^&]+) && chown (\S+) (.+)$/m.exec(image)!;
+    expect(owner).toBe(`${user}:${user}`);
+    // Done as root, so before the user is another.
+    expect(image.indexOf('chown')).toBeLessThan(image.indexOf('\nUSER '));
+    for (const mount of mounts) for (const list of [made!, owned!]) expect(list.split(' ')).toContain(mount);
+  });
+
+  it('[OPS-23] the build takes the sources and nothing that was built, installed or recorded', () => {
+    const takes = ignoring(read('Dockerfile.dockerignore'));
+    for (const path of ['.git/config', '.venv/bin/python', 'node_modules/yjs/package.json', 'bench/.venv/bin/python'])
+      expect([path, takes(path)]).toEqual([path, false]);
+    for (const path of [
+      '.venv-torch/lib',
+      'packages/web/node_modules/vite',
+      'packages/core/dist/index.js',
+      'tests/.output/x',
+    ])
+      expect([path, takes(path)]).toEqual([path, false]);
+    // What npm and the build read: each of these is there, and comes along.
+    const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { workspaces: string[] };
+    const needed = [
+      '.npmrc',
+      'package.json',
+      'package-lock.json',
+      'tsconfig.base.json',
+      '.ci/build.mjs',
+      ...TARGETS.flatMap(({ inputs }) => inputs),
+      ...manifest.workspaces.map((workspace) => `${workspace}/package.json`),
+      ...readdirSync(join(ROOT, '.ci/lib')).map((file) => `.ci/lib/${file}`),
+      'packages/relay/bin/fieldbook-relay.mjs',
+    ];
+    for (const path of needed) expect([path, existsSync(join(ROOT, path)), takes(path)]).toEqual([path, true, true]);
+    // All that is left of the root.
+    expect(readdirSync(ROOT).filter(takes).toSorted()).toEqual(
+      [
+        '.ci',
+        '.npmrc',
+        'package-lock.json',
+        'package.json',
+        'packages',
+        'tsconfig.base.json',
+        'tsconfig.json',
+      ].toSorted(),
+    );
   });
 
   it.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)(
@@ -58,6 +124,19 @@ describe('deployment files', () => {
     },
   );
 });
+
+/** Whether Docker takes a path of the context: the last line that is of it, or of a folder that it is in, decides. */
+function ignoring(text: string): (path: string) => boolean {
+  const rules = text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const pattern = line.replace(/^!/, '').replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
+      const parts = pattern.replaceAll('**/', '\0').replaceAll('*', '[^/]*').replaceAll('\0', '(?:.*/)?');
+      return { takes: line.startsWith('!'), of: new RegExp(`^${parts}(?:/.*)?$`) };
+    });
+  return (path) => rules.findLast(({ of }) => of.test(path))?.takes ?? true;
+}
 
 /** Settings of the environment that a file sets. */
 function variablesOf(text: string): Record<string, string> {

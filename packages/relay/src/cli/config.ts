@@ -42,6 +42,8 @@ export function checkConfig(options: SettingFlags & { json?: string }, env: Env)
   }
   const width = Math.max(...KEYS.map((key) => key.length));
   for (const key of KEYS)
-    process.stdout.write(`${key.padEnd(width)}  ${shownSetting(key, config)}  (${origins[key]})\n`);
+    process.stdout.write(
+      `${key.padEnd(width)}  ${shownSetting(key, config, { forPeople: true })}  (${origins[key]})\n`,
+    );
   for (const name of unknownVariables) process.stderr.write(`${name} names no setting and is ignored.\n`);
 }

@@ -152,6 +152,23 @@ describe('the configuration of a relay', () => {
     for (const wrong of [-1, 1.5, '5 parsec', {}, '99999999 TB']) expect(() => size().parse(wrong)).toThrow('size');
   });
 
+  it('[OPS-24] durations are printed as they are written, and mean the same', () => {
+    const texts = ['0 s', '20 ms', '1500 ms', '90 s', '5 min', '90 min', '12 h', '36 h', '90 d'];
+    for (const text of texts) expect(span().written!(span().parse(text))).toBe(text);
+    const { config } = loadConfig({ env: { FIELDBOOK_RELAY_RETENTION_AUDIT: '400 d' } });
+    const shown = (key: SettingKey): string => shownSetting(key, config, { forPeople: true });
+    expect(shown('retention.orphans')).toBe('"90 d"');
+    expect(shown('retention.audit')).toBe('"400 d"');
+    expect(shown('archive.keep')).toBe('null');
+    expect(shown('history.size')).toBe(String(2 ** 30));
+    // Programs go on reading numbers.
+    expect(shownSetting('retention.orphans', config)).toBe(String(90 * 86_400_000));
+    for (const key of KEYS) {
+      const { kind } = SETTINGS[key] as Setting<unknown>;
+      if (kind.written !== undefined) expect([key, kind.parse(kind.written(config[key]))]).toEqual([key, config[key]]);
+    }
+  });
+
   it('[OPS-1] the operations page lists every setting, its default and nothing else', () => {
     const page = readFileSync(new URL('../../../../docs/operations.md', import.meta.url), 'utf8');
     const listed = [...page.matchAll(/^\| `([a-z][A-Za-z.]*)` \| `([^`]*)` \|/gm)].map(([, key, value]) => [

@@ -79,12 +79,12 @@ export function configWith(changed: Partial<RelayConfig>): RelayConfig {
   return { ...standard, ...changed } as RelayConfig;
 }
 
-/** What may be shown of a setting. */
-export function shownSetting(key: SettingKey, config: RelayConfig): string {
-  const { secret } = SETTINGS[key] as Setting<unknown>;
+/** What may be shown of a setting, as JSON; `forPeople` with durations as one writes them. */
+export function shownSetting(key: SettingKey, config: RelayConfig, { forPeople = false } = {}): string {
+  const { secret, kind } = SETTINGS[key] as Setting<unknown>;
   const value: unknown = config[key];
   if (secret === true && value !== null && value !== '') return '(set)';
-  return JSON.stringify(value);
+  return JSON.stringify(forPeople && kind.written !== undefined ? kind.written(value) : value);
 }
 
 function flagOf(key: SettingKey): string {

@@ -8,6 +8,8 @@ export interface Kind<T> {
   parse(value: unknown): T;
   /** What a text of a flag or of the environment stands for; `parse` then judges it. */
   fromText(text: string): unknown;
+  /** A value as a person writes it in a file, where that is not the JSON of it; `parse` takes it back. */
+  written?(value: T): unknown;
 }
 
 const asIs = (text: string): unknown => text;
@@ -84,14 +86,20 @@ export const size = (least = 0): Kind<number> =>
 const SPANS: Readonly<Record<string, number>> = { ms: 1, s: 1e3, min: 6e4, h: 36e5, d: 864e5 };
 
 /** A duration in ms, written as a text like "30 s", "5 min", "12 h" or "90 d". */
-export const span = (least = 0): Kind<number> =>
-  kind(
+export const span = (least = 0): Kind<number> => ({
+  ...kind(
     `a duration like "30 s", "5 min", "12 h" or "90 d"${least === 0 ? '' : `, of ${least / 36e5} h at least`}`,
     (value) => {
       const ms = typeof value === 'number' ? undefined : scaled(value, SPANS);
       return ms === undefined || ms < least ? undefined : ms;
     },
-  );
+  ),
+  written: (ms) => {
+    // The largest unit of which it is a whole number; 0 is of seconds.
+    const [unit, each] = Object.entries(SPANS).findLast(([name, one]) => ms % one === 0 && (ms > 0 || name === 's'))!;
+    return `${ms / each} ${unit}`;
+  },
+});
 
 /** A list; in a flag or the environment with commas between. Names the entry that is wrong. */
 export const listOf = <T>(each: Kind<T>): Kind<readonly T[]> => ({
@@ -116,6 +124,7 @@ export const listOf = <T>(each: Kind<T>): Kind<readonly T[]> => ({
 
 /** Anything of a kind, or nothing: `null` in a file, an empty text elsewhere. */
 export const maybe = <T>(inner: Kind<T>): Kind<T | null> => ({
+  written: (value) => (value === null || inner.written === undefined ? value : inner.written(value)),
   about: `${inner.about}, or null`,
   fromText: (given) => (given === '' ? null : inner.fromText(given)),
   parse: (value) => (value === null ? null : inner.parse(value)),
