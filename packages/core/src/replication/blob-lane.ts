@@ -90,8 +90,8 @@ export class BlobLane {
     this.#state = 'stopped';
     this.#cancel?.();
     this.#stopFollowing?.();
-    this.#stopHearing?.();
     await this.#running;
+    this.#stopHearing?.();
     this.#changed();
   }
 
