@@ -11,6 +11,7 @@ import { ask, fieldbook, startAgent } from '../fixtures/agent.ts';
 import { bytesOf, Script } from '../fixtures/spool.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
+import { amount } from '../scaffold/mode.ts';
 import { startProgram } from '../scaffold/program.ts';
 import type { CheckedBlobs } from '@fieldbook/relay';
 import { ROOT } from '../../.ci/lib/paths.mjs';
@@ -46,13 +47,6 @@ async function recorded(home: string, run: string): Promise<Agent> {
     expect((await ask(agent, 'GET', '/bundles/contents?project=digits')).json).toMatchObject({ blobs: 2 });
   }, soon);
   return agent;
-}
-
-async function command(relay: Relay, ...args: string[]): Promise<string> {
-  const program = startProgram('fieldbook-relay', [...args, '--data', relay.data], { FIELDBOOK_HOME: relay.data });
-  const { code } = await program.ended;
-  expect(code, program.output()).toBe(0);
-  return program.output();
 }
 
 /** As a command beside the running relay. */
@@ -139,7 +133,7 @@ it('[BLB-10] [RPL-62] a relay finds blobs that its disk damaged or lost, and get
   await healed();
 
   // One damaged and one lost, which nobody has read: running, and not.
-  for (const runs of [true, false]) {
+  for (const runs of amount(0, 1) === 1 ? [true, false] : [false]) {
     rot(damaged);
     rmSync(at(lost));
     if (!runs) await relay.down();
@@ -151,7 +145,7 @@ it('[BLB-10] [RPL-62] a relay finds blobs that its disk damaged or lost, and get
     const again = await control<CheckedBlobs>(relay, 'check');
     expect(again).toMatchObject({ damaged: [], count: blobs.length, runs: [], missing: { points: 0, files: 0 } });
   }
-  expect(await command(relay, 'audit')).toContain(damaged);
+  expect(readFileSync(join(relay.data, 'audit.jsonl'), 'utf8')).toContain(damaged);
 });
 
 async function storageCheck(relay: Relay): Promise<CheckedBlobs> {
