@@ -170,12 +170,17 @@ async function copyBlobs(data: string, to: string, name: string): Promise<Manife
   return { file, sha256: await digestOf(path), count, bytes };
 }
 
-async function copyState(data: string, to: string): Promise<void> {
+async function copyState(data: string, path: string): Promise<void> {
+  const to = `${path}.partial`;
+  await rm(to, { recursive: true, force: true });
   await mkdir(to, { recursive: true, mode: 0o700 });
   for (const entry of await readdir(data, { withFileTypes: true })) {
     if (NOT_STATE.has(entry.name) || (!entry.isFile() && !entry.isDirectory()) || entry.name.endsWith('.tmp')) continue;
     await cp(join(data, entry.name), join(to, entry.name), { recursive: true });
   }
+  // Another backup of this second and commit may have it; what was revoked in between must not stay in it.
+  await rm(path, { recursive: true, force: true });
+  await rename(to, path);
 }
 
 /** A file of immutable bytes under the same name: as a hard link on the same disk, else as a durable copy. Its size; undefined when it has gone. */

@@ -135,6 +135,23 @@ describe('what a restore brings back', () => {
     ).rejects.toThrow('no audit log');
   });
 
+  it('[OPS-21] of two backups of one second and one commit the later one counts', async () => {
+    const relay = await open();
+    await relay.backup();
+    for (;;) {
+      const former = await relay.token('former');
+      const one = await createBackup(relay.root, relay.backups);
+      await relay.tokens.revoke(former.token.id);
+      const two = await createBackup(relay.root, relay.backups);
+      // The second was over in between.
+      if (one.name !== two.name) continue;
+      const to = join(relay.folder, 'to');
+      await restoreBackup(relay.backups, to, {});
+      expect(await isIn(to, former.secret)).toBe(false);
+      return;
+    }
+  });
+
   it('[OPS-21] a person who was revoked since cannot sign in, and one who was readmitted since can', async () => {
     const relay = await open();
     const [ada, bob, eve, out] = [
