@@ -123,6 +123,8 @@ export async function playSchedule(
   const months = new Set<string>();
   const conflicts = new Set<string>();
   const purged = new Set<RunId>();
+  /** Everything that was ever written, by device; also what a restore has lost since. */
+  const written = new Map<DeviceId, Pick<Letter, 'document' | 'record'>[]>();
 
   const record = (
     member: Member,
@@ -152,7 +154,9 @@ export async function playSchedule(
     const done = await member.replica.transact(document, (doc) => change(new Book(doc), doc));
     if (done === undefined) throw new Error(`a new record under ${kind}/${key} changed nothing`);
     record(member, document, kind, key, bytes);
-    if (random.chance(0.5)) letters.push({ document, update: done.update, record: { kind, key, bytes } });
+    const letter = { document, update: done.update, record: { kind, key, bytes } };
+    written.set(member.machine.device, [...(written.get(member.machine.device) ?? []), letter]);
+    if (random.chance(0.5)) letters.push(letter);
   };
 
   const writeCard = async (member: Member): Promise<void> => {
@@ -321,9 +325,18 @@ export async function playSchedule(
     const { copied } = member;
     if (copied === undefined) return;
     const other = members[(index + 1 + random.int(members.length - 1)) % members.length]!;
-    const unnoticed = random.chance(0.5);
-    // Where nothing but a peer can tell, the one that is met first has to know of what was lost.
-    if (unnoticed) await talk(member, other, false);
+    const wanted = random.chance(0.5);
+    if (wanted) await talk(member, other, false);
+    // Where nothing but a peer can tell, the one that is met first has to know of everything that was written since the copy: also of
+    // what an earlier restore has lost here, and what may be with others or on its way to them.
+    const unnoticed =
+      wanted &&
+      (written.get(member.machine.device) ?? []).every(({ document, record: { kind, key, bytes } }) =>
+        [copied, other.model].some((model) => {
+          const known = model.get(document)?.[kind].get(key);
+          return known !== undefined && (kind === 'edits' || !newer(bytes, known));
+        }),
+      );
     member.library.close();
     await member.replica.close();
     if (!(await member.machine.restore(unnoticed))) throw new Error('there is no copy');
