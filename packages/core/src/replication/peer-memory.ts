@@ -13,9 +13,9 @@ export interface Refusal {
   reason: string;
 }
 
-/** What is written down of refused documents; with more of them something is wrong that names do not explain. */
-const REFUSALS_MAX = 1_000;
-const MEMORY_BYTES = 4 * 1024 * 1024;
+/** What is written down of refused documents by name: some 150 bytes each, written anew with each save. Of more than that only where they begin is kept. */
+const REFUSALS_MAX = 10_000;
+const MEMORY_BYTES = 16 * 1024 * 1024;
 
 /**
  * What this replica knows of one other replica, kept over connections and restarts under `peer/<replica id>`: how far
@@ -26,6 +26,7 @@ const MEMORY_BYTES = 4 * 1024 * 1024;
 export class PeerMemory {
   readonly id: string;
   readonly #replica: Replica;
+  readonly #refusals: number;
   /** Their feed is durable here through this seq of theirs. */
   pulled = 0;
   /** Our feed is durable there through this seq of ours. */
@@ -40,6 +41,8 @@ export class PeerMemory {
   readonly refusedHere = new Map<DocumentName, Refusal>();
   /** Documents that were passed over because nobody could say whether they may see them. */
   readonly unplaced = new Set<DocumentName>();
+  /** The first seqs of theirs and of ours that were refused without being remembered by name; from there on nothing is believed. */
+  readonly #beyond: { here: number; there: number } = { here: Infinity, there: Infinity };
   readonly #holdListeners = new Set<(name: DocumentName | null) => void>();
   /** The revision of what is followed for which everything that was passed over was looked through; not kept over restarts. */
   looked: number | undefined;
@@ -50,8 +53,9 @@ export class PeerMemory {
   #passing = new Map<DocumentName, ListedDocument | null>();
   #writing = new Map<DocumentName, ListedDocument | null>();
 
-  constructor(id: string, replica: Replica) {
+  constructor(id: string, replica: Replica, refusals = REFUSALS_MAX) {
     this.id = id;
+    this.#refusals = refusals;
     this.#replica = replica;
   }
 
@@ -70,6 +74,14 @@ export class PeerMemory {
         for (const name of fields['u']) if (typeof name === 'string') this.unplaced.add(name as DocumentName);
     }
     readRefusals(fields['h'], this.refusedHere);
+    if (typeof fields['x'] === 'number') this.#beyond.here = fields['x'];
+    if (typeof fields['y'] === 'number' && fields['s'] === this.#replica.id) this.#beyond.there = fields['y'];
+  }
+
+  /** Before a connection says how far this side has come: what was refused and not remembered is asked for again, with all behind it. */
+  rewind(): void {
+    this.pulled = Math.min(this.pulled, Math.max(0, this.#beyond.here - 1));
+    this.#beyond.here = Infinity;
   }
 
   /** Called with a document of which they have just said that they hold it, and with null when that may be any. Returns the way to stop. */
@@ -82,6 +94,7 @@ export class PeerMemory {
   resumed(seq: number, partial = false): void {
     this.pushed = seq;
     this.partial = partial;
+    this.#beyond.there = Infinity;
     this.held.clear();
     this.#tellHeld(null);
   }
@@ -111,12 +124,13 @@ export class PeerMemory {
   holds(name: DocumentName, seq: number): boolean {
     const refused = this.refusedThere.get(name);
     if (refused !== undefined) return false;
-    return (!this.partial && seq <= this.pushed) || seq <= (this.held.get(name) ?? 0);
+    return (!this.partial && seq <= this.pushed && seq < this.#beyond.there) || seq <= (this.held.get(name) ?? 0);
   }
 
   refuse(side: 'here' | 'there', name: DocumentName, refusal: Refusal): void {
     const map = side === 'here' ? this.refusedHere : this.refusedThere;
-    if (map.size < REFUSALS_MAX || map.has(name)) map.set(name, refusal);
+    if (map.size < this.#refusals || map.has(name)) map.set(name, refusal);
+    else this.#beyond[side] = Math.min(this.#beyond[side], refusal.seq);
   }
 
   // --- what is there and not here
@@ -189,6 +203,8 @@ export class PeerMemory {
           ...(this.partial && { f: true }),
           t: writeRefusals(this.refusedThere),
           h: writeRefusals(this.refusedHere),
+          ...(Number.isFinite(this.#beyond.here) && { x: this.#beyond.here }),
+          ...(Number.isFinite(this.#beyond.there) && { y: this.#beyond.there }),
           ...(this.unplaced.size === 0 ? {} : { u: [...this.unplaced] }),
         });
         this.#writing = this.#passing;
@@ -214,16 +230,19 @@ export class PeerMemory {
 /** The memories of all peers of one replica: one object each, so that two connections of a peer agree. */
 export class PeerMemories {
   readonly #replica: Replica;
+  readonly #refusals: number;
   readonly #open = new Map<string, Promise<PeerMemory>>();
 
-  constructor(replica: Replica) {
+  /** `refusals`: how many refused documents each remembers by name. */
+  constructor(replica: Replica, refusals = REFUSALS_MAX) {
     this.#replica = replica;
+    this.#refusals = refusals;
   }
 
   of(id: string): Promise<PeerMemory> {
     let memory = this.#open.get(id);
     if (memory === undefined) {
-      const fresh = new PeerMemory(id, this.#replica);
+      const fresh = new PeerMemory(id, this.#replica, this.#refusals);
       memory = fresh.load().then(() => fresh);
       memory.catch(() => this.#open.delete(id));
       this.#open.set(id, memory);

@@ -208,6 +208,33 @@ describe('replication', () => {
     expect([...second.a.memory!.refusedThere, ...second.b.memory!.refusedHere]).toEqual([]);
   });
 
+  it('[RPL-63] of more refused documents than are remembered by name none counts as held, and all are tried again', async () => {
+    const [a, b] = [await makeSide(), await makeSide()];
+    const bad = Array.from({ length: 5 }, (_, index) => `book/bad-${index}/2026-11` as DocumentName);
+    for (const name of bad) await addEdits(a, 1, name);
+    await addEdits(a, 1);
+    const few = (side: Side): Side => ({ ...side, memories: new PeerMemories(side.replica, 2) });
+    const fussy = refusing(b, ...bad);
+    const first = connect(few(a), few(fussy.side));
+    await run(first);
+    expect(await edits(b)).toHaveLength(1);
+    expect([first.a.memory!.refusedThere.size, first.b.memory!.refusedHere.size]).toEqual([2, 2]);
+    const held = async (memories: PeerMemories): Promise<boolean[]> => {
+      const memory = await memories.of(b.replica.id);
+      return Promise.all(bad.map(async (name) => memory.holds(name, (await a.replica.info(name))!.seq)));
+    };
+    await first.a.memory!.save();
+    expect(await held(new PeerMemories(a.replica, 2))).toEqual(bad.map(() => false));
+    first.pair.cut();
+    fussy.relent();
+    const memories = new PeerMemories(a.replica, 2);
+    const second = connect({ ...a, memories }, few(b));
+    await run(second, 40);
+    for (const name of bad) expect(await edits(b, name)).toHaveLength(1);
+    expect(await held(memories)).toEqual(bad.map(() => true));
+    expect(second.a.settled).toBe(true);
+  });
+
   it('[RPL-10] an acknowledgement follows the fsync: none while the disk is busy, and none for what it lost', async () => {
     const disk = new FaultStorage(new MemoryStorage());
     const [a, b] = [await makeSide(), await makeSide(disk)];
@@ -589,13 +616,13 @@ async function byHand(side: Side): Promise<{ send(frame: Frame): void; heard(): 
 }
 
 /** A replica that refuses every update of one document, until it relents. */
-function refusing(side: Side, name: DocumentName): { side: Side; relent(): void } {
+function refusing(side: Side, ...names: DocumentName[]): { side: Side; relent(): void } {
   let refuses = true;
   const replica = new Proxy(side.replica, {
     get(target, property) {
       if (property === 'apply' && refuses) {
         return (asked: DocumentName, update: Uint8Array, origin: unknown) =>
-          asked === name
+          names.includes(asked)
             ? Promise.reject(new FieldbookError('update_forbidden_content', 'Not here.'))
             : target.apply(asked, update, origin);
       }

@@ -298,6 +298,7 @@ export class ReplicationSession {
     const before = this.#state;
     if (before.at !== 'remembering') return;
     const { grants, replica } = this.#options;
+    memory.rewind();
     const half: Half = {
       replica,
       memory,
