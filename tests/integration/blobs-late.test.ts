@@ -97,6 +97,39 @@ it('[RPL-60] [OPS-18] blobs that a relay let go of before it took their run are 
   expect(blobsIn(relay.data)).toEqual(blobs);
 });
 
+it('[BND-20] blobs that come with a bundle go on to the relay, also when it has had their run before they came', async () => {
+  const relay = await new Relay().up();
+  const ada = await recorded(emptyFolder('ada'), 'run-1');
+  const headers = { authorization: `Bearer ${ada.token}` };
+  const bundle = Buffer.from(
+    await (await fetch(`${ada.url}/api/v1/bundles?project=digits`, { headers })).arrayBuffer(),
+  );
+  const bob = await startAgent(emptyFolder('bob'));
+  await joined(bob, relay, 'member');
+  const { hostname, port } = new URL(bob.url);
+  const sent = request({
+    hostname,
+    port,
+    path: '/api/v1/bundles',
+    method: 'POST',
+    headers: { authorization: `Bearer ${bob.token}`, 'content-type': 'application/vnd.fieldbook.bundle' },
+  });
+  const answered = once(sent, 'response');
+  // Its documents are at the front, and its blobs compress badly.
+  const front = bundle.length - 5_500;
+  sent.write(bundle.subarray(0, front));
+  const reader = await relay.token('viewer', 'reader');
+  await vi.waitFor(async () => {
+    expect((await relay.api(reader, 'GET', '/runs/run-1')).status).toBe(200);
+    const { settled, peers } = (await ask(bob, 'GET', '/sync')).json;
+    expect([settled, peers[0].pendingBlobs]).toEqual([true, 0]);
+  }, soon);
+  expect(blobsIn(relay.data)).not.toEqual(blobsIn(ada.home));
+  sent.end(bundle.subarray(front));
+  expect(((await answered) as [IncomingMessage])[0].statusCode).toBe(200);
+  await vi.waitFor(() => expect(blobsIn(relay.data)).toEqual(blobsIn(ada.home)), soon);
+});
+
 it('[BLB-10] [RPL-62] a relay finds blobs that its disk damaged or lost, and gets them from the machine that has them', async () => {
   const relay = await new Relay().up();
   const ada = await recorded(emptyFolder('ada'), 'run-1');

@@ -1,4 +1,4 @@
-import type { BlobStore, Log } from '@fieldbook/core';
+import type { BlobStore, DocumentName, Log } from '@fieldbook/core';
 import { asFieldbookError } from '@fieldbook/core';
 import type { PeerState } from '@fieldbook/core/api';
 import type { RequestedFiles } from '@fieldbook/core/files';
@@ -104,6 +104,12 @@ export class Peers {
     const urls: string[] = [];
     for (const [url, { exchange }] of this.#peers) if (await exchange.client.holds(document)) urls.push(url);
     return urls;
+  }
+
+  /** See `SyncSource.blobsArrived`. */
+  blobsArrived(documents: Iterable<DocumentName>): void {
+    const names = [...documents];
+    for (const { exchange } of this.#peers.values()) exchange.blobs.recheck(names);
   }
 
   /** `blobs`, whose reads ask the peers for what is not here and keep it. */

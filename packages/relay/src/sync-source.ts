@@ -1,3 +1,4 @@
+import type { DocumentName } from '@fieldbook/core';
 import type { PeerState, SyncSource } from '@fieldbook/core/api';
 import type { Replica } from '@fieldbook/core/replica';
 import type { ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
@@ -50,6 +51,10 @@ export class RelaySync implements SyncSource {
     if (info === undefined) return [];
     const there = this.#connected().filter((session) => session.memory!.holds(document, info.seq));
     return [...((await this.peers?.holders(document)) ?? []), ...there.map(incomingAddress)];
+  }
+
+  blobsArrived(documents: Iterable<DocumentName>): void {
+    this.peers?.blobsArrived(documents);
   }
 
   #connected(): ReplicationSession[] {

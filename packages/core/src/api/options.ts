@@ -119,6 +119,8 @@ export interface SyncSource {
   ): Promise<ReadonlySet<BlobDigest> | undefined>;
   /** Which of these (at most 1,000) no peer has, by their own word; undefined when none of them answers. */
   missingBlobs?(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined>;
+  /** Blobs that these documents name have come by another way than from a peer: whoever is sent blobs is offered them. */
+  blobsArrived?(documents: Iterable<DocumentName>): void;
   /** What a peer, named by its url or replica id, is known to have; a peer that was never met has nothing. */
   known?(peer: string): Promise<BundleBase>;
   onChange(listener: () => void): () => void;

@@ -54,6 +54,8 @@ export interface BundleImport {
 
 export interface ImportOptions {
   onProgress?(so: BundleImport): void;
+  /** Blobs were stored that these documents may name, which were here before them: told once at the end, of an import that failed too. */
+  onBlobs?(documents: ReadonlySet<DocumentName>): void;
   /** Thrown in between two pieces, when somebody wants no more. */
   cancelled?(): boolean;
   /** A full disk ends blobs, not documents: what a browser does. A machine stops. */
@@ -131,6 +133,8 @@ export async function importBundle(
   } catch (error) {
     await work.settled().catch(() => undefined);
     throw told(asFieldbookError(error), so);
+  } finally {
+    if (so.blobs > 0) options.onBlobs?.(work.runs);
   }
 }
 
@@ -155,7 +159,8 @@ class Import {
   readonly #refused = new Set<DocumentName>();
   readonly #changed = new Set<DocumentName>();
   readonly #seen = new Set<DocumentName>();
-  readonly #runs = new Set<DocumentName>();
+  /** Run documents of the bundle. */
+  readonly runs = new Set<DocumentName>();
   readonly #others = new Map<DocumentName, { generation: number; updates: Uint8Array[]; bytes: number }>();
   #bytesUnderWay = 0;
   #failure: unknown;
@@ -187,7 +192,7 @@ class Import {
         this.#so.purged += 1;
         return;
       }
-      this.#runs.add(name);
+      this.runs.add(name);
     }
     while (this.#applying.size >= AT_ONCE || this.#bytesUnderWay > AT_ONCE_BYTES)
       await Promise.race(this.#applying.values());
@@ -382,7 +387,7 @@ class Import {
     this.#wanted = new Set();
     this.#lists = new Map();
     const { replica, blobs } = this.#target;
-    for (const name of this.#runs) {
+    for (const name of this.runs) {
       if (this.#refused.has(name)) continue;
       const { points, files } = await replica.read(name, (doc) =>
         new RunDocument(doc).isCleared

@@ -113,6 +113,13 @@ export class BlobSync {
     this.#changed();
   }
 
+  /** Looks at these documents again, though they did not change: blobs that they name have come. */
+  recheck(names: Iterable<DocumentName>): void {
+    const all = [...names];
+    this.#points.recheck(all);
+    this.#files.recheck(all);
+  }
+
   /** Looks again now, after an outage or before a wait. */
   retry(): void {
     this.#points.retry();

@@ -130,6 +130,12 @@ export class Relays implements SyncSource {
       .map(([url]) => url);
   }
 
+  /** See `SyncSource.blobsArrived`. */
+  blobsArrived(documents: Iterable<DocumentName>): void {
+    const names = [...documents];
+    for (const { exchange } of this.#relays.values()) exchange.blobs.recheck(names);
+  }
+
   /** See `SyncSource.blobsLacking`. */
   async blobsLacking(
     url: string,
