@@ -405,7 +405,13 @@ def told(): sys.stderr.write(f"{time.monotonic() - begun:.3f}\\n")
 atexit.register(told)
 import fieldbook
 runs = [fieldbook.init("p", capture=sys.argv[1]) for _ in range(3)]
-pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and b"\\0-I\\0-S\\0" in open(f"/proc/{pid}/cmdline", "rb").read() and f"FIELDBOOK_HOME={os.environ['FIELDBOOK_HOME']}".encode() in open(f"/proc/{pid}/environ", "rb").read()]
+def read(pid, name):
+    # Others end while this looks.
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file: return file.read()
+    except OSError: return b""
+mine = f"FIELDBOOK_HOME={os.environ['FIELDBOOK_HOME']}".encode()
+pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and b"\\0-I\\0-S\\0" in read(pid, "cmdline") and mine in read(pid, "environ")]
 for pid in pids: os.kill(pid, signal.SIGSTOP)
 print(*pids)
 for run in runs: run.finish()
