@@ -107,7 +107,7 @@ describe('machines that follow some', () => {
     expect(await projects(laptop)).toEqual(['vision']);
     expect(await documents(laptop)).toBe(2);
     expect((await series(laptop, 'v1')).total).toBe(50);
-    expect(await laptop.cli('show', 'v1')).not.toContain('not here');
+    expect(await laptop.cli('show', 'v1')).not.toMatch(/^not here/m);
     expect(await documents(laptop)).toBe(3);
     // It is kept up to date from then on, also in the room of a page.
     const room = enterRoom(laptop.url, 'run/box-1', { token: tokenOf(laptop) });
