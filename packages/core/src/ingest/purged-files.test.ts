@@ -1,51 +1,20 @@
 import { expect, it } from 'vitest';
 import { Book, RunDocument } from '../documents/index.ts';
 import { CHUNK_BYTES, encodeChunkList } from '../files/index.ts';
-import type { AttributePath, DeviceId, DocumentName, ProjectId, RunId, WriterId } from '../ids.ts';
+import type { DocumentName, ProjectId, RunId } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
-import type { FileEntry } from '../record/index.ts';
 import type { Replica } from '../replica/index.ts';
 import { makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
 import { openTestReplica } from '../testing/replicas.ts';
+import { entryOf, putEntries } from '../testing/stored-runs.ts';
 import { PurgedRuns } from './purged-runs.ts';
 
 const random = new SeededRandom(51);
 const project = 'mnist' as ProjectId;
 const BOOK = 'book/mnist/2026-03' as DocumentName;
-let ordinal = 0;
 
-async function put(
-  replica: Replica,
-  run: string,
-  digest: BlobDigest,
-  size: number,
-  chunks: BlobDigest | null,
-): Promise<void> {
-  const entry: FileEntry = {
-    kind: 'file',
-    writer: '01kf000000000000000000000a' as WriterId,
-    device: 'd000000000000000000000001' as DeviceId,
-    ordinal: ordinal++,
-    place: null,
-    path: 'model' as AttributePath,
-    name: 'model',
-    size,
-    time: 1,
-    modified: null,
-    fileKind: 'file',
-    mime: null,
-    meta: null,
-    travel: null,
-    digest,
-    chunks,
-    spool: null,
-    expected: null,
-    source: null,
-    failure: null,
-    extra: {},
-  };
-  await replica.transact(`run/${run}` as DocumentName, (doc) => new RunDocument(doc).putFile(entry));
-}
+const put = (replica: Replica, run: string, digest: BlobDigest, size: number, chunks: BlobDigest | null) =>
+  putEntries(replica, run, entryOf.file(digest, chunks, size));
 
 const purge = async (replica: Replica, run: string): Promise<void> => {
   await replica.transact(BOOK, (doc) =>
