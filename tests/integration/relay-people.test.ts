@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import type { ProjectId } from '@fieldbook/core';
 import type { Role } from '@fieldbook/core/access';
@@ -144,5 +145,59 @@ describe('invitations', () => {
     expect(relay.output()).not.toContain(secret.slice(4, 24));
     const again = await fieldbook(emptyFolder('home'), ['join', `${relay.url}/#invite=${secret}`]);
     expect([again.code, again.stderr]).toEqual([5, expect.stringContaining('used already')]);
+  });
+});
+
+describe('the audit log', () => {
+  it('[ACC-67] is read over HTTP by admins of everything, newest first, page by page', async () => {
+    const relay = await new Relay().up();
+    const root = asked(relay, await tokenFor(relay, 'admin', 'Root'));
+    for (let each = 0; each < 5; each++) {
+      const made = await root('POST', '/invitations', { role: 'viewer', name: `guest ${each}` });
+      if (each === 2) expect((await root('DELETE', `/invitations/${made.json.id}`)).status).toBe(200);
+    }
+    const whole = (await root('GET', '/audit')).json;
+    const said = (whole.entries as { event: string; name: string }[]).map(({ event, name }) => [event, name]);
+    expect(said.slice(0, 4)).toEqual([
+      ['invitation.created', 'guest 4'],
+      ['invitation.created', 'guest 3'],
+      ['invitation.revoked', 'guest 2'],
+      ['invitation.created', 'guest 2'],
+    ]);
+    const paged: unknown[] = [];
+    for (let at = ''; ;) {
+      const page = (await root('GET', `/audit?limit=2${at}`)).json;
+      paged.push(...(page.entries as unknown[]));
+      if (page.next === null) break;
+      at = `&before=${encodeURIComponent(String(page.next))}`;
+      // What comes meanwhile is newer than all of it.
+      if (paged.length === 2) await root('POST', '/invitations', { role: 'viewer', name: 'late' });
+    }
+    expect(paged).toEqual(whole.entries);
+    const taken = (await root('GET', '/audit?events=invitation.revoked')).json;
+    expect(taken).toMatchObject({ entries: [{ event: 'invitation.revoked', name: 'guest 2' }], next: null });
+    const document = (await root('GET', '/openapi.json')).json;
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    ajv.addSchema(document, 'fieldbook');
+    const $ref = 'fieldbook#/paths/~1audit/get/responses/200/content/application~1json/schema';
+    for (const answer of [whole, taken, (await root('GET', '/audit?limit=1')).json])
+      expect([ajv.validate({ $ref }, answer), ajv.errors]).toEqual([true, null]);
+
+    for (const [who, role, projects] of [
+      ['Mia', 'member', null],
+      ['Vera', 'admin', ['vision']],
+    ] as const)
+      expect(
+        (await asked(relay, await tokenFor(relay, role, who, projects as string[] | null))('GET', '/audit')).status,
+      ).toBe(403);
+    for (const wrong of [
+      'limit=0',
+      'limit=201',
+      'before=x',
+      'events=moon.landing',
+      'events=',
+      `before=${'1'.repeat(65)}`,
+    ])
+      expect([wrong, (await root('GET', `/audit?${wrong}`)).json.error.code]).toEqual([wrong, 'invalid_argument']);
   });
 });

@@ -72,7 +72,8 @@ interface Repeat {
  * removed. Nothing waits for it but `flush`, and it keeps no file open.
  */
 export class Audit {
-  readonly #path: string;
+  /** The file that is being written. */
+  readonly path: string;
   readonly #options: Required<AuditOptions>;
   readonly #repeats = new Map<string, Repeat>();
   #lines: string[] = [];
@@ -83,7 +84,7 @@ export class Audit {
 
   /** `path` is the file that is being written; full ones lie beside it. */
   constructor(path: string, options: AuditOptions = {}) {
-    this.#path = path;
+    this.path = path;
     this.#options = { maxBytes: MAX_BYTES, keep: KEEP, now: Date.now, failed: () => {}, ...options };
   }
 
@@ -154,7 +155,7 @@ export class Audit {
   async #append(): Promise<void> {
     while (this.#lines.length > 0) {
       await this.#rotate();
-      const file = await open(this.#path, 'a', 0o600);
+      const file = await open(this.path, 'a', 0o600);
       try {
         const lines = this.#lines.slice();
         const bytes = Buffer.from((this.#torn ? '\n' : '') + lines.join(''));
@@ -173,14 +174,14 @@ export class Audit {
   }
 
   async #rotate(): Promise<void> {
-    const size = await stat(this.#path).then(
+    const size = await stat(this.path).then(
       (found) => found.size,
       () => 0,
     );
     if (size < this.#options.maxBytes) return;
     const at = new Date(this.#options.now()).toISOString().replaceAll(':', '');
-    await rename(this.#path, `${this.#path.replace(/\.jsonl$/, '')}.${at}.jsonl`);
-    const full = (await filesOf(this.#path)).slice(0, -1);
+    await rename(this.path, `${this.path.replace(/\.jsonl$/, '')}.${at}.jsonl`);
+    const full = (await auditFiles(this.path)).slice(0, -1);
     for (const path of full.slice(0, Math.max(0, full.length - this.#options.keep)))
       await unlink(path).catch(() => undefined);
   }
@@ -188,11 +189,11 @@ export class Audit {
 
 /** The lines of a log from `since` (ms since the epoch) on, oldest first. Lines that are torn or of no known shape are passed over. */
 export async function* readAudit(path: string, since = 0): AsyncGenerator<AuditEntry> {
-  for (const file of await filesOf(path)) {
+  for (const file of await auditFiles(path)) {
     const lines = createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity });
     try {
       for await (const line of lines) {
-        const entry = parse(line);
+        const entry = parseAuditLine(line);
         if (entry !== undefined && Date.parse(entry.time) >= since) yield entry;
       }
     } catch (error) {
@@ -202,7 +203,8 @@ export async function* readAudit(path: string, since = 0): AsyncGenerator<AuditE
   }
 }
 
-function parse(line: string): AuditEntry | undefined {
+/** Undefined for a line that is torn or of no known shape. */
+export function parseAuditLine(line: string): AuditEntry | undefined {
   try {
     const value = JSON.parse(line) as Partial<AuditEntry> | null;
     return typeof value?.time === 'string' && typeof value.event === 'string' ? (value as AuditEntry) : undefined;
@@ -214,7 +216,7 @@ function parse(line: string): AuditEntry | undefined {
 /** The files that are full, oldest first, with the time of their end; never the one that is written. */
 export async function fullAuditFiles(path: string): Promise<{ path: string; ended: number }[]> {
   const full: { path: string; ended: number }[] = [];
-  for (const file of (await filesOf(path)).slice(0, -1)) {
+  for (const file of (await auditFiles(path)).slice(0, -1)) {
     const stamp = /\.(\d{4}-\d\d-\d\dT)(\d\d)(\d\d)([\d.]+Z)\.jsonl$/.exec(file);
     const ended = stamp === null ? Number.NaN : Date.parse(`${stamp[1]}${stamp[2]}:${stamp[3]}:${stamp[4]}`);
     if (Number.isFinite(ended)) full.push({ path: file, ended });
@@ -223,7 +225,7 @@ export async function fullAuditFiles(path: string): Promise<{ path: string; ende
 }
 
 /** Full files, oldest first, and then the one that is written. */
-async function filesOf(path: string): Promise<string[]> {
+export async function auditFiles(path: string): Promise<string[]> {
   const stem = `${basename(path, '.jsonl')}.`;
   const there = await readdir(dirname(path)).catch(() => [] as string[]);
   const full = there

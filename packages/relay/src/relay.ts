@@ -23,6 +23,7 @@ import type { RelayConfig } from './config/index.ts';
 import { answeringJson, askApi, serveControl } from './control.ts';
 import { Health } from './health.ts';
 import { Certificate } from './http/certificate.ts';
+import { auditRoutes } from './http/audit-routes.ts';
 import { peopleRoutes } from './http/people-routes.ts';
 import { SessionCookie } from './http/cookie.ts';
 import { sessionRoutes } from './http/session-routes.ts';
@@ -239,6 +240,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     storage: () => measureRelay({ data, storage: level, replica, blobs: stored }),
     routes: [
       ...peopleRoutes({ tokens, use, invitations, audit, limiter, now }),
+      ...auditRoutes({ audit }),
       ...sessionRoutes({ sessions, cookie, audit, oidcLabel: signIn === undefined ? null : config['oidc.label'], now }),
     ],
   });
