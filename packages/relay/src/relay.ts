@@ -46,10 +46,10 @@ import { contextual } from './platform/context.ts';
 import {
   freeBytes,
   loadDevice,
+  lookingAfter,
   openBlobs,
   openDirectory,
   openLevel,
-  probeDisk,
   restoreGuard,
   sha256,
   storeBytes,
@@ -127,10 +127,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   const { deflate, inflate } = bundlePlatform;
   const history = { clock, deflate, inflate, maxBytes: config['history.size'], maxAgeMs: config['history.age'] };
-  const level = levelStorage(await openLevel(data.store), {
-    freeBytes: free,
-    probe: () => probeDisk(data.store),
-  });
+  const level = levelStorage(await openLevel(data.store), lookingAfter(data.store));
   const replica = await openReplica({
     storage: metrics.timing(disk.storage(level)),
     device: device.id,

@@ -95,6 +95,25 @@ describe('level storage after a failed batch', () => {
     await teardown();
   });
 
+  it('[PRF-12] is not opened again while what it would be opened from cannot be read, and reads go on', async () => {
+    const { db, fail, opened, teardown } = await setup();
+    let isReadable = false;
+    const readable = (): Promise<void> => (isReadable ? Promise.resolve() : Promise.reject(new Error('EIO')));
+    const storage = levelStorage(db as never, { freeBytes: () => Promise.resolve(1e9), readable });
+    await storage.batch([put(1)], { sync: true });
+    fail(1);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      expect(await codeOf(storage.batch([put(2)], { sync: true }))).toBe(
+        attempt === 0 ? 'disk_full' : 'storage_failed',
+      );
+      expect([opened(), await storage.get(key(1))]).toEqual([0, key(1)]);
+    }
+    isReadable = true;
+    await storage.batch([put(2)], { sync: true });
+    expect([opened(), await storage.get(key(2))]).toEqual([1, key(2)]);
+    await teardown();
+  });
+
   it('[STO-11] goes on reading while there is no space, without closing the database', async () => {
     for (const told of [true, false]) {
       const { db, fail, opened, teardown } = await setup();

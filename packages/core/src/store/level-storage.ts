@@ -10,6 +10,8 @@ export interface LevelStorageOptions {
   freeBytes?: () => Promise<number>;
   /** Writes and fsyncs a few bytes beside the database's files; rejects while the disk takes none. */
   probe?: () => Promise<void>;
+  /** Rejects while what the database is opened from cannot be read (`mustBeReadable`); until then it is left as it is. */
+  readable?: () => Promise<void>;
 }
 
 /** Opening writes what the last log held as a table (4 MiB at most) and a new manifest. */
@@ -44,6 +46,7 @@ class LevelStorage implements Required<Storage> {
   readonly #db: LevelHandle;
   readonly #freeBytes: (() => Promise<number>) | undefined;
   readonly #probe: (() => Promise<void>) | undefined;
+  readonly #readable: (() => Promise<void>) | undefined;
   #closed = false;
   /** A batch failed, and the log may be torn. */
   #torn = false;
@@ -55,6 +58,7 @@ class LevelStorage implements Required<Storage> {
     this.#db = db;
     this.#freeBytes = options.freeBytes;
     this.#probe = options.probe;
+    this.#readable = options.readable;
   }
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
@@ -145,8 +149,10 @@ class LevelStorage implements Required<Storage> {
   }
 
   async #closeAndOpen(): Promise<void> {
-    this.#down = true;
     try {
+      // Before anything is closed: what cannot be read when it is opened is lost.
+      await this.#readable?.();
+      this.#down = true;
       await this.#db.close();
       if (this.#closed) return;
       await this.#db.open({ createIfMissing: false });

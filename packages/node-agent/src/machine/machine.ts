@@ -30,7 +30,7 @@ import type { Home } from './home.ts';
 import { makeHome } from './home.ts';
 import { personName } from './person.ts';
 import { clock, gunzip, gzipBytes, random, timers } from './ports.ts';
-import { freeBytes, openLevel, probeDisk } from './store.ts';
+import { lookingAfter, openLevel } from './store.ts';
 import { measureHome } from './usage.ts';
 import { introduce, Membership } from './workspace.ts';
 
@@ -71,10 +71,7 @@ export async function openMachine(
   const config = await readConfig(home);
   const device = await loadDevice(home.device, env);
   const by = await personName(env, config.person);
-  const storage = levelStorage(await openLevel(home.store), {
-    freeBytes: () => freeBytes(home.store),
-    probe: () => probeDisk(home.store),
-  });
+  const storage = levelStorage(await openLevel(home.store), lookingAfter(home.store));
   const { deflate, inflate } = bundlePlatform;
   const history = { clock, deflate, inflate, ...config.history };
   const guard = await restoreGuard(home);

@@ -1,11 +1,14 @@
+import * as fs from 'node:fs/promises';
 import { open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { FieldbookError } from '@fieldbook/core';
-import type { LevelHandle } from '@fieldbook/core/store';
+import type { LevelHandle, LevelStorageOptions } from '@fieldbook/core/store';
+import { mustBeReadable } from '@fieldbook/core/store';
 
-/** Opens the LevelDB of a home. Throws `store_locked` while another process has it. */
+/** Opens the LevelDB of a home. Throws `store_locked` while another process has it, `storage_failed` when it cannot be read. */
 export async function openLevel(path: string): Promise<LevelHandle> {
+  await mustBeReadable(fs, path);
   const db = new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
   try {
     await db.open();
@@ -29,8 +32,17 @@ export async function openLevel(path: string): Promise<LevelHandle> {
   return db as unknown as LevelHandle;
 }
 
+/** What a LevelDB that is open for long looks at before it goes on after a write that failed. */
+export function lookingAfter(path: string): LevelStorageOptions {
+  return {
+    freeBytes: () => freeBytes(path),
+    probe: () => probeDisk(path),
+    readable: () => mustBeReadable(fs, path),
+  };
+}
+
 /** Writes a few bytes to the disk of a folder and takes them away again; rejects while it takes none. */
-export async function probeDisk(folder: string): Promise<void> {
+async function probeDisk(folder: string): Promise<void> {
   const path = join(folder, 'probe');
   try {
     const file = await open(path, 'w', 0o600);

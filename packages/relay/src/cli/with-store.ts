@@ -8,7 +8,7 @@ import { Audit } from '../audit.ts';
 import type { RelayConfig } from '../config/index.ts';
 import { bundlePlatform } from '../platform/bundles.ts';
 import type { DataDirectory } from '../platform/data.ts';
-import { freeBytes, loadDevice, openBlobs, openDirectory, openLevel, restoreGuard } from '../platform/data.ts';
+import { loadDevice, lookingAfter, openBlobs, openDirectory, openLevel, restoreGuard } from '../platform/data.ts';
 import { clock, jsonLog, random } from '../platform/ports.ts';
 
 /** The data of a relay that does not run, open in a command. */
@@ -35,7 +35,7 @@ export async function withStore<T>(
     throw new FieldbookError('store_locked', `${error.message} Stop the relay: ${why}.`);
   });
   const { deflate, inflate } = bundlePlatform;
-  const storage = levelStorage(level, { freeBytes: () => freeBytes(data.store) });
+  const storage = levelStorage(level, lookingAfter(data.store));
   const replica = await openReplica({
     storage,
     device: device.id,

@@ -7,7 +7,8 @@ import { FieldbookError } from '@fieldbook/core';
 import type { DeviceKey } from '@fieldbook/core/access';
 import { deviceIdOf } from '@fieldbook/core/access';
 import { FileBlobStore } from '@fieldbook/core/blobs';
-import type { LevelHandle, RestoreGuard } from '@fieldbook/core/store';
+import type { LevelHandle, LevelStorageOptions, RestoreGuard } from '@fieldbook/core/store';
+import { mustBeReadable } from '@fieldbook/core/store';
 import { createAtomically, readIfThere, writeAtomically } from './files.ts';
 import { random } from './ports.ts';
 
@@ -67,8 +68,17 @@ export async function hasStore(root: string): Promise<boolean> {
   );
 }
 
+/** What a LevelDB that is open for long looks at before it goes on after a write that failed. */
+export function lookingAfter(path: string): LevelStorageOptions {
+  return {
+    freeBytes: () => freeBytes(path),
+    probe: () => probeDisk(path),
+    readable: () => mustBeReadable(fs, path),
+  };
+}
+
 /** Writes a few bytes to the disk of a folder and takes them away again; rejects while it takes none. */
-export async function probeDisk(folder: string): Promise<void> {
+async function probeDisk(folder: string): Promise<void> {
   const path = join(folder, 'probe');
   try {
     const file = await fs.open(path, 'w', 0o600);
@@ -89,8 +99,9 @@ export async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Throws `store_locked` while another relay has it. */
+/** Throws `store_locked` while another relay has it, `storage_failed` when it cannot be read. */
 export async function openLevel(path: string): Promise<LevelHandle> {
+  await mustBeReadable(fs, path);
   const db = new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
   try {
     await db.open();
