@@ -1,10 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { MemoryLevel } from 'memory-level';
 import { storageContract } from '../testing/contracts/index.ts';
 import { describe, expect, it } from 'vitest';
+import type { KeyRange } from '../ports.ts';
 import { codeOf, MemoryStorage } from '../testing/index.ts';
 import { levelStorage } from './level-storage.ts';
 
@@ -132,4 +133,53 @@ describe('level storage after a failed batch', () => {
       await teardown();
     }
   });
+});
+
+it('[STO-16] a part that cannot be read is an error of every range that it lies in, also of one with a limit', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'fieldbook-storage-'));
+  const numbered = (n: number): Uint8Array => new Uint8Array([n >> 8, n & 255]);
+  const db = new ClassicLevel<Uint8Array, Uint8Array>(directory, encodings);
+  await db.open();
+  const upTo = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, n) => from + n);
+  // Into four tables, one behind the other, of which the second is lost.
+  for (let n = 0; n < 4_000; n += 1_000) {
+    await db.batch(upTo(n, n + 1_000).map((each) => ({ type: 'put', key: numbered(each), value: numbered(each) })));
+    await db.compactRange(numbered(n), numbered(n + 999), encodings);
+  }
+  await db.close();
+  const tables = (await readdir(directory))
+    .filter((name) => name.endsWith('.ldb'))
+    .toSorted((x, y) => (x < y ? -1 : 1));
+  expect(tables).toHaveLength(4);
+  const table = join(directory, tables[1]!);
+  await writeFile(table, new Uint8Array((await stat(table)).size));
+  const damaged = new ClassicLevel<Uint8Array, Uint8Array>(directory, encodings);
+  await damaged.open();
+  const storage = levelStorage(damaged as never);
+  const read = async (range: KeyRange, only: 'range' | 'keys'): Promise<number[] | string | undefined> => {
+    const found: number[] = [];
+    const work = async (): Promise<void> => {
+      if (only === 'range') for await (const [at] of storage.range(range)) found.push(at[0]! * 256 + at[1]!);
+      else for await (const at of storage.keys(range)) found.push(at[0]! * 256 + at[1]!);
+    };
+    return (await codeOf(work())) ?? found;
+  };
+  for (const kind of ['range', 'keys'] as const) {
+    expect(await read({}, kind)).toBe('storage_failed');
+    for (const limit of [1_500, 2_000, 2_900]) {
+      expect([limit, await read({ limit }, kind)]).toEqual([limit, 'storage_failed']);
+      expect([limit, await read({ limit, reverse: true }, kind)]).toEqual([
+        limit,
+        limit < 1_900 ? upTo(4_000 - limit, 4_000).toReversed() : 'storage_failed',
+      ]);
+    }
+    // The first of what is behind the gap is not the first that there was.
+    expect(await read({ gte: numbered(1_500), limit: 1 }, kind)).toBe('storage_failed');
+    expect(await read({ lte: numbered(1_500), limit: 1, reverse: true }, kind)).toBe('storage_failed');
+    expect(await read({ limit: 600 }, kind)).toEqual(upTo(0, 600));
+    expect(await read({ gt: numbered(2_499), limit: 30 }, kind)).toEqual(upTo(2_500, 2_530));
+    expect(await read({ reverse: true, limit: 20 }, kind)).toEqual(upTo(3_980, 4_000).toReversed());
+  }
+  await storage.close();
+  await rm(directory, { recursive: true });
 });

@@ -40,6 +40,8 @@ export function levelStorage(db: LevelHandle, options: LevelStorageOptions = {})
   };
 }
 
+type LevelSnapshot = ReturnType<LevelHandle['snapshot']>;
+
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 
 class LevelStorage implements Required<Storage> {
@@ -70,26 +72,64 @@ class LevelStorage implements Required<Storage> {
   }
 
   async *range(range: KeyRange): AsyncGenerator<[Uint8Array, Uint8Array]> {
-    const iterator = await this.#guard(async () => this.#db.iterator({ ...VIEW, ...levelRange(range) }));
-    try {
-      for (;;) {
-        const entries = await this.#guard(() => iterator.nextv(256));
-        if (entries.length === 0) return;
-        for (const [key, value] of entries) yield [plain(key)!, plain(value)!];
-      }
-    } finally {
-      await iterator.close();
-    }
+    yield* this.#checked(
+      range,
+      (options) => this.#db.iterator({ ...VIEW, ...options }),
+      async (iterator) =>
+        (await iterator.nextv(256)).map(([key, value]): [Uint8Array, Uint8Array] => [plain(key)!, plain(value)!]),
+    );
   }
 
   async *keys(range: KeyRange): AsyncGenerator<Uint8Array> {
-    const iterator = await this.#guard(async () => this.#db.keys({ ...VIEW, ...levelRange(range) }));
+    yield* this.#checked(
+      range,
+      (options) => this.#db.keys({ ...VIEW, ...options }),
+      async (iterator) => (await iterator.nextv(1024)).map((key) => plain(key)!),
+    );
+  }
+
+  /**
+   * LevelDB passes over a part that it cannot read and goes on behind it. That is an error at the end of a range and nowhere else,
+   * so a limit would hide it, and the entries that are missing would never have been there. With a limit the last key is looked for
+   * first, and then everything up to it read to the end.
+   */
+  async *#checked<I extends { close(): Promise<void> }, E>(
+    range: KeyRange,
+    open: (options: Record<string, unknown>) => I,
+    next: (iterator: I) => Promise<E[]>,
+  ): AsyncGenerator<E> {
+    const snapshot = range.limit === undefined ? undefined : await this.#guard(async () => this.#db.snapshot());
     try {
-      for (;;) {
-        const keys = await this.#guard(() => iterator.nextv(1024));
-        if (keys.length === 0) return;
-        for (const key of keys) yield plain(key)!;
+      const whole = snapshot === undefined ? range : await this.#upToLast(range, snapshot);
+      const iterator = await this.#guard(async () => open({ ...levelRange(whole), ...(snapshot && { snapshot }) }));
+      try {
+        for (;;) {
+          const entries = await this.#guard(() => next(iterator));
+          if (entries.length === 0) return;
+          yield* entries;
+        }
+      } finally {
+        await iterator.close();
       }
+    } finally {
+      await snapshot?.close();
+    }
+  }
+
+  /** The range without its limit: up to the last key that this leaves in it. */
+  async #upToLast({ limit = Infinity, ...range }: KeyRange, snapshot: LevelSnapshot): Promise<KeyRange> {
+    const iterator = await this.#guard(async () => this.#db.keys({ ...VIEW, ...levelRange(range), limit, snapshot }));
+    try {
+      let last: Uint8Array | undefined;
+      for (let count = 0; count < limit;) {
+        const keys = await this.#guard(() => iterator.nextv(limit - count));
+        if (keys.length === 0) return range;
+        count += keys.length;
+        last = plain(keys.at(-1));
+      }
+      const { gt, gte, lt, lte, ...direction } = range;
+      const near = range.reverse === true ? { lt, lte, gte: last } : { gt, gte, lte: last };
+      return { ...direction, ...(levelRange(near) as KeyRange) };
     } finally {
       await iterator.close();
     }
@@ -163,7 +203,7 @@ class LevelStorage implements Required<Storage> {
   }
 }
 
-function levelRange(range: KeyRange): Record<string, unknown> {
+function levelRange(range: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(range).filter(([, value]) => value !== undefined));
 }
 
