@@ -16,6 +16,9 @@ const ROOM = 'book/mnist/2026-11';
 /** Visitors that wait longer than this wait for what does not come. */
 const WAITS_MS = 60_000;
 
+/** What Node is started with for a relay in the image and as a service. */
+const HEAP = '--max-semi-space-size=4';
+
 /** A process that serves a room, and how it is entered. */
 export interface RoomServerProcess {
   readonly system: string;
@@ -37,7 +40,10 @@ export async function startRelayProcess(): Promise<RoomServerProcess> {
   const env = { ...process.env, FIELDBOOK_HOME: folder };
   const start = (port: number): Promise<[ChildProcess, string]> =>
     said(
-      spawn(process.execPath, [program, 'serve', '--port', String(port), '--data', folder], { env, stdio: 'pipe' }),
+      spawn(process.execPath, [HEAP, program, 'serve', '--port', String(port), '--data', folder], {
+        env,
+        stdio: 'pipe',
+      }),
       /http:\/\/127\.0\.0\.1:(\d+)/,
     );
   let [child, port] = await start(0);

@@ -14,10 +14,12 @@ describe('deployment files', () => {
   it('[OPS-15] run commands that there are, and wait for the end of a relay as long as it may take', async () => {
     const lines = ['fieldbook-relay.service', 'fieldbook-agent.service', 'fieldbook-relay-backup.service'].flatMap(
       (file) =>
-        [...read(file).matchAll(/^ExecStart=\/usr\/bin\/node \/opt\/fieldbook\/(\S+) (.*)$/gm)].map(([, bin, args]) => {
-          expect(existsSync(join(ROOT, bin!))).toBe(true);
-          return { bin: bin!, args: args!.split(' ') };
-        }),
+        [...read(file).matchAll(/^ExecStart=\/usr\/bin\/node (?:--\S+ )?\/opt\/fieldbook\/(\S+) (.*)$/gm)].map(
+          ([, bin, args]) => {
+            expect(existsSync(join(ROOT, bin!))).toBe(true);
+            return { bin: bin!, args: args!.split(' ') };
+          },
+        ),
     );
     // A backup, and behind it what no longer is needed.
     expect(lines.map(({ args }) => args.slice(0, 2).join(' '))).toEqual([
@@ -48,6 +50,14 @@ describe('deployment files', () => {
     const longest = Number(timeout) + 15;
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(read('fieldbook-relay.service'))![1])).toBeGreaterThan(longest);
     expect(Number(/stop_grace_period: (\d+)s/.exec(read('compose.yaml'))![1])).toBeGreaterThan(longest);
+  });
+
+  it('[OPS-15] a relay is started with the same young generation as a service, in the image and where it is measured', () => {
+    const [, service] = /^ExecStart=\/usr\/bin\/node (--\S+)/m.exec(read('fieldbook-relay.service'))!;
+    const [, image] = /^ENTRYPOINT \["node", "(--[^"]+)"/m.exec(read('Dockerfile'))!;
+    const [, bench] = /^const HEAP = '(--\S+)';$/m.exec(readFileSync(join(ROOT, 'bench/rooms.ts'), 'utf8'))!;
+    expect([image, bench]).toEqual([service, service]);
+    expect(spawnSync(process.execPath, [service!, '-e', ''], { encoding: 'utf8' }).status).toBe(0);
   });
 
   it('[OPS-23] the user of the image owns every directory that a volume is mounted at', () => {
@@ -113,7 +123,7 @@ describe('deployment files', () => {
       for (const file of readdirSync(DEPLOY).filter((name) => /\.(?:service|timer)$/.test(name)))
         writeFileSync(
           join(folder, file),
-          read(file).replaceAll('/usr/bin/node /opt/fieldbook', `${process.execPath} ${ROOT}`),
+          read(file).replaceAll('/usr/bin/node', process.execPath).replaceAll('/opt/fieldbook', ROOT),
         );
       const units = readdirSync(folder).map((file) => join(folder, file));
       const said = spawnSync('systemd-analyze', ['verify', '--man=no', ...units], { encoding: 'utf8' });
