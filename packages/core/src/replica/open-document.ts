@@ -21,6 +21,8 @@ export class OpenDocument {
   /** The last commit under way, if any; settles when all before it have, too. */
   pending: Promise<DocumentMeta> | undefined;
   underWay = 0;
+  /** Bytes on disk that whoever holds the document in memory takes it for. */
+  counted = 0;
   /** Epoch of the store for which `doc.clientID` was chosen. */
   epoch: number;
   /** True from when memory must not be believed any more. */

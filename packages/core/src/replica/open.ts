@@ -83,6 +83,8 @@ class StoredReplica implements Replica {
   readonly #history: HistoryOptions | undefined;
   /** Least recently used first. */
   readonly #open = new Map<DocumentName, OpenDocument>();
+  /** What all of them take on disk, as last counted. */
+  #openBytes = 0;
   readonly #opening = new Map<DocumentName, Promise<void>>();
   readonly #listeners = new Set<(commit: Commit) => void>();
   readonly #damageListeners = new Set<(name: DocumentName) => void>();
@@ -477,6 +479,7 @@ class StoredReplica implements Replica {
     open.doc.clientID = own !== null && open.stateOf(own) === meta?.nextClock ? own : this.#freshClientId(open);
     if (this.#closed) return open.destroy();
     this.#open.set(name, open);
+    this.#count(open);
     this.#evict();
   }
 
@@ -508,20 +511,28 @@ class StoredReplica implements Replica {
 
   /** Forgets a document in memory; the next use loads what the disk has. */
   #discard(open: OpenDocument): void {
-    if (this.#open.get(open.name) === open) this.#open.delete(open.name);
+    if (this.#open.get(open.name) === open) {
+      this.#open.delete(open.name);
+      this.#openBytes -= open.counted;
+    }
     open.destroy();
   }
 
+  /** Takes the document for as large as it is now. Kept as a sum: of a thousand documents it would cost more than a load. */
+  #count(open: OpenDocument): void {
+    if (this.#open.get(open.name) !== open) return;
+    const bytes = this.#sizeOf(open.name);
+    this.#openBytes += bytes - open.counted;
+    open.counted = bytes;
+  }
+
   #evict(): void {
-    let bytes = 0;
-    for (const name of this.#open.keys()) bytes += this.#sizeOf(name);
     let left = this.#open.size;
     for (const open of this.#open.values()) {
       // The last one was just asked for.
-      if (left === 1 || (bytes <= this.#cacheBytes && this.#open.size <= CACHE_DOCUMENTS)) return;
+      if (left === 1 || (this.#openBytes <= this.#cacheBytes && this.#open.size <= CACHE_DOCUMENTS)) return;
       left -= 1;
       if (open.underWay > 0) continue;
-      bytes -= this.#sizeOf(open.name);
       this.#discard(open);
     }
   }
@@ -585,7 +596,10 @@ class StoredReplica implements Replica {
     }) as Promise<DocumentMeta>;
     if (update !== undefined) open.pending = settled;
     await settled;
-    if (update !== undefined) this.#compactLater(name);
+    if (update !== undefined) {
+      this.#count(open);
+      this.#compactLater(name);
+    }
     return commit;
   }
 
@@ -634,6 +648,8 @@ class StoredReplica implements Replica {
     const { value, meta } = await this.#committed(name, (doc) => Y.encodeStateAsUpdate(doc));
     if (meta === undefined) return;
     await this.#store.compact(name, meta, value);
+    const open = this.#open.get(name);
+    if (open !== undefined) this.#count(open);
     this.#compacted?.(name);
   }
 

@@ -167,6 +167,34 @@ describe('replica', () => {
     expect(await replica.info('run/none' as DocumentName)).toBeUndefined();
   });
 
+  it('[REP-6] documents count in memory for what they have grown to, and go when the next one is loaded', async () => {
+    const replica = await open(await memoryStorage(), { cacheBytes: 2_000 });
+    const inMemory = new Set<Y.Doc>();
+    const watch = (doc: Y.Doc): void => {
+      if (inMemory.has(doc)) return;
+      inMemory.add(doc);
+      doc.on('destroy', () => inMemory.delete(doc));
+    };
+    const grow = (name: string, bytes: number): Promise<unknown> =>
+      replica.transact(name as DocumentName, (doc) => {
+        watch(doc);
+        doc.getMap('entries').set('x', encodeRecord({ k: 'x', filler: 'x'.repeat(bytes) }));
+      });
+    for (let each = 0; each < 10; each++) await grow(`run/r${each}`, 20);
+    expect(inMemory.size).toBe(10);
+    await grow('run/r9', 1_900);
+    await replica.read('run/new' as DocumentName, watch);
+    expect(inMemory.size).toBeLessThan(4);
+    expect(inMemory.size).toBeGreaterThan(0);
+    // One that alone is too large is served, and goes with the next.
+    await grow('run/r9', 5_000);
+    await replica.read('run/newer' as DocumentName, watch);
+    expect(inMemory.size).toBe(1);
+    // What went counts no more.
+    for (let each = 10; each < 20; each++) await grow(`run/r${each}`, 20);
+    expect(inMemory.size).toBe(11);
+  });
+
   it('[REP-7] encoded state names the last commit that it holds, not one that came behind it', async () => {
     const storage = await memoryStorage();
     const replica = await open(storage);
