@@ -155,10 +155,18 @@ describe('replica', () => {
     const names = Array.from({ length: 50 }, (_, index) => `run/r${index}` as DocumentName);
     for (const name of names)
       await replica.transact(name, (doc) => doc.getMap('entries').set('x', encodeRecord({ k: 'x', name })));
-    for (const name of names)
-      expect(
-        await replica.read(name, (doc) => [...new RunDocument(doc).entries()].length + doc.getMap('entries').size),
-      ).toBe(1);
+    const inMemory = new Set<Y.Doc>();
+    for (const name of names) {
+      const { size } = (await replica.info(name))!;
+      const entries = await replica.read(name, (doc) => {
+        inMemory.add(doc);
+        doc.on('destroy', () => inMemory.delete(doc));
+        return [...new RunDocument(doc).entries()].length + doc.getMap('entries').size;
+      });
+      expect(entries).toBe(1);
+      expect(inMemory.size).toBeLessThanOrEqual(Math.ceil(2_000 / size));
+    }
+    expect(inMemory.size).toBeGreaterThan(1);
     const listed: string[] = [];
     for await (const info of replica.list('run/')) listed.push(info.name);
     expect(listed).toEqual([...names].sort());
