@@ -6,6 +6,7 @@ import type { Cli } from '../command.ts';
 import { printJson, withClient, withJson } from '../command.ts';
 import { formatBytes, plural } from '../format.ts';
 import type { PeerShape, SyncShape } from '../shapes.ts';
+import type { Terminal } from '../terminal.ts';
 import { Progress } from '../terminal.ts';
 import { oneLine } from '../width.ts';
 import { limitCommand, readRate } from './limit.ts';
@@ -47,7 +48,7 @@ function joinCommand(program: Command, cli: Cli): void {
     .option('--limit <rate>', 'the most in each direction, as 500kB/s; "fieldbook limit" changes it');
   withJson(join).action(async (link: string, options: { token?: string; limit?: string; json?: boolean }) => {
     const { url, token } = readLink(link);
-    const given = options.token === '-' ? (await cli.terminal.readStdin()).trim() : options.token;
+    const given = options.token === '-' ? await typedToken(cli.terminal) : options.token;
     const bytesPerS = options.limit === undefined ? undefined : readRate(options.limit);
     const body = {
       url,
@@ -75,6 +76,14 @@ function joinCommand(program: Command, cli: Cli): void {
       { telling: true },
     );
   });
+}
+
+/** A token from a pipe, or typed unseen. */
+async function typedToken(terminal: Terminal): Promise<string> {
+  const text = terminal.stdinIsTerminal
+    ? await terminal.askHidden('Token or invitation: ')
+    : await terminal.readStdin();
+  return text.trim();
 }
 
 /** A relay's address and the token or invitation in its fragment, which browsers never send and logs never see. */
