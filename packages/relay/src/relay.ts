@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Log } from '@fieldbook/core';
@@ -269,9 +270,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   let scraped: MetricsListener | null = null;
   let control: { close(): void } | null = null;
+  let discovery: { stop(): Promise<void> } | null = null;
 
   const stop = async (): Promise<void> => {
     health.drain();
+    await discovery?.stop();
     tokens.close();
     certificate?.close();
     limiter.close();
@@ -342,6 +345,18 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     peers.start();
     await retention.start();
     tokens.watch((error) => log.warn('tokens.unreadable', { error: String(error) }));
+    if (config['discovery.announce']) {
+      // Not loaded by those who do not want it.
+      const { announceRelay } = await import('./platform/discovery.ts');
+      discovery = await announceRelay({
+        address: (server.address() as AddressInfo).address,
+        port,
+        hosts: config['access.hosts'],
+        certificate: certificate?.pair.cert ?? null,
+        workspace: () => workspace.id,
+        log,
+      });
+    }
     const url = `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     log.info('relay.started', {
       url,

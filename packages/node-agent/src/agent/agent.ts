@@ -1,10 +1,13 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { FieldbookError } from '@fieldbook/core';
 import type { Log } from '@fieldbook/core';
+import { announceFrom } from '../machine/config.ts';
 import type { Home } from '../machine/home.ts';
 import { makeHome } from '../machine/home.ts';
+import type { Machine } from '../machine/machine.ts';
 import { openMachine } from '../machine/machine.ts';
 import { openServices } from '../machine/services.ts';
 import { VERSION } from '../version.ts';
@@ -27,6 +30,8 @@ export interface AgentOptions {
   port: number | undefined;
   /** Names that requests may use besides the loopback ones. */
   hosts: readonly string[];
+  /** Say on the local network that it is there; without it the environment or the configuration decides. */
+  announce?: boolean;
   /** Where the web UI lies. */
   web?: string;
 }
@@ -47,6 +52,7 @@ const SWEEP_MS = 20;
 /** Starts the agent of a home: store, ingest, replication, HTTP and rooms, in that order. Throws `store_locked`, `port_in_use`. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { home, env, log } = options;
+  const announced = options.announce ?? announceFrom(env);
   await makeHome(home);
   const token = await localToken(home);
   const machine = await openMachine(home, env, log);
@@ -64,7 +70,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     log,
     upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => sockets.upgrade(request, socket, head),
   });
+  let discovery: { stop(): Promise<void> } | undefined;
   const stop = async (): Promise<void> => {
+    await discovery?.stop();
     peers.close();
     // Event streams first: nothing else on the server goes on for ever.
     services.api.close();
@@ -82,6 +90,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     peers.watch((error) => log.warn('peers.unreadable', { error: String(error) }));
     const { host } = options;
     await announce(home, { pid: process.pid, port, url, host, version: VERSION, started: Date.now() });
+    if (announced ?? machine.config.announce) discovery = await announceOn(server, machine, log);
     log.info('agent.started', { url, pid: process.pid, version: VERSION });
     let closing: Promise<void> | undefined;
     const close = async (): Promise<void> => {
@@ -94,6 +103,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     await stop();
     throw error;
   }
+}
+
+/** Nothing of it is loaded unless somebody wants it. */
+async function announceOn(server: Server, machine: Machine, log: Log): Promise<{ stop(): Promise<void> } | undefined> {
+  const { address, port } = server.address() as AddressInfo;
+  if (isLoopbackHost(address)) {
+    log.warn('discovery.loopback', { address });
+    return undefined;
+  }
+  const { announceAgent } = await import('../machine/discovery.ts');
+  const { device, membership } = machine;
+  return announceAgent({ name: device.name, address, port, workspace: () => membership.info.id }, log);
 }
 
 /** The name to reach a bound address by; a wildcard is reached on loopback. */
@@ -126,6 +147,15 @@ export function checkBind(host: string, insist: boolean): void {
   throw new FieldbookError(
     'invalid_argument',
     `Binding to ${host} lets other machines reach this agent; a relay is made for that. Add --allow-remote to do it all the same: they will need a token, which "fieldbook share" makes.`,
+  );
+}
+
+/** Refuses to announce what nobody else reaches. */
+export function checkAnnounced(host: string): void {
+  if (!isLoopbackHost(host)) return;
+  throw new FieldbookError(
+    'invalid_argument',
+    `Other machines do not reach an agent on ${host}, so there is nothing to announce. Add --host 0.0.0.0 --allow-remote too, or leave --announce out.`,
   );
 }
 

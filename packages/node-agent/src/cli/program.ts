@@ -7,6 +7,7 @@ import { completionCommand } from './commands/completion.ts';
 import { dataCommands } from './commands/data.ts';
 import { demoCommand } from './commands/demo.ts';
 import { diffCommand } from './commands/diff.ts';
+import { discoverCommand } from './commands/discover.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { editCommands } from './commands/edit.ts';
 import { evictCommand } from './commands/evict.ts';
@@ -47,6 +48,7 @@ export function buildProgram(cli: Cli): Command {
   diffCommand(program, cli);
   dataCommands(program, cli);
   shareCommands(program, cli);
+  discoverCommand(program, cli);
   followCommands(program, cli);
   fileCommands(program, cli);
   evictCommand(program, cli);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isFieldbookError } from '@fieldbook/core';
 import { expect, it, onTestFinished } from 'vitest';
-import { changeConfig, readConfig } from './config.ts';
+import { announceFrom, changeConfig, readConfig } from './config.ts';
 import { homeOf } from './home.ts';
 
 it('[FIL-5] rules for what travels are read from config.json, and what is none is refused with its place', async () => {
@@ -62,4 +62,19 @@ it('[RPL-59] what is followed is read from config.json, everything without a wor
     const refused = await readConfig(home).catch((error: unknown) => error);
     expect(isFieldbookError(refused, 'config_invalid') && refused.details).toEqual({ key });
   }
+});
+
+it('[DSC-1] whether an agent is announced is read from config.json and the environment, no without a word, and what is neither is named', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'fieldbook-config-'));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  const home = homeOf({ FIELDBOOK_HOME: root });
+  expect((await readConfig(home)).announce).toBe(false);
+  await changeConfig(home, { announce: true });
+  expect((await readConfig(home)).announce).toBe(true);
+  writeFileSync(home.config, '{"announce": "yes"}');
+  const refused = await readConfig(home).catch((error: unknown) => error);
+  expect(isFieldbookError(refused, 'config_invalid') && refused.details).toEqual({ key: 'announce' });
+  const said = ['true', '1', 'false', '0', '', undefined].map((text) => announceFrom({ FIELDBOOK_ANNOUNCE: text }));
+  expect(said).toEqual([true, true, false, false, undefined, undefined]);
+  expect(() => announceFrom({ FIELDBOOK_ANNOUNCE: 'maybe' })).toThrow(/FIELDBOOK_ANNOUNCE must be true or false/);
 });

@@ -24,6 +24,8 @@ export interface Config {
   follow: FollowSettings;
   /** When files travel that said nothing about it themselves; the first rule that fits holds. */
   files: readonly TravelRule[];
+  /** Say on the local network that this agent is there. */
+  announce: boolean;
   /** What is kept of compacted updates, for repair. */
   history: { maxBytes: number; maxAgeMs: number };
 }
@@ -44,6 +46,7 @@ export async function readConfig(home: Home): Promise<Config> {
     files = [],
     follow = {},
     history = {},
+    announce = false,
   } = value as Record<string, unknown>;
   if (person !== null && typeof person !== 'string') throw at('person', 'must be a string');
   if (!Array.isArray(journals) || !journals.every((path) => typeof path === 'string')) {
@@ -61,6 +64,7 @@ export async function readConfig(home: Home): Promise<Config> {
   }
   if (!Array.isArray(files)) throw at('files', 'must be a list of {"pattern", "over", "travel"}');
   const rules = files.map((rule: unknown, index) => readRule(rule, (problem) => at(`files[${index}]`, problem)));
+  if (typeof announce !== 'boolean') throw at('announce', 'must be true or false');
   const { projects = 'all', runDocuments = 'all' } = (follow ?? {}) as Record<string, unknown>;
   if (projects !== 'all' && !isProjects(projects))
     throw at('follow.projects', 'must be "all" or a list of project ids');
@@ -77,7 +81,21 @@ export async function readConfig(home: Home): Promise<Config> {
     follow: { projects: projects as FollowSettings['projects'], runDocuments },
     files: rules,
     history: kept,
+    announce,
   };
+}
+
+/** What `FIELDBOOK_ANNOUNCE` says; undefined when it says nothing. Throws `config_invalid`. */
+export function announceFrom(env: Readonly<Record<string, string | undefined>>): boolean | undefined {
+  const text = env['FIELDBOOK_ANNOUNCE'];
+  if (text === undefined || text === '') return undefined;
+  if (text === 'true' || text === '1') return true;
+  if (text === 'false' || text === '0') return false;
+  throw new FieldbookError(
+    'config_invalid',
+    `FIELDBOOK_ANNOUNCE must be true or false, not ${JSON.stringify(text.slice(0, 40))}.`,
+    { details: { key: 'FIELDBOOK_ANNOUNCE' } },
+  );
 }
 
 function isProjects(value: unknown): boolean {

@@ -77,6 +77,7 @@ describe('the configuration', () => {
       follow: { projects: 'all', runDocuments: 'all' },
       files: [],
       history: { maxBytes: 64 * 2 ** 20, maxAgeMs: 90 * 86_400_000 },
+      announce: false,
     });
     writeFileSync(home.config, '{"person": "Ada", "later": {"a": 1}}');
     await changeConfig(home, { relays: [{ url: 'https://relay.example' }] });

@@ -6,7 +6,7 @@ import { loadConfig, SETTINGS, shownSetting, variableOf } from '../config/index.
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** What commander gives for the flags of `withSettings`. */
-export type SettingFlags = Readonly<Record<string, string | string[] | undefined>>;
+export type SettingFlags = Readonly<Record<string, string | string[] | true | undefined>>;
 
 const KEYS = Object.keys(SETTINGS) as SettingKey[];
 
@@ -26,7 +26,8 @@ export function configOf(options: SettingFlags, env: Env): LoadedConfig {
   for (const key of KEYS) {
     const { flag } = SETTINGS[key] as Setting<unknown>;
     const given = flag === undefined ? undefined : options[new Option(flag).attributeName()];
-    if (given !== undefined) flags[key] = given;
+    // A flag without a value is given or not.
+    if (given !== undefined) flags[key] = given === true ? 'true' : given;
   }
   const { config: file } = options;
   return loadConfig({ env, flags, ...(typeof file === 'string' ? { file } : {}) });

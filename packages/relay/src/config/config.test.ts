@@ -131,6 +131,21 @@ describe('the configuration of a relay', () => {
     expect(shownSetting('oidc.allow', config)).toContain('"role":"member"');
   });
 
+  it('[DSC-1] announces nothing unless it is told to, and never what others do not reach', () => {
+    expect(loadConfig({ env: {} }).config['discovery.announce']).toBe(false);
+    const reached = { FIELDBOOK_RELAY_LISTEN_HOST: '0.0.0.0', FIELDBOOK_RELAY_DISCOVERY_ANNOUNCE: 'true' };
+    expect(loadConfig({ env: reached }).config['discovery.announce']).toBe(true);
+    expect(loadConfig({ env: reached, flags: { 'discovery.announce': 'false' } }).config['discovery.announce']).toBe(
+      false,
+    );
+    expect(problemsOf({ file: fileOf({ discovery: { announce: true } }), env: {} })[0]).toContain(
+      'discovery.announce: others do not reach a relay that listens on this machine only',
+    );
+    expect(problemsOf({ file: fileOf({ discovery: { announce: 'yes' } }), env: {} })[0]).toContain(
+      'discovery.announce: it must be true or false, not "yes"',
+    );
+  });
+
   it('[OPS-1] tells variables that name no setting, and does not stop for them', () => {
     const env = { FIELDBOOK_RELAY_SERVICE_HOST: '10.0.0.1', FIELDBOOK_RELAY_DATA: '/srv', OTHER: '1' };
     expect(loadConfig({ env }).unknownVariables).toEqual(['FIELDBOOK_RELAY_SERVICE_HOST']);

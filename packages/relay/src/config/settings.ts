@@ -111,6 +111,9 @@ export const SETTINGS = {
     null,
     'remove full files of the audit log that are older; null keeps the last twelve',
   ),
+  'discovery.announce': setting(flag(), false, 'let "fieldbook discover" on the same network find it', {
+    flag: '--announce',
+  }),
   'web.directory': setting(maybe(text()), null, 'the built web UI, when not the one of this build', {
     flag: '--web <directory>',
   }),
@@ -141,6 +144,10 @@ export const CONFLICTS: readonly ((config: RelayConfig) => readonly [key: Settin
     (config['tls.cert'] === null) === (config['tls.key'] === null)
       ? null
       : [config['tls.cert'] === null ? 'tls.cert' : 'tls.key', 'TLS needs both the certificate and its key'],
+  (config) =>
+    config['discovery.announce'] && isLoopback(config['listen.host'])
+      ? ['discovery.announce', 'others do not reach a relay that listens on this machine only; set listen.host']
+      : null,
   (config) =>
     config['metrics.port'] === null || isLoopback(config['metrics.host']) || config['metrics.tokenFile'] !== null
       ? null

@@ -18,6 +18,7 @@ interface Options {
   host: string;
   allowRemote?: boolean;
   allowHost?: string[];
+  announce?: boolean;
   web?: string;
   json?: boolean;
 }
@@ -37,6 +38,10 @@ export function upCommand(program: Command, cli: Cli): void {
     .option('--host <host>', 'listen on this address', '127.0.0.1')
     .option('--allow-remote', 'let --host be an address that other machines reach')
     .option('--allow-host <name...>', 'answer to these names too')
+    .option(
+      '--announce',
+      'let "fieldbook discover" on the same network find it; also FIELDBOOK_ANNOUNCE and config.json',
+    )
     .option('--web <directory>', 'serve the web UI from here');
   withJson(command).action(async (options: Options) => {
     const running = await cli.connectToAgent();
@@ -92,8 +97,9 @@ function say(
 }
 
 async function startHere(cli: Cli, options: Options): Promise<void> {
-  const { checkBind, startAgent } = await import('../../agent/agent.ts');
+  const { checkAnnounced, checkBind, startAgent } = await import('../../agent/agent.ts');
   checkBind(options.host, options.allowRemote === true);
+  if (options.announce === true) checkAnnounced(options.host);
   const log = jsonLog((line) => cli.terminal.err(line), parseLogLevel(cli.env['FIELDBOOK_LOG']));
   const stopped = new Promise<string>((resolve) => {
     // A second signal while stopping ends it at once: the default action is back.
@@ -108,6 +114,7 @@ async function startHere(cli: Cli, options: Options): Promise<void> {
       host: options.host,
       port,
       hosts: options.allowHost ?? [],
+      ...(options.announce === true && { announce: true }),
       ...(options.web === undefined ? {} : { web: options.web }),
     }),
   );
@@ -153,6 +160,7 @@ async function startDetached(cli: Cli, options: Options): Promise<void> {
   if (options.port !== undefined) args.push('--port', String(portOf(options.port)));
   if (options.allowRemote === true) args.push('--allow-remote');
   for (const name of options.allowHost ?? []) args.push('--allow-host', name);
+  if (options.announce === true) args.push('--announce');
   if (options.web !== undefined) args.push('--web', options.web);
   const child = spawn(process.execPath, [process.argv[1]!, ...args], {
     detached: true,
