@@ -17,7 +17,7 @@ const WHOLE = Symbol('whole');
  */
 export class OpenDocument {
   readonly name: DocumentName;
-  readonly doc = new Y.Doc();
+  readonly doc: Y.Doc;
   /** The last commit under way, if any; settles when all before it have, too. */
   pending: Promise<DocumentMeta> | undefined;
   underWay = 0;
@@ -35,6 +35,8 @@ export class OpenDocument {
   /** Throws when `parts` do not make a whole document. */
   constructor(name: DocumentName, parts: readonly Uint8Array[], epoch: number) {
     this.name = name;
+    // Without one Yjs makes a UUID, of 31 calls to the system's random numbers: more than loading most documents.
+    this.doc = new Y.Doc({ guid: name });
     this.epoch = epoch;
     load(this.doc, parts);
     if (this.#hasPending()) throw new FieldbookError('store_corrupt', 'A stored update is missing.');

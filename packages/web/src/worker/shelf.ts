@@ -101,7 +101,7 @@ export class Shelf {
       there.users += 1;
       return there;
     }
-    const doc = new Y.Doc();
+    const doc = new Y.Doc({ guid: name });
     const provider = this.#provider(name, doc);
     const entry: Open = {
       name,
