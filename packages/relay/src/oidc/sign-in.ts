@@ -133,7 +133,7 @@ export class SignIn {
       const why = email === null ? ' Your provider has not confirmed an e-mail address for you.' : '';
       throw new FieldbookError(
         'forbidden',
-        `You are known there as ${name}, and no rule of this relay lets you in.${why} Ask whoever runs it.`,
+        `Your provider knows you as ${name}, and no rule of this relay lets you in.${why} Ask whoever runs it.`,
       );
     }
     const { role, projects } = rule;
