@@ -1,37 +1,29 @@
 /** Every page that has an address. The table is the whole of the routing. */
-export type Route =
-  | { page: 'projects' }
-  | { page: 'project'; project: string }
-  | { page: 'compare'; project: string }
-  | { page: 'run'; run: string }
-  | { page: 'link'; link: string }
-  | { page: 'sync' }
-  | { page: 'settings' }
-  | { page: 'lost' };
-
-interface Pattern {
-  parts: readonly string[];
-  make: (values: Record<string, string>) => Route;
+export interface Route {
+  page: 'projects' | 'project' | 'compare' | 'run' | 'link' | 'sync' | 'settings' | 'people' | 'lost';
+  /** Of the project, run or link; empty where the page is of none. */
+  id: string;
 }
 
-const TABLE: readonly Pattern[] = [
-  { parts: [], make: () => ({ page: 'projects' }) },
-  { parts: ['p', ':project'], make: ({ project }) => ({ page: 'project', project: project! }) },
-  { parts: ['p', ':project', 'compare'], make: ({ project }) => ({ page: 'compare', project: project! }) },
-  { parts: ['r', ':run'], make: ({ run }) => ({ page: 'run', run: run! }) },
-  { parts: ['l', ':link'], make: ({ link }) => ({ page: 'link', link: link! }) },
-  { parts: ['sync'], make: () => ({ page: 'sync' }) },
-  { parts: ['settings'], make: () => ({ page: 'settings' }) },
+const TABLE: readonly (readonly [parts: readonly string[], page: Route['page']])[] = [
+  [[], 'projects'],
+  [['p', ':id'], 'project'],
+  [['p', ':id', 'compare'], 'compare'],
+  [['r', ':id'], 'run'],
+  [['l', ':id'], 'link'],
+  [['sync'], 'sync'],
+  [['settings'], 'settings'],
+  [['people'], 'people'],
 ];
 
 /** The page at a path; `lost` for an address that none has. */
 export function routeOf(pathname: string): Route {
   const segments = pathname.split('/').filter((segment) => segment !== '');
-  for (const { parts, make } of TABLE) {
-    const values = fit(parts, segments);
-    if (values !== undefined) return make(values);
+  for (const [parts, page] of TABLE) {
+    const id = fit(parts, segments);
+    if (id !== undefined) return { page, id };
   }
-  return { page: 'lost' };
+  return { page: 'lost', id: '' };
 }
 
 export function projectHref(project: string): string {
@@ -53,9 +45,10 @@ export function shortId(run: string): string {
   return MINTED.test(run) ? run.slice(-10) : run;
 }
 
-function fit(parts: readonly string[], segments: readonly string[]): Record<string, string> | undefined {
+/** What stands at `:id`, nothing where there is none; undefined for another address. */
+function fit(parts: readonly string[], segments: readonly string[]): string | undefined {
   if (parts.length !== segments.length) return undefined;
-  const values: Record<string, string> = {};
+  let id = '';
   for (const [index, part] of parts.entries()) {
     let segment: string;
     try {
@@ -63,8 +56,8 @@ function fit(parts: readonly string[], segments: readonly string[]): Record<stri
     } catch {
       return undefined;
     }
-    if (part.startsWith(':')) values[part.slice(1)] = segment;
+    if (part === ':id') id = segment;
     else if (part !== segment) return undefined;
   }
-  return values;
+  return id;
 }
