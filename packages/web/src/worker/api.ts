@@ -71,6 +71,8 @@ export interface FieldbookWorker
   /** Where people sign in besides, as the relay says. */
   signInWay(): Promise<SignInWay | null>;
   retry(): Promise<void>;
+  /** A request of the server's API, by whoever this browser is: for what no document has and nobody keeps. Throws the server's error. */
+  ask(path: string, init: { method: string; body?: unknown }): Promise<unknown>;
   persist(): Promise<boolean>;
 }
 
@@ -142,6 +144,8 @@ export interface ServerInfo {
   device?: DeviceId;
   /** The server takes edits of this browser; absent when it has not said. */
   mayWrite?: boolean;
+  /** It lets people in and out for this browser; absent when it has not said. */
+  mayAdmit?: boolean;
 }
 
 export interface ProjectLine {

@@ -8,6 +8,7 @@ import {
   runDocumentName,
   WORKSPACE_DOCUMENT,
 } from '@fieldbook/core';
+import type { Role } from '@fieldbook/core/access';
 import { RunDocument, Workspace } from '@fieldbook/core/documents';
 import type { RunState } from '@fieldbook/core/fold';
 import * as Comlink from 'comlink';
@@ -694,6 +695,10 @@ class Worker implements FieldbookWorker {
     this.#shelf.retry();
   }
 
+  ask(path: string, init: { method: string; body?: unknown }): Promise<unknown> {
+    return this.#http.json(path, init);
+  }
+
   async persist(): Promise<boolean> {
     await this.#measureStorage();
     return this.#session.storage.persisted === true;
@@ -858,7 +863,7 @@ class Worker implements FieldbookWorker {
         role: 'agent' | 'relay';
         by: string;
         version: string;
-        access?: 'owner' | 'member' | 'viewer';
+        access?: 'owner' | Role;
       }>('/device');
       const workspace = await this.#http.json<{ id: string; name: string | null }>('/workspace');
       const machine = this.#library.workspace.devices().find((each) => each.device === device.device);
@@ -876,6 +881,7 @@ class Worker implements FieldbookWorker {
         workspaceId: workspace.id,
         device: device.device,
         mayWrite: device.access !== 'viewer',
+        mayAdmit: device.access === 'admin',
       };
       if (device.role === 'agent') this.#alone.follow();
       else this.#alone.stop();
