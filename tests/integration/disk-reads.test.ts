@@ -8,8 +8,7 @@ import { FaultyDisk, whyNoFaultyDisk } from '../fixtures/faulty-disk.ts';
 import { Script } from '../fixtures/spool.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import { Relay } from '../scaffold/machine.ts';
-import { amount } from '../scaffold/mode.ts';
-import { startProgram } from '../scaffold/program.ts';
+import { amount, LONG } from '../scaffold/mode.ts';
 
 const impossible = whyNoFaultyDisk();
 if (impossible !== undefined)
@@ -28,18 +27,6 @@ const OPENING: readonly Fault[] = [
 ];
 
 describe.skipIf(impossible !== undefined)('real programs on a disk that cannot be read', () => {
-  /** What an attempt to start ended with: its exit code, and what it said. */
-  const start = async (
-    program: 'fieldbook' | 'fieldbook-relay',
-    home: string,
-    disk: FaultyDisk,
-  ): Promise<[code: number | null, said: string]> => {
-    const args = program === 'fieldbook' ? ['up', '--port', '0'] : ['serve', '--port', '0', '--data', home];
-    const started = startProgram(program, args, { ...disk.env, FIELDBOOK_HOME: home });
-    const { code } = await started.ended;
-    return [code, started.output()];
-  };
-
   it(
     '[PRF-12] a relay does not start on a store that it cannot read, nor opens one again, and has everything once it can',
     async () => {
@@ -78,13 +65,13 @@ describe.skipIf(impossible !== undefined)('real programs on a disk that cannot b
       await relay.down('SIGKILL');
       for (const fault of OPENING.slice(0, amount(1, OPENING.length))) {
         disk.fails(fault);
-        const [code, said] = await start('fieldbook-relay', relay.data, disk);
+        const [code, said] = await disk.start('fieldbook-relay', relay.data);
         expect([fault, code, said]).toEqual([fault, 1, expect.stringContaining('(storage_failed)')]);
       }
       disk.heals();
       const current = join(relay.data, 'store/CURRENT');
       renameSync(current, `${current}.lost`);
-      expect(await start('fieldbook-relay', relay.data, disk)).toEqual([1, expect.stringContaining('(store_corrupt)')]);
+      expect(await disk.start('fieldbook-relay', relay.data)).toEqual([1, expect.stringContaining('(store_corrupt)')]);
       renameSync(`${current}.lost`, current);
       await relay.up([], disk.env);
       await everything();
@@ -92,7 +79,7 @@ describe.skipIf(impossible !== undefined)('real programs on a disk that cannot b
     amount(60_000, 600_000),
   );
 
-  it(
+  it.runIf(LONG)(
     '[PRF-12] an agent does not start on a store that it cannot read, and has everything once it can',
     async () => {
       const disk = new FaultyDisk();
@@ -104,9 +91,9 @@ describe.skipIf(impossible !== undefined)('real programs on a disk that cannot b
       const tagged = await ask(agent, 'POST', '/runs/run-1/edits', [{ field: 'tags', op: 'add', value: 'kept' }]);
       expect(tagged.status).toBe(200);
       await agent.program.stop('SIGKILL');
-      for (const fault of OPENING.slice(0, amount(1, OPENING.length))) {
+      for (const fault of OPENING) {
         disk.fails(fault);
-        const [code, said] = await start('fieldbook', home, disk);
+        const [code, said] = await disk.start('fieldbook', home);
         expect([fault, code, said]).toEqual([fault, 1, expect.stringContaining('(storage_failed)')]);
       }
       disk.heals();

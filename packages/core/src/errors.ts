@@ -108,3 +108,11 @@ export function diskErrorOf(error: unknown, what: string): FieldbookError {
         cause: error,
       });
 }
+
+/** What the platform threw while it read `what`: `storage_failed`; ours as they are. */
+export function readErrorOf(error: unknown, what: string): FieldbookError {
+  if (error instanceof FieldbookError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  const message = `${what} cannot be read (${why}); nothing was changed. Look after the disk or the permissions of the file, and try again.`;
+  return new FieldbookError('storage_failed', message, { cause: error });
+}

@@ -5,7 +5,7 @@ import { base32, diskErrorOf, FieldbookError } from '@fieldbook/core';
 import { INVITATION_PREFIX } from '@fieldbook/core/access';
 import { createAtomically, syncDirectory } from './platform/files.ts';
 import type { Token, Tokens, TokenSpec } from './tokens.ts';
-import { hashOf, readSecretFile } from './tokens.ts';
+import { hashOf, readSecretFile, unreadable } from './tokens.ts';
 
 /** What an invitation is made with: the token that it becomes, and until when it may be used. */
 export interface InvitationSpec extends Omit<TokenSpec, 'expires'> {
@@ -105,7 +105,12 @@ export class Invitations {
     tokens: Tokens,
   ): Promise<{ invitation: Invitation; token: Token; secret: string }> {
     const id = SECRET.test(secret) ? idOf(secret) : '';
-    const kept = id === '' ? undefined : await read(this.#path(id), id);
+    const kept =
+      id === ''
+        ? undefined
+        : await read(this.#path(id), id).catch((error: unknown) => {
+            throw unreadable('the invitation', error);
+          });
     const isRight = kept !== undefined && timingSafeEqual(kept.hash, hashOf(secret));
     const taken = isRight && kept.expires > this.#now() ? await this.#take(id) : undefined;
     if (kept === undefined || taken === undefined) {
@@ -154,7 +159,8 @@ export class Invitations {
       // Put aside, and then the process ended or the disk failed; one that is put aside now is young.
       if (file.endsWith('.used') && (await this.#ageOf(file)) > PUT_ASIDE_MS)
         await unlink(join(this.#directory, file)).catch(() => undefined);
-    for (const { id, expires } of await this.#all())
+    // One that cannot be read now is swept another time.
+    for (const { id, expires } of await this.#all().catch(() => []))
       if (expires <= this.#now()) await unlink(this.#path(id)).catch(() => undefined);
   }
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FieldbookError } from '@fieldbook/core';
-import { syncDirectory, writeAtomically } from './platform/files.ts';
+import { readIfThere, syncDirectory, writeAtomically } from './platform/files.ts';
 
 /** Another relay of the same workspace, which this one dials. */
 export interface RelayPeer {
@@ -31,7 +31,7 @@ export class PeerList {
     return new PeerList(directory);
   }
 
-  /** All of them, the one added first first. A file that cannot be read is none. */
+  /** All of them, the one added first first. Throws `storage_failed` when one cannot be read: it is no less a peer. */
   async list(): Promise<RelayPeer[]> {
     const peers: RelayPeer[] = [];
     for (const file of await readdir(this.#directory)) {
@@ -64,8 +64,9 @@ export class PeerList {
 }
 
 async function readPeer(path: string): Promise<RelayPeer | undefined> {
+  const text = await readIfThere(path);
   try {
-    const { url, token, added } = JSON.parse(await readFile(path, 'utf8')) as Partial<RelayPeer>;
+    const { url, token, added } = JSON.parse(text ?? '{}') as Partial<RelayPeer>;
     if (typeof url !== 'string' || typeof token !== 'string') return undefined;
     return { url: peerUrl(url), token, added: Number(added) };
   } catch {

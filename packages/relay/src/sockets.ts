@@ -213,6 +213,7 @@ function slowDown(
 function closingCode({ code, details }: FieldbookError): number {
   if (details['ticket'] === true) return CLOSE.staleTicket;
   if (code === 'unauthorized') return CLOSE.unauthorized;
+  if (code === 'storage_failed' || code === 'disk_full') return CLOSE.storage;
   return code === 'rate_limited' ? CLOSE.limited : code === 'internal' ? CLOSE.internal : CLOSE.forbidden;
 }
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { readdir, readFile, unlink } from 'node:fs/promises';
+import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProjectId } from '@fieldbook/core';
-import { base32, FieldbookError, parseProjectId } from '@fieldbook/core';
+import { base32, FieldbookError, parseProjectId, readErrorOf } from '@fieldbook/core';
 import type { Role } from '@fieldbook/core/access';
 import { isRole } from '@fieldbook/core/access';
 import { createAtomically, readIfThere, syncDirectory, writeAtomically } from './platform/files.ts';
@@ -79,6 +79,7 @@ export class Tokens {
   #failed: (error: unknown) => void = () => undefined;
   #expiry: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
+  #unreadable: FieldbookError | undefined;
 
   private constructor(directory: string, now: () => number) {
     this.#directory = directory;
@@ -96,6 +97,11 @@ export class Tokens {
   /** By age; expired ones too. */
   list(): Token[] {
     return [...this.#kept.values()].map(plain).sort((a, b) => a.created - b.created);
+  }
+
+  /** Why some of the files could not be read when they were last looked at. */
+  get unreadable(): FieldbookError | undefined {
+    return this.#unreadable;
   }
 
   /** Makes a token; `secret` is what its holder presents. Throws `invalid_argument` for an expiry that has passed. */
@@ -205,13 +211,17 @@ export class Tokens {
 
   /**
    * The token that was presented, looked for on disk too: it may have been made a moment ago. Undefined when it is none of
-   * ours; whether it is over (`isOver`) is for the caller to ask.
+   * ours; whether it is over (`isOver`) is for the caller to ask. Throws `storage_failed` when that is not known: who is told that a
+   * token is wrong does not come back.
    */
   async find(secret: string): Promise<Token | undefined> {
     const known = this.#check(secret);
     if (known !== undefined || !secret.startsWith(PREFIX)) return known;
     await this.refresh();
-    return this.#check(secret);
+    const found = this.#check(secret);
+    // Whoever asks may be anybody, and is not told of files.
+    if (found === undefined && this.#unreadable !== undefined) throw unreadable('the token', this.#unreadable);
+    return found;
   }
 
   /** Whether the token's time has passed. */
@@ -275,14 +285,19 @@ export class Tokens {
     const there = new Set<string>();
     // What comes while the names are read is not gone for not being among them.
     const before = new Set(this.#kept.keys());
+    let failed: FieldbookError | undefined;
     for (const file of await readdir(this.#directory)) {
       const id = file.endsWith('.json') ? file.slice(0, -5) : '';
       if (!ID.test(id)) continue;
       there.add(id);
       if (this.#kept.has(id)) continue;
-      const kept = await readToken(this.#path(id), id);
+      const kept = await readToken(this.#path(id), id).catch((error: unknown) => {
+        failed = readErrorOf(error, this.#path(id));
+      });
       if (kept !== undefined) this.#kept.set(id, kept);
     }
+    if (failed !== undefined && this.#unreadable === undefined) this.#failed(failed);
+    this.#unreadable = failed;
     for (const [id, kept] of this.#kept) {
       if (!there.has(id)) {
         if (!before.has(id)) continue;
@@ -342,15 +357,25 @@ async function readRevoked(path: string): Promise<Revoked | undefined> {
   }
 }
 
+/** What a stranger is told when it is not known whom to let in. */
+export function unreadable(what: string, cause: unknown): FieldbookError {
+  const message = `Whether ${what} is good cannot be said now: the disk of this relay cannot be read. Try again; its log says more.`;
+  return new FieldbookError('storage_failed', message, { cause });
+}
+
 function isSame(one: TokenSpec, other: TokenSpec): boolean {
   return one.role === other.role && JSON.stringify(one.projects) === JSON.stringify(other.projects);
 }
 
-/** The file of a token or an invitation. Undefined when it was removed since it was listed, or is not ours: it lets nobody in. */
+/**
+ * The file of a token or an invitation. Undefined when it was removed since it was listed, or is not ours: it lets nobody in. Throws
+ * `storage_failed` when it cannot be read.
+ */
 export async function readSecretFile(path: string): Promise<SecretFile | undefined> {
+  const text = await readIfThere(path);
   let value: Record<string, unknown>;
   try {
-    value = JSON.parse(await readFile(path, 'utf8')) as typeof value;
+    value = JSON.parse(text ?? '{}') as typeof value;
   } catch {
     return undefined;
   }

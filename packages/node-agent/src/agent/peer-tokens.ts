@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { base32, FieldbookError } from '@fieldbook/core';
+import { base32, diskErrorOf, FieldbookError, isFieldbookError } from '@fieldbook/core';
 import { createAtomically, readJsonIfThere } from '../machine/files.ts';
 import { followDirectory } from '../machine/followed-directory.ts';
 
@@ -32,6 +32,8 @@ export class PeerTokens {
   readonly #listeners = new Set<(id: string) => void>();
   #unfollow: (() => void) | undefined;
   #looking: Promise<void> | undefined;
+  /** Why some of the files could not be read when they were last looked at. */
+  #unreadable: FieldbookError | undefined;
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -67,18 +69,29 @@ export class PeerTokens {
       await unlink(this.#path(id));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw unknown();
-      throw error;
+      throw diskErrorOf(error, 'That the token is revoked');
     }
     await this.refresh();
   }
 
-  /** The token that was presented, looked for on disk too: it may have been made a moment ago. Undefined when it is none of ours. */
+  /**
+   * The token that was presented, looked for on disk too: it may have been made a moment ago. Undefined when it is none of ours. Throws
+   * `storage_failed` when that is not known: who is told that a token is wrong does not come back.
+   */
   async find(secret: string): Promise<PeerToken | undefined> {
     if (!secret.startsWith(PREFIX)) return undefined;
     const known = this.#check(secret);
     if (known !== undefined) return known;
     await this.refresh();
-    return this.#check(secret);
+    const found = this.#check(secret);
+    // Whoever asks may be anybody, and is not told of files.
+    if (found === undefined && this.#unreadable !== undefined)
+      throw new FieldbookError(
+        'storage_failed',
+        'Whether the token is good cannot be said now: the disk of this machine cannot be read. Try again.',
+        { cause: this.#unreadable },
+      );
+    return found;
   }
 
   /** Calls `listener` with the id of each token that is revoked while `watch` is on. */
@@ -115,15 +128,20 @@ export class PeerTokens {
 
   async #look(): Promise<void> {
     const there = new Set<string>();
+    let unreadable: FieldbookError | undefined;
     for (const file of await readdir(this.#directory)) {
       const id = file.endsWith('.json') ? file.slice(0, -5) : '';
       if (!ID.test(id)) continue;
       there.add(id);
       if (this.#kept.has(id)) continue;
       // A file that cannot be read lets nobody in.
-      const kept = readToken(await readJsonIfThere(this.#path(id)).catch(() => undefined), id);
+      const read = await readJsonIfThere(this.#path(id)).catch((error: unknown) => {
+        if (isFieldbookError(error, 'storage_failed')) unreadable = error;
+      });
+      const kept = readToken(read, id);
       if (kept !== undefined) this.#kept.set(id, kept);
     }
+    this.#unreadable = unreadable;
     for (const id of this.#kept.keys()) {
       if (there.has(id)) continue;
       this.#kept.delete(id);

@@ -29,8 +29,7 @@ export async function withdraw(home: Home, pid: number): Promise<void> {
 /** What was announced; says nothing about whether it is still true. A damaged announcement is none: an agent that runs has the store, which says so. */
 export async function readPresence(home: Home): Promise<Presence | undefined> {
   const value = (await readJsonIfThere(home.agent).catch((error: unknown) => {
-    // A home that is no folder has none either; whoever needs the home says what is wrong with it.
-    if (isFieldbookError(error, 'config_invalid') || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return;
+    if (isFieldbookError(error, 'config_invalid')) return;
     throw error;
   })) as Partial<Presence> | null | undefined;
   if (typeof value?.pid !== 'number' || typeof value.url !== 'string' || typeof value.port !== 'number')

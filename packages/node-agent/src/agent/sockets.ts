@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Log } from '@fieldbook/core';
+import type { ErrorCode, Log } from '@fieldbook/core';
 import { API_PREFIX, asFieldbookError } from '@fieldbook/core';
 import { Gate } from '@fieldbook/core/access';
 import type { SocketLike } from '@fieldbook/core/links';
@@ -123,7 +123,7 @@ export function createSockets(options: {
         websocket.on('error', (error) => log.debug('socket.error', { error: error.message }));
         accept(request, websocket).catch((error: unknown) => {
           const { code, message } = asFieldbookError(error);
-          websocket.close(code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.forbidden, clipReason(message));
+          websocket.close(closingCode(code), clipReason(message));
         });
       });
     },
@@ -138,6 +138,12 @@ export function createSockets(options: {
       for (const client of server.clients) client.terminate();
     },
   };
+}
+
+/** Trouble of this machine is worth another try. */
+function closingCode(code: ErrorCode): number {
+  if (code === 'unauthorized') return CLOSE.unauthorized;
+  return code === 'storage_failed' || code === 'disk_full' ? CLOSE.storage : CLOSE.forbidden;
 }
 
 /** The better of what both speak; never a token, which a server must not repeat. */

@@ -133,9 +133,18 @@ export async function readRelayTokens(home: Home): Promise<Record<string, string
   return ((await readJsonIfThere(home.relayTokens)) ?? {}) as Record<string, string>;
 }
 
+/** Throws when no token could be kept, before one is asked for that is given once. */
+export async function checkRelayTokens(home: Home): Promise<void> {
+  await writeRelayTokens(home, await readRelayTokens(home));
+}
+
 /** Keeps a relay's token, or forgets it when null. */
 export async function keepRelayToken(home: Home, url: string, token: string | null): Promise<void> {
   const { [url]: _before, ...others } = await readRelayTokens(home);
   const tokens = token === null ? others : { ...others, [url]: token };
+  await writeRelayTokens(home, tokens);
+}
+
+async function writeRelayTokens(home: Home, tokens: Readonly<Record<string, string>>): Promise<void> {
   await writeAtomically(home.relayTokens, `${JSON.stringify(tokens, null, 2)}\n`, 0o600);
 }

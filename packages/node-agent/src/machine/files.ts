@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { link, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { diskErrorOf, FieldbookError } from '@fieldbook/core';
+import { diskErrorOf, FieldbookError, readErrorOf } from '@fieldbook/core';
 
-/** The file's text, or undefined when there is none. */
+/** The file's text, or undefined when there is none. Throws `storage_failed` when there is one that cannot be read. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw readErrorOf(error, path);
   }
 }
 
@@ -38,7 +39,10 @@ export async function writeAtomically(path: string, text: string, mode: number):
   }
 }
 
-/** Creates a file unless there is one; false when there is. Never leaves a partial one. */
+/**
+ * Creates a file unless there is one; false when there is. Never leaves a partial one, nor one that may not be on the disk. Throws
+ * `disk_full`, `storage_failed`.
+ */
 export async function createAtomically(path: string, text: string, mode: number): Promise<boolean> {
   const temporary = await writeTemporary(path, text, mode);
   try {
@@ -46,11 +50,16 @@ export async function createAtomically(path: string, text: string, mode: number)
     await link(temporary, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    throw diskErrorOf(error, path);
   } finally {
-    await unlink(temporary);
+    await unlink(temporary).catch(() => undefined);
   }
-  await syncDirectory(dirname(path));
+  try {
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await unlink(path).catch(() => undefined);
+    throw diskErrorOf(error, path);
+  }
   return true;
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { readErrorOf } from '@fieldbook/core';
 import type { RestoreGuard } from '@fieldbook/core/store';
 import { createAtomically, readIfThere, writeAtomically } from './files.ts';
 import type { Home } from './home.ts';
@@ -16,7 +17,9 @@ export async function restoreGuard(home: Home): Promise<RestoreGuard> {
     'This file tells the store beside it from a copy of it. Do not copy or restore it.\n',
     0o600,
   );
-  const { ino, birthtimeMs } = await stat(home.guard);
+  const { ino, birthtimeMs } = await stat(home.guard).catch((error: unknown) => {
+    throw readErrorOf(error, home.guard);
+  });
   const machine = (await readIfThere('/etc/machine-id').catch(() => undefined))?.trim() || hostname();
   const counter = `${home.guard}.count`;
   return {

@@ -21,7 +21,7 @@ import {
 import type { Presence } from '@fieldbook/core/rooms';
 import { VERSION } from '../version.ts';
 import type { RelayConfig } from './config.ts';
-import { changeConfig, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
+import { changeConfig, checkRelayTokens, keepRelayToken, readConfig, readRelayTokens } from './config.ts';
 import type { Following } from './following.ts';
 import type { Machine } from './machine.ts';
 import { clock, random, timers } from './ports.ts';
@@ -206,9 +206,10 @@ export class Relays implements SyncSource {
     await keepRelayToken(this.#machine.home, url, token);
     await this.#keepUrls((urls) => urls.add(url));
     if (asked.bytesPerS !== undefined) await this.#keepLimit(url, asked.bytesPerS);
+    const configured = await this.#configured(url);
     await this.#remove(url);
     this.#started = true;
-    const relay = this.#add(await this.#configured(url), token);
+    const relay = this.#add(configured, token);
     return this.#whenConnected(relay).catch(async (error: unknown) => {
       await this.leave({ url });
       throw error;
@@ -217,6 +218,7 @@ export class Relays implements SyncSource {
 
   /** Kept at once: an invitation is good for one, and what goes wrong after this can be tried again without it. */
   async #redeem(url: string, secret: string): Promise<string> {
+    await checkRelayTokens(this.#machine.home);
     const token = await redeemInvitation(url, secret, this.#machine.device.name, request);
     await keepRelayToken(this.#machine.home, url, token);
     return token;
@@ -232,9 +234,10 @@ export class Relays implements SyncSource {
         const { paused: _before, ...others } = relay;
         return { ...others, ...(paused && { paused }) };
       });
+      const [configured, tokens] = [await this.#configured(url), await readRelayTokens(this.#machine.home)];
       // A client that was stopped stays so: another one goes on from what both sides have kept.
       await this.#remove(url);
-      this.#add(await this.#configured(url), (await readRelayTokens(this.#machine.home))[url] ?? null);
+      this.#add(configured, tokens[url] ?? null);
       this.#changed();
     }
     return this.#relays.get(url)!.exchange.state(paused);
@@ -260,9 +263,10 @@ export class Relays implements SyncSource {
   async leave({ url: asked }: { url: string | null }): Promise<boolean> {
     const url = asked === null ? this.#only() : normalUrl(asked);
     if (url === null || !this.#relays.has(url)) return false;
-    await this.#remove(url);
+    // What cannot be written down would be joined again at the next start; until it can, it is joined.
     await this.#keepUrls((urls) => urls.delete(url));
     await keepRelayToken(this.#machine.home, url, null);
+    await this.#remove(url);
     this.#changed();
     return true;
   }

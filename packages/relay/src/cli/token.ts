@@ -41,6 +41,8 @@ export async function createToken(options: CreateOptions): Promise<void> {
 export async function listTokens(options: JsonOption & { revoked?: boolean }): Promise<void> {
   const { tokens, use } = await openTokens(options);
   if (options.revoked === true) return listRevoked(await tokens.revoked(), options);
+  // A list of who may come in is whole or none.
+  if (tokens.unreadable !== undefined) throw tokens.unreadable;
   const listed = tokens.list().map((token) => ({ ...token, lastUsed: use.lastUsed(token.id) ?? null }));
   if (options.json === true) {
     print(listed);

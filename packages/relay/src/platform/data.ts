@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, readErrorOf } from '@fieldbook/core';
 import type { DeviceKey } from '@fieldbook/core/access';
 import { deviceIdOf } from '@fieldbook/core/access';
 import { FileBlobStore } from '@fieldbook/core/blobs';
@@ -146,9 +146,19 @@ export async function loadDevice(path: string): Promise<DeviceKey & { created: n
     privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
   };
   await createAtomically(path, `${JSON.stringify(fresh, null, 2)}\n`);
-  const kept = JSON.parse((await readIfThere(path)) ?? '{}') as Partial<typeof fresh>;
+  const text = (await readIfThere(path)) ?? '{}';
+  let kept: Partial<typeof fresh> = {};
+  try {
+    kept = JSON.parse(text) as typeof kept;
+  } catch {
+    // Said below, as of any file that is not the key's.
+  }
   const key = new Uint8Array(Buffer.from(kept.publicKey ?? '', 'base64'));
-  if (key.length !== 32) throw new FieldbookError('config_invalid', `${path} does not hold this relay's key.`);
+  if (key.length !== 32)
+    throw new FieldbookError(
+      'config_invalid',
+      `${path} does not hold this relay's key. Restore it from a backup, or move it away to start under a new one.`,
+    );
   const secret = createPrivateKey(kept.privateKey ?? '');
   return {
     id: deviceIdOf(key),
@@ -161,7 +171,9 @@ export async function loadDevice(path: string): Promise<DeviceKey & { created: n
 /** Tells this store from a copy of it: the machine, the inode of the guard file and its birth, and a count kept beside the store. */
 export async function restoreGuard(path: string): Promise<RestoreGuard> {
   await createAtomically(path, 'This file tells the store beside it from a copy of it. Do not copy or restore it.\n');
-  const { ino, birthtimeMs } = await fs.stat(path);
+  const { ino, birthtimeMs } = await fs.stat(path).catch((error: unknown) => {
+    throw readErrorOf(error, path);
+  });
   const machine = (await readIfThere('/etc/machine-id').catch(() => undefined))?.trim() || hostname();
   const counter = `${path}.count`;
   return {

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { link, open, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { diskErrorOf } from '@fieldbook/core';
+import { diskErrorOf, readErrorOf } from '@fieldbook/core';
 
-/** The file's text, or undefined when there is none. */
+/** The file's text, or undefined when there is none. Throws `storage_failed` when there is one that cannot be read. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    throw readErrorOf(error, path);
   }
 }
 
@@ -48,7 +48,7 @@ export async function createAtomically(path: string, text: string): Promise<bool
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw diskErrorOf(error, path);
   } finally {
-    await unlink(temporary);
+    await unlink(temporary).catch(() => undefined);
   }
   try {
     await syncDirectory(dirname(path));
