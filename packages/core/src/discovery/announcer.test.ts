@@ -237,6 +237,13 @@ describe('an announcer', () => {
     expect(lan.timers.waiting).toBe(1);
     await lan.turn(600_000, 1_000);
     expect([lan.sent.length, looks]).toEqual([0, 10]);
+    // Nor for an interface on which nothing of it listens.
+    machine.interfaces = {
+      ...machine.interfaces,
+      veth1: [{ address: 'fe80::7', cidr: 'fe80::7/64', internal: false }],
+    };
+    await lan.turn(120_000, 1_000);
+    expect(lan.sent).toEqual([]);
     // 200 a second for three seconds: at once to a link, and by whoever wants the answer alone.
     for (let round = 0; round < 300; round++) {
       lan.say(browse);

@@ -76,7 +76,13 @@ export class Announcer {
       if (message.isResponse) return;
       this.#heardQuestion(message, from);
     };
-    multicast.onLinks = () => this.#ask(0);
+    let served = JSON.stringify(this.#served);
+    multicast.onLinks = () => {
+      // Of networks that we are not announced on, such as those of containers, nobody has to hear.
+      const now = JSON.stringify(this.#served);
+      if (now !== served) this.#ask(0);
+      served = now;
+    };
     this.#ask(0);
   }
 
