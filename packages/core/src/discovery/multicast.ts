@@ -54,7 +54,7 @@ export interface MulticastOptions {
 
 const LOOK_MS = 60_000;
 /** Of a flood, so many messages a second are read. A large office sends some tens. */
-const MESSAGES_PER_S = 300;
+const MESSAGES_PER_S = 200;
 
 /**
  * One socket for each family of addresses, on all interfaces that lead to other machines, as they come and go. Nothing here throws
