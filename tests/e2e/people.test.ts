@@ -26,7 +26,7 @@ function crowd(relay: Relay, howMany: number): void {
       id,
       role: 'contributor',
       projects: ['vision', 'speech'],
-      name: `gpu-${each}`,
+      name: each % 2 === 0 ? `gpu-${each}` : `${'somebodys-very-long-machine-name'.repeat(3)}-${each}`,
       created: 1_790_000_000_000 + each,
       expires: null,
       sha256,
@@ -48,6 +48,9 @@ it('[ACC-68, ACC-69] an admin invites somebody, sees them come in, and ends it, 
   await page.getByRole('link', { name: 'People' }).click();
   await says(page.getByRole('status'), '201 tokens');
   expect(await audit(page)).toEqual([]);
+  // At the narrowest that has all columns, with names in them that no column expects.
+  await page.setViewportSize({ width: 701, height: 800 });
+  expect(await page.locator('.page').evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
 
   await page.getByRole('button', { name: 'Invite somebody…' }).click();
   const dialog = page.getByRole('dialog');
