@@ -136,8 +136,13 @@ function describe(found: Discovered, own: Own, { isOurs, speaks }: { isOurs: boo
     self,
     joined,
     contested,
-    join: canJoin ? `fieldbook join ${url} --token -` : null,
+    join: canJoin ? joinLine(url) : null,
   };
+}
+
+/** The command that joins an address, as any shell takes it: some look for files by what is in brackets. */
+export function joinLine(url: string): string {
+  return `fieldbook join ${url.includes('[') ? `'${url}'` : url} --token -`;
 }
 
 function urlOf(address: string, { tls, port }: Discovered): string {
