@@ -104,6 +104,25 @@ def test_a_damaged_journal_is_in_nobodys_way(home: Home, capfd: pytest.CaptureFi
     assert sorted(points(one) for one in home.journals()) == [[("loss", 5, 1)], [("loss", 6, 2)]]
 
 
+def test_a_journal_that_cannot_be_read_is_said(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    """[PRF-15] A step may come again then: that is no silent matter, whether others can be read or not."""
+    for others in (True, False):
+        if others:
+            with fieldbook.init("p", run_id="r", capture=False) as run:
+                run.log({"x": 1})
+        else:
+            shutil.rmtree(home.path)
+        unreadable = home.path / "journals/p/r/00000000000000000000000001.000000.fbj"
+        unreadable.mkdir(parents=True)
+        with fieldbook.init("p", run_id="r", resume=True, capture=False) as run:
+            run.log({"x": 2})
+        unreadable.rmdir()
+        assert points(home.by_writer()[run._writer.id][0]) == [("x", int(others), 2)]
+        said = capfd.readouterr().err
+        assert "can be read (00000000000000000000000001.000000.fbj: Is a directory)" in said
+        assert "nothing of run" not in said
+
+
 def test_mistakes(home: Home) -> None:
     with pytest.raises(ValueError, match="resume needs a run_id"):
         fieldbook.init("p", resume=True)

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 
 def continue_steps(run: Run) -> None:
-    """Tells the run's writer the highest step that is known of each series. Warns when nothing is known."""
+    """Tells the run's writer the highest step that is known of each series. Warns when nothing is known, or not all can be read."""
     numbers: dict[str, float] = {}
     objects: dict[str, float] = {}
     found = False
+    unread = ""
     for name in sorted(os.listdir(run._folder)):
         if not name.endswith(".fbj") or name.startswith(f"{run._writer.id}."):
             continue
         try:
             with open(os.path.join(run._folder, name), "rb") as file:
                 read = journal_reader.read(file.read())
-        except (OSError, journal_reader.JournalCorrupt):
+        except (OSError, journal_reader.JournalCorrupt) as error:
+            unread = unread or f"{name}: {getattr(error, 'strerror', None) or error}"
             continue
         found = True
         for path, step, _, _, _ in read.points():
@@ -35,7 +37,11 @@ def continue_steps(run: Run) -> None:
             path = row["path"]
             objects[path] = max(row["step"], objects.get(path, -1.0))
     found = _from_agent(run, numbers) or found
-    if not found:
+    if unread:
+        warn(
+            f"not all of run {run.id} that is here can be read ({unread}); steps without a number may be some of before."
+        )
+    elif not found:
         warn(f"nothing of run {run.id} is known on this machine; what is logged without a step begins at step 0.")
         return
     run._writer.continue_at(numbers, {path: step for path, step in objects.items() if path not in numbers})
