@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../.ci/lib/paths.mjs';
 import { TARGETS } from '../../.ci/lib/targets.mjs';
 import { emptyFolder } from '../scaffold/folder.ts';
-import { startProgram } from '../scaffold/program.ts';
+import { startCommand, startProgram } from '../scaffold/program.ts';
 
 const DEPLOY = join(ROOT, 'packages/relay/deploy');
 const read = (file: string): string => readFileSync(join(DEPLOY, file), 'utf8');
@@ -77,6 +77,31 @@ describe('deployment files', () => {
     for (const mount of mounts) for (const list of [made!, owned!]) expect(list.split(' ')).toContain(mount);
   });
 
+  it('[OPS-23] what the image has of the build is enough for a relay and its page', async () => {
+    const [, image] = read('Dockerfile').split(/^FROM (?=\S+$)/m);
+    const [home, folder] = [emptyFolder('image-data'), emptyFolder('image')];
+    const copies = [...image!.matchAll(/^COPY --from=build \/opt\/fieldbook\/(\S+) (\S+)$/gm)];
+    for (const [, from, to] of copies) {
+      expect(to).toBe(from);
+      if (from === 'node_modules') symlinkSync(join(ROOT, from), join(folder, from));
+      else cpSync(join(ROOT, from!), join(folder, to!), { recursive: true });
+    }
+    // Neither sources nor tests nor other programs.
+    const has = readdirSync(join(folder, 'packages'), { recursive: true, encoding: 'utf8' });
+    const needless = /^(?!relay|web)\w|\.ts$|^\w+\/(?!bin|dist|package\.json)\w/;
+    expect(has.filter((path) => needless.test(path))).toEqual([]);
+    const [node, ...args] = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(image!)![1]!) as string[];
+    expect(node).toBe('node');
+    const bin = join(folder, args.pop()!);
+    const relay = startCommand(process.execPath, [...args, bin, 'serve', '--port', '0', '--data', home], {
+      FIELDBOOK_HOME: home,
+    });
+    const [, url] = await relay.says(/running at (http:\/\/\S+)/);
+    const [page, ready] = [await fetch(url!), await fetch(`${url}/readyz`)];
+    expect([page.status, ready.status, (await page.text()).includes('<script')]).toEqual([200, 200, true]);
+    expect((await relay.stop()).code).toBe(0);
+  });
+
   it('[OPS-23] the build takes the sources and nothing that was built, installed or recorded', () => {
     const takes = ignoring(read('Dockerfile.dockerignore'));
     for (const path of ['.git/config', '.venv/bin/python', 'node_modules/yjs/package.json', 'bench/.venv/bin/python'])
@@ -92,6 +117,7 @@ describe('deployment files', () => {
     const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { workspaces: string[] };
     const needed = [
       '.npmrc',
+      'LICENSE',
       'package.json',
       'package-lock.json',
       'tsconfig.base.json',
@@ -110,7 +136,7 @@ describe('deployment files', () => {
     }
     // All that is left of the root.
     expect(readdirSync(ROOT).filter(takes).toSorted()).toEqual(
-      ['.ci', '.npmrc', 'package-lock.json', 'package.json', 'packages', 'tsconfig.base.json'].toSorted(),
+      ['.ci', '.npmrc', 'LICENSE', 'package-lock.json', 'package.json', 'packages', 'tsconfig.base.json'].toSorted(),
     );
   });
 
