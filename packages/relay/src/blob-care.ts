@@ -12,6 +12,8 @@ export interface BlobCareOptions {
   blobs: FileBlobStore;
   audit: Audit;
   log: Log;
+  /** Blobs were found lost, one or many: once for all that a check finds, and once a second at most. */
+  lost?(): void;
 }
 
 /** What a check of all blobs found. */
@@ -30,6 +32,8 @@ export interface CheckedBlobs {
 /** How often blobs were found lost: peers that hear another number ask for everything that they name. */
 const LOSSES_KEY = 'blobs-lost';
 const RUNS_MAX = 100;
+/** Each time that peers hear of losses they ask for everything again: what is found within so long is told at once. */
+const TELL_MS = 1_000;
 
 /**
  * Keeps watch over the blobs of a relay. One that a whole read finds damaged is set aside at once, so that it is missing from then
@@ -39,6 +43,9 @@ export class BlobCare {
   readonly #options: BlobCareOptions;
   #losses: number;
   #closed = false;
+  #checks = 0;
+  #untold = false;
+  #cancelTell: (() => void) | undefined;
 
   private constructor(options: BlobCareOptions, losses: number) {
     this.#options = options;
@@ -58,6 +65,7 @@ export class BlobCare {
   /** Ends a check that is under way. */
   close(): void {
     this.#closed = true;
+    this.#cancelTell?.();
   }
 
   /** The blobs, for everybody else. */
@@ -73,8 +81,8 @@ export class BlobCare {
           if (!(await this.#setAside(digest).catch(() => false))) return blobs.read(digest, range);
           throw new FieldbookError(
             'blob_corrupt',
-            `Blob ${digest} was damaged on this relay's disk and was set aside. "fieldbook sync" on a machine that has it sends ` +
-              'it again. Who runs the relay should look after the disk, and find what else is damaged with "fieldbook-relay storage check".',
+            `Blob ${digest} was damaged on this relay's disk and was set aside. A machine that has it sends it again when ` +
+              'it is connected. Who runs the relay should look after the disk, and find what else is damaged with "fieldbook-relay storage check".',
             { cause: error },
           );
         }
@@ -90,6 +98,16 @@ export class BlobCare {
 
   /** Reads every blob, sets damaged ones aside, and looks for everything that runs name. Throws `closed` when the relay ends. */
   async check(): Promise<CheckedBlobs> {
+    this.#checks += 1;
+    try {
+      return await this.#check();
+    } finally {
+      this.#checks -= 1;
+      this.#tell();
+    }
+  }
+
+  async #check(): Promise<CheckedBlobs> {
     const { blobs, replica } = this.#options;
     const watched = this.watched();
     const breathe = slices(clock, timers);
@@ -144,6 +162,19 @@ export class BlobCare {
     // On a full disk it is kept until the relay ends.
     await this.#options.replica.putPrivate([[LOSSES_KEY, value]]).catch((error: unknown) => {
       this.#options.log.warn('blob.loss_unwritten', { error: String(error) });
+    });
+    this.#untold = true;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { lost } = this.#options;
+    if (!this.#untold || lost === undefined || this.#checks > 0 || this.#closed) return;
+    this.#cancelTell ??= timers.after(TELL_MS, () => {
+      this.#cancelTell = undefined;
+      if (this.#checks > 0) return;
+      this.#untold = false;
+      lost();
     });
   }
 }

@@ -112,6 +112,11 @@ export class Peers {
     for (const { exchange } of this.#peers.values()) exchange.blobs.recheck(names);
   }
 
+  /** Blobs that were here are gone: the peers may have them. */
+  fetchLost(): void {
+    for (const { pull } of this.#peers.values()) pull.rescan();
+  }
+
   /** `blobs`, whose reads ask the peers for what is not here and keep it. */
   fetching(blobs: BlobStore): BlobStore {
     return fetchingBlobs(blobs, () => [...this.#peers.values()].map(({ exchange }) => exchange), this.#options.log);

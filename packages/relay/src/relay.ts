@@ -147,7 +147,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   // Before whoever asks it about a commit.
   const runs = new RunIndex(replica);
   const library = await Library.open(replica, log);
-  const care = await BlobCare.open({ replica, blobs: openBlobs(data.blobs), audit, log });
+  const care = await BlobCare.open({
+    replica,
+    blobs: openBlobs(data.blobs),
+    audit,
+    log,
+    lost: () => {
+      sync.replication?.tellLosses();
+      sync.peers?.fetchLost();
+    },
+  });
   const stored = care.watched();
   const orphans = await Orphans.open({ replica, blobs: stored, clock });
   const blobs = disk.blobs(orphans.watched());
@@ -192,6 +201,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     random,
     presence,
     isFull: () => disk.full,
+    losses: () => care.losses,
     onChange: () => sync.changed(),
   });
   sync.replication = replication;

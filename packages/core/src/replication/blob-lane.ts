@@ -36,6 +36,8 @@ const PAGE = 256;
 const ASK_MAX = 1_000;
 /** A running run's document changes every second; its manifest is worth a look less often. */
 const REST_MS = 1_000;
+/** All who are connected to a relay that lost blobs hear it at once: they ask it within so long, not at one moment. */
+const SPREAD_MS = 2_000;
 /** Digests that the peer is known to have: 72 bytes each. */
 const PRESENT_MAX = 200_000;
 /** So often it is looked whether what goes first is through … */
@@ -57,6 +59,8 @@ export class BlobLane {
   readonly #pending = new Map<BlobDigest, number>();
   #peer: string | undefined;
   #losses = 0;
+  /** What the peer said of its losses since it was last asked. */
+  #toldLosses: number | undefined;
   #memory: PeerMemory | undefined;
   #unheld: UnheldDocuments | undefined;
   #through = 0;
@@ -117,6 +121,14 @@ export class BlobLane {
     this.#changed();
   }
 
+  /** The peer has said how often it lost blobs: it is asked when that is another number than it was. */
+  hearLosses(losses: number): void {
+    this.#toldLosses = losses;
+    if (!this.#isNews) return;
+    if (this.#state === 'resting' && this.#cancel === undefined) this.#laterForLosses();
+    this.#changed();
+  }
+
   /** The replica that was last reached, and another name for it when it has lost blobs. */
   get peer(): string | undefined {
     return this.#peer === undefined ? undefined : `${this.#peer} ${this.#losses}`;
@@ -152,10 +164,16 @@ export class BlobLane {
     return (
       this.#state === 'resting' &&
       !this.#more &&
+      !this.#isNews &&
       this.#extra.size === 0 &&
       this.#problem === null &&
       this.#pending.size === 0
     );
+  }
+
+  /** The peer has lost blobs, or got others back, since it was asked. */
+  get #isNews(): boolean {
+    return this.#toldLosses !== undefined && this.#toldLosses !== this.#losses;
   }
 
   #work(): void {
@@ -179,6 +197,7 @@ export class BlobLane {
       this.#failures = 0;
       if (this.#more || this.#extra.size > 0 || this.#unheld?.isChanged === true)
         this.#later(this.#extra.size > 0 ? 0 : REST_MS);
+      else if (this.#isNews) this.#laterForLosses();
     }
     this.#changed();
   }
@@ -189,8 +208,14 @@ export class BlobLane {
     });
   }
 
+  #laterForLosses(): void {
+    this.#later((SPREAD_MS * this.#options.random.bytes(1)[0]!) / 256);
+  }
+
   async #round(): Promise<void> {
     const { replica, peer } = this.#options;
+    // Whatever it says from now on may not be in its answer.
+    this.#toldLosses = undefined;
     const { replica: id, losses } = await peer.about();
     if (id !== this.#peer || losses !== this.#losses) await this.#meet(id, losses);
     for (;;) {

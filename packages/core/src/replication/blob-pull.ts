@@ -58,6 +58,13 @@ export class BlobPull {
     this.#work();
   }
 
+  /** Looks at all run documents again: blobs that were here are gone. */
+  rescan(): void {
+    this.#scanned = false;
+    this.#again = AGAIN_MS;
+    if (this.#stopFollowing !== undefined) this.#work();
+  }
+
   /** Looks again now at what the peer did not have, or did not answer. */
   retry(): void {
     this.#cancel?.();
@@ -89,7 +96,7 @@ export class BlobPull {
     this.#working ??= this.#run().finally(() => {
       this.#working = undefined;
       // What came while the last of it ended.
-      if (this.#open.size > 0) this.#work();
+      if (this.#open.size > 0 || (!this.#scanned && this.#cancel === undefined)) this.#work();
     });
   }
 

@@ -9,6 +9,7 @@ import type { Replica } from '../replica/index.ts';
 import { FakeClock, makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
 import { BOOK, openTestReplica, RUN } from '../testing/replicas.ts';
 import type { BlobPeer } from './blob-peer.ts';
+import { BlobPull } from './blob-pull.ts';
 import { BlobSync } from './blob-sync.ts';
 import { PeerMemories } from './peer-memory.ts';
 
@@ -380,6 +381,58 @@ it('[RPL-62] who has lost blobs gets again what is here, after a restart too, an
   const { asked } = peer;
   await world.start().whenSettled();
   expect(peer.asked).toBe(asked);
+});
+
+it('[BLB-11] a peer that says it has lost more is asked soon, and once', async () => {
+  const world = await open();
+  const { peer, memories, replica } = world;
+  const points = await segment(world, 0);
+  const sync = world.start();
+  await sync.whenSettled();
+  (await memories.of('peer')).hold(RUN, (await replica.info(RUN))!.seq);
+  await peer.blobs.remove(points);
+  peer.losses = 1;
+  sync.hearLosses(1);
+  expect(sync.status().settled).toBe(false);
+  await vi.waitFor(() => expect(peer.came).toEqual([points, points]));
+  await vi.waitFor(() => expect(sync.status().settled).toBe(true));
+  const { asked } = peer;
+  sync.hearLosses(1);
+  expect(sync.status().settled).toBe(true);
+  // One whose answer is another is asked once for each time that it says so.
+  sync.hearLosses(2);
+  await vi.waitFor(() => expect(sync.status().settled).toBe(true));
+  expect(peer.asked).toBe(asked);
+});
+
+it('[BLB-11] a relay fetches from one that it dials what it lost', async () => {
+  const { replica, blobs, peer, ...world } = await open();
+  const points = await segment({ replica, blobs, peer, ...world }, 0);
+  await peer.blobs.write((await blobs.read(points))!);
+  const requested = new RequestedFiles(replica);
+  const pull = new BlobPull({
+    replica,
+    blobs,
+    fetch: async (digest) => {
+      const bytes = await peer.blobs.read(digest);
+      if (bytes !== undefined) await blobs.write(bytes, digest);
+      return bytes;
+    },
+    requested,
+    timers,
+    log: quiet,
+  });
+  onTestFinished(async () => {
+    requested.close();
+    await pull.stop();
+  });
+  pull.start();
+  const fresh = await peer.blobs.write(random.bytes(30));
+  await segment({ replica, blobs, peer, ...world }, 10, 'run/far' as DocumentName, fresh);
+  await vi.waitFor(async () => expect(await blobs.stat(fresh)).toBeDefined());
+  await blobs.remove(points);
+  pull.rescan();
+  await vi.waitFor(async () => expect(await blobs.stat(points)).toBeDefined());
 });
 
 async function notes(replica: Replica): Promise<string[]> {

@@ -126,6 +126,12 @@ export class BlobSync {
     this.#files.retry();
   }
 
+  /** The peer says how often it has lost blobs: when that is news, all that it may lack is offered again, within seconds. */
+  hearLosses(losses: number): void {
+    this.#points.hearLosses(losses);
+    this.#files.hearLosses(losses);
+  }
+
   status(): BlobSyncStatus {
     const [points, files] = [this.#points.status(), this.#files.status()];
     return {

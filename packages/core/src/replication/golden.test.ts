@@ -50,6 +50,7 @@ const FRAMES: Readonly<Record<string, Frame>> = {
     },
   },
   proof: { kind: 'proof', publicKey: new Uint8Array(32).fill(1), signature: new Uint8Array(64).fill(2) },
+  losses: { kind: 'losses', losses: 128 },
 };
 
 const hex = (frame: Uint8Array): string => Buffer.from(frame).toString('hex');

@@ -54,6 +54,7 @@ export class PeerExchange {
     this.client = new ReplicationClient({
       ...options,
       bandwidth: this.#bandwidth,
+      onLosses: (losses) => this.blobs.hearLosses(losses),
       dial: async () => counted(await options.dial(), this.#traffic, this.#bandwidth),
     });
     this.peer = blobPeerOverHttp({ url, token, request, bandwidth: this.#bandwidth });

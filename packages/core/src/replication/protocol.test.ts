@@ -36,6 +36,7 @@ const FRAMES: readonly Frame[] = [
   { kind: 'ping', nonce: 5 },
   { kind: 'pong', nonce: 5 },
   { kind: 'proof', publicKey: new Uint8Array([1, 2]), signature: new Uint8Array([3]) },
+  { kind: 'losses', losses: 300 },
 ];
 
 const hex = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -69,6 +70,7 @@ describe('frames', () => {
       '0a05',
       '0b05',
       '0c' + '020102' + '0103',
+      '0dac02',
     ]);
   });
 

@@ -23,7 +23,8 @@ export type Frame =
   | { kind: 'cursor'; seq: number; partial?: true }
   | { kind: 'ephemeral'; name: DocumentName; bytes: Uint8Array }
   | { kind: 'ping' | 'pong'; nonce: number }
-  | { kind: 'proof'; publicKey: Uint8Array; signature: Uint8Array };
+  | { kind: 'proof'; publicKey: Uint8Array; signature: Uint8Array }
+  | { kind: 'losses'; losses: number };
 
 /** Who is speaking. */
 export interface Hello {
@@ -82,6 +83,7 @@ const KIND = {
   ping: 10,
   pong: 11,
   proof: 12,
+  losses: 13,
 } as const;
 
 const STEP_1 = 0;
@@ -152,6 +154,9 @@ export function encodeFrame(frame: Frame): Uint8Array {
       encoding.writeVarUint8Array(encoder, frame.publicKey);
       encoding.writeVarUint8Array(encoder, frame.signature);
       break;
+    case 'losses':
+      encoding.writeVarUint(encoder, frame.losses);
+      break;
   }
   return encoding.toUint8Array(encoder);
 }
@@ -212,6 +217,8 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
       const bytes = () => copy(decoding.readVarUint8Array(decoder));
       return { kind: 'proof', publicKey: bytes(), signature: bytes() };
     }
+    case KIND.losses:
+      return { kind: 'losses', losses: number() };
     default:
       return undefined;
   }

@@ -49,6 +49,11 @@ export class ReplicationServer {
     for (const session of this.#sessions) session.close(code, reason);
   }
 
+  /** Blobs were found lost: whoever is connected hears it, and may have them. */
+  tellLosses(): void {
+    for (const session of this.#sessions) session.tellLosses();
+  }
+
   /** There is room again: peers that nothing was taken from come back at once, with what they have. */
   takeAgain(): void {
     for (const session of this.#sessions)

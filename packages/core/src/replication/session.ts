@@ -37,6 +37,8 @@ export interface SessionOptions {
    * greeted; whoever sees room again closes the session (`ReplicationServer.takeAgain`), and the next one takes.
    */
   isFull?(): boolean;
+  /** How often this side has found that it lost blobs; without, the other side is told nothing of that. */
+  losses?(): number;
   /** The other side may replace documents by ones that were rebuilt. Without: when we dialled it. */
   rebuilds?: boolean;
   /** What this side takes of what the other has; everything without. */
@@ -54,6 +56,8 @@ export interface SessionOptions {
   onChange?(): void;
   /** The other side proved to be this device: before anything that it sends is taken in. */
   onProven?(device: DeviceId): void;
+  /** How often the other side has found that it lost blobs: at the beginning, and when it finds more. */
+  onLosses?(losses: number): void;
   /** An update of the other side was refused. */
   onRefused?(name: DocumentName, error: FieldbookError): void;
 }
@@ -222,6 +226,12 @@ export class ReplicationSession {
     return this.#state.at === 'exchanging' && this.#takes && !this.#full && (await this.#state.inbox.take(name));
   }
 
+  /** Says to the other side how often this one has lost blobs; before both have greeted it is said then. */
+  tellLosses(): void {
+    const losses = this.#options.losses?.();
+    if (this.#state.at === 'exchanging' && losses !== undefined) this.#send({ kind: 'losses', losses });
+  }
+
   close(code: number, reason: string): void {
     if (this.#state.at === 'closed') return;
     this.#options.link.close(code, reason);
@@ -335,6 +345,7 @@ export class ReplicationSession {
     this.#since = this.#options.clock.now();
     this.#full = this.#takes && (this.#options.isFull?.() ?? false);
     this.#send({ kind: 'resume', seq: memory.pulled, ...(memory.hasPassed && { partial: true }) });
+    this.tellLosses();
     for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
       if (this.#reads(name)) this.#send({ kind: 'ephemeral', name, bytes });
     if (this.#takes && !this.#full) state.inbox.start();
@@ -386,6 +397,9 @@ export class ReplicationSession {
         return;
       case 'proof':
         this.#proved(frame.publicKey, frame.signature);
+        return;
+      case 'losses':
+        this.#options.onLosses?.(frame.losses);
         return;
       case 'pong':
       case 'ping':
