@@ -97,14 +97,14 @@ it('[RPL-60] [OPS-18] blobs that a relay let go of before it took their run are 
   expect(blobsIn(relay.data)).toEqual(blobs);
 });
 
-it('[BND-20] blobs that come with a bundle go on to the relay, also when it has had their run before they came', async () => {
+it('[BND-20] [BND-21] blobs that come with a bundle go on to the relay that has had their run before, over a crash too', async () => {
   const relay = await new Relay().up();
   const ada = await recorded(emptyFolder('ada'), 'run-1');
   const headers = { authorization: `Bearer ${ada.token}` };
   const bundle = Buffer.from(
     await (await fetch(`${ada.url}/api/v1/bundles?project=digits`, { headers })).arrayBuffer(),
   );
-  const bob = await startAgent(emptyFolder('bob'));
+  let bob = await startAgent(emptyFolder('bob'));
   await joined(bob, relay, 'member');
   const { hostname, port } = new URL(bob.url);
   const sent = request({
@@ -125,9 +125,18 @@ it('[BND-20] blobs that come with a bundle go on to the relay, also when it has 
     expect([settled, peers[0].pendingBlobs]).toEqual([true, 0]);
   }, soon);
   expect(blobsIn(relay.data)).not.toEqual(blobsIn(ada.home));
+  const isThere = async (): Promise<boolean> => (await ask(bob, 'GET', '/runs/run-1/places')).json.peers[0].complete;
+  expect(await isThere()).toBe(false);
+  // It ends before the relay has heard of them.
+  await relay.down();
   sent.end(bundle.subarray(front));
   expect(((await answered) as [IncomingMessage])[0].statusCode).toBe(200);
+  expect(await isThere()).toBe(false);
+  await bob.program.stop('SIGKILL');
+  bob = await startAgent(bob.home);
+  await relay.up();
   await vi.waitFor(() => expect(blobsIn(relay.data)).toEqual(blobsIn(ada.home)), soon);
+  await vi.waitFor(async () => expect(await isThere()).toBe(true), soon);
 });
 
 it('[BLB-10] [BLB-11] [RPL-62] a relay finds blobs that its disk damaged or lost, and gets them from the machine that has them', async () => {

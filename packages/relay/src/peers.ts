@@ -1,12 +1,13 @@
-import type { BlobStore, DocumentName, Log } from '@fieldbook/core';
+import type { BlobStore, Log } from '@fieldbook/core';
 import { asFieldbookError } from '@fieldbook/core';
 import type { PeerState } from '@fieldbook/core/api';
 import type { RequestedFiles } from '@fieldbook/core/files';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
 import type { Replica } from '@fieldbook/core/replica';
-import type { PeerMemories, Request } from '@fieldbook/core/replication';
+import type { BlobArrival, PeerMemories, Request } from '@fieldbook/core/replication';
 import {
+  arrivalFor,
   askWorkspace,
   backoffMs,
   BlobPull,
@@ -106,10 +107,9 @@ export class Peers {
     return urls;
   }
 
-  /** See `SyncSource.blobsArrived`. */
-  blobsArrived(documents: Iterable<DocumentName>): void {
-    const names = [...documents];
-    for (const { exchange } of this.#peers.values()) exchange.blobs.recheck(names);
+  /** See `SyncSource.blobsComing`. */
+  blobsComing(): BlobArrival {
+    return arrivalFor(this.#options.replica, () => [...this.#peers.values()].map(({ exchange }) => exchange));
   }
 
   /** Blobs that were here are gone: the peers may have them. */

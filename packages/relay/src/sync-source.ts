@@ -1,7 +1,6 @@
-import type { DocumentName } from '@fieldbook/core';
 import type { PeerState, SyncSource } from '@fieldbook/core/api';
 import type { Replica } from '@fieldbook/core/replica';
-import type { ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
+import type { BlobArrival, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
 import { incomingAddress, incomingState } from '@fieldbook/core/replication';
 import type { Peers } from './peers.ts';
 import { timers } from './platform/ports.ts';
@@ -53,8 +52,8 @@ export class RelaySync implements SyncSource {
     return [...((await this.peers?.holders(document)) ?? []), ...there.map(incomingAddress)];
   }
 
-  blobsArrived(documents: Iterable<DocumentName>): void {
-    this.peers?.blobsArrived(documents);
+  blobsComing(): BlobArrival | undefined {
+    return this.peers?.blobsComing();
   }
 
   #connected(): ReplicationSession[] {

@@ -6,6 +6,7 @@ import type { Library } from '../library/index.ts';
 import type { FilePresence, RequestedFiles, TravelRule } from '../files/index.ts';
 import type { BlobDigest, BlobStore, Clock, Log, Random, Timers } from '../ports.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { BlobArrival } from '../replication/blob-arrival.ts';
 import type { SeriesReader } from '../series/index.ts';
 import type { StorageReport } from '../usage/index.ts';
 import type { Route } from './route.ts';
@@ -119,8 +120,8 @@ export interface SyncSource {
   ): Promise<ReadonlySet<BlobDigest> | undefined>;
   /** Which of these (at most 1,000) no peer has, by their own word; undefined when none of them answers. */
   missingBlobs?(digests: readonly BlobDigest[]): Promise<ReadonlySet<BlobDigest> | undefined>;
-  /** Blobs that these documents name have come by another way than from a peer: whoever is sent blobs is offered them. */
-  blobsArrived?(documents: Iterable<DocumentName>): void;
+  /** Blobs begin to come by another way than from a peer: whoever is sent blobs is offered them. */
+  blobsComing?(): BlobArrival | undefined;
   /** What a peer, named by its url or replica id, is known to have; a peer that was never met has nothing. */
   known?(peer: string): Promise<BundleBase>;
   onChange(listener: () => void): () => void;

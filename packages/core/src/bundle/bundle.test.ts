@@ -23,7 +23,7 @@ import type { BundleRequest } from './export.ts';
 import { planBundle } from './export.ts';
 import type { BundlePlatform } from './format.ts';
 import { encodeHeader, encodeSection, HEADER_BYTES, SECTION, SECTION_HEAD_BYTES } from './format.ts';
-import type { BundleImport } from './import.ts';
+import type { BundleImport, BundleTarget } from './import.ts';
 import { importBundle } from './import.ts';
 import type { BundlePiece } from './reader.ts';
 import { checkTail, peekBundle, readBundle, TAIL_BYTES } from './reader.ts';
@@ -403,6 +403,51 @@ describe('bundles', () => {
     const emmy = await machine();
     expect(await takeIn(emmy, await bundleOf(ada, all))).toMatchObject({ purged: 1, blobs: 2, unwanted: 1 });
     expect(await emmy.replica.info(runDocument('run-2'))).toBeUndefined();
+  });
+
+  it('[BND-21] says what comes before it is in, in the first import, a broken one and one of what is here', async () => {
+    const ada = await withRuns(3);
+    const bytes = await bundleOf(ada, all);
+    const grace = await machine();
+    const takesIn = async (whole: Uint8Array): Promise<string[]> => {
+      const said: string[] = [];
+      const says = (word: string): void => void (said.at(-1) === word || said.push(word));
+      const replica = new Proxy(grace.replica, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name);
+          if (typeof value !== 'function') return value;
+          if (name !== 'apply') return value.bind(target) as unknown;
+          return (of: string, ...rest: unknown[]) => {
+            if (of.startsWith('run/')) expect(expected).toContain(of);
+            return value.call(target, of, ...rest) as unknown;
+          };
+        },
+      });
+      const expected = new Set<string>();
+      const arrival = {
+        expect: (name: string) => {
+          expected.add(name);
+          says('expect');
+        },
+        keep: () => Promise.resolve(says('keep')),
+        end: (some: boolean) => says(`end ${some}`),
+      };
+      const blobs: BundleTarget['blobs'] = {
+        read: (digest, range) => grace.blobs.read(digest, range),
+        stat: (digest) => grace.blobs.stat(digest),
+        write: (content, digest) => {
+          says('write');
+          return grace.blobs.write(content, digest);
+        },
+      };
+      const target = { replica, blobs, isPurged: () => Promise.resolve(false) };
+      await importBundle(platform, target, inPieces(whole), { arrival }).catch(() => undefined);
+      return said;
+    };
+    expect(await takesIn(bytes.subarray(0, 600))).toEqual(['end false']);
+    expect(await takesIn(bytes)).toEqual(['expect', 'keep', 'write', 'end true']);
+    expect(await takesIn(bytes)).toEqual(['expect', 'keep', 'end true']);
+    expect(await takesIn(bytes.subarray(0, bytes.length - 10))).toEqual(['expect', 'keep', 'end true']);
   });
 
   it('[BND-8] carries a file of many chunks, and stores no blob that nothing here names', async () => {

@@ -7,6 +7,7 @@ import type { BlobDigest, BlobStore } from '../ports.ts';
 import { documentLimit } from '../replica/admission.ts';
 import { OpenDocument } from '../replica/open-document.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { BlobArrival } from '../replication/blob-arrival.ts';
 import type { Carried } from '../repair/carry-over.ts';
 import { carryOver } from '../repair/carry-over.ts';
 import { compareCards } from '../fold/index.ts';
@@ -54,8 +55,8 @@ export interface BundleImport {
 
 export interface ImportOptions {
   onProgress?(so: BundleImport): void;
-  /** Blobs were stored that these documents may name, which were here before them: told once at the end, of an import that failed too. */
-  onBlobs?(documents: ReadonlySet<DocumentName>): void;
+  /** Told what comes, for who hands blobs on. */
+  arrival?: BlobArrival | undefined;
   /** Thrown in between two pieces, when somebody wants no more. */
   cancelled?(): boolean;
   /** A full disk ends blobs, not documents: what a browser does. A machine stops. */
@@ -134,7 +135,8 @@ export async function importBundle(
     await work.settled().catch(() => undefined);
     throw told(asFieldbookError(error), so);
   } finally {
-    if (so.blobs > 0) options.onBlobs?.(work.runs);
+    // Those that were here too: an earlier import of them may have been cut short.
+    options.arrival?.end(so.blobs + so.present > 0);
   }
 }
 
@@ -160,7 +162,7 @@ class Import {
   readonly #changed = new Set<DocumentName>();
   readonly #seen = new Set<DocumentName>();
   /** Run documents of the bundle. */
-  readonly runs = new Set<DocumentName>();
+  readonly #runs = new Set<DocumentName>();
   readonly #others = new Map<DocumentName, { generation: number; updates: Uint8Array[]; bytes: number }>();
   #bytesUnderWay = 0;
   #failure: unknown;
@@ -168,6 +170,8 @@ class Import {
   #wanted: Set<BlobDigest> | undefined;
   #lists: Map<BlobDigest, number | null> | undefined;
   #full = false;
+  /** What is told of the blobs that come is durable. */
+  #isKept = false;
 
   constructor(target: BundleTarget, so: BundleImport, options: ImportOptions) {
     this.#target = target;
@@ -192,7 +196,8 @@ class Import {
         this.#so.purged += 1;
         return;
       }
-      this.runs.add(name);
+      this.#runs.add(name);
+      this.#options.arrival?.expect(name);
     }
     while (this.#applying.size >= AT_ONCE || this.#bytesUnderWay > AT_ONCE_BYTES)
       await Promise.race(this.#applying.values());
@@ -230,6 +235,10 @@ class Import {
     if (!this.#wanted!.has(digest)) {
       this.#so.unwanted += 1;
       return;
+    }
+    if (!this.#isKept) {
+      await this.#options.arrival?.keep();
+      this.#isKept = true;
     }
     const { blobs } = this.#target;
     if ((await blobs.stat(digest)) !== undefined) this.#so.present += 1;
@@ -387,7 +396,7 @@ class Import {
     this.#wanted = new Set();
     this.#lists = new Map();
     const { replica, blobs } = this.#target;
-    for (const name of this.runs) {
+    for (const name of this.#runs) {
       if (this.#refused.has(name)) continue;
       const { points, files } = await replica.read(name, (doc) =>
         new RunDocument(doc).isCleared

@@ -70,6 +70,8 @@ export class BlobLane {
   #problem: BlobSyncStatus['problem'] = null;
   /** Documents to look at whatever the feed says, until it is done. */
   readonly #extra = new Set<DocumentName>();
+  /** Documents whose blobs are just coming here by another way, and how many ways. */
+  readonly #coming = new Map<DocumentName, number>();
   #state: 'new' | 'resting' | 'working' | 'stopped' = 'new';
   #running: Promise<void> | undefined;
   #cancel: (() => void) | undefined;
@@ -121,6 +123,37 @@ export class BlobLane {
     this.#changed();
   }
 
+  /** Until `arrived`, what the document names may not be here yet: that it was looked for says nothing. */
+  expect(name: DocumentName): void {
+    this.#coming.set(name, (this.#coming.get(name) ?? 0) + 1);
+  }
+
+  /** Writes down that these documents, as of their commits, are to be looked at again; of `peer` when none has answered yet. */
+  async doubt(documents: readonly [DocumentName, number][], peer: string | null): Promise<void> {
+    const { replica, cursor } = this.#options;
+    for (let from = 0; from < documents.length; from += ASK_MAX) {
+      const page = documents.slice(from, from + ASK_MAX);
+      if (this.#unheld !== undefined) {
+        for (const [name, seq] of page) this.#unheld.doubt(name, seq);
+        await this.#save();
+      }
+      if (peer !== null && peer !== this.#peer)
+        await replica.putPrivate(
+          page.map(([name, seq]) => UnheldDocuments.entry(unheldAt(cursor, peer), name, { asked: Number.NaN, seq })),
+        );
+    }
+  }
+
+  arrived(names: ReadonlySet<DocumentName>, some: boolean): void {
+    for (const name of names) {
+      const left = (this.#coming.get(name) ?? 1) - 1;
+      if (left > 0) this.#coming.set(name, left);
+      else this.#coming.delete(name);
+    }
+    if (some) this.recheck(names);
+    else for (const name of names) this.#heard(name);
+  }
+
   /** The peer has said how often it lost blobs: it is asked when that is another number than it was. */
   hearLosses(losses: number): void {
     this.#toldLosses = losses;
@@ -145,9 +178,9 @@ export class BlobLane {
     return passed >= 0 && passed < BELIEF_MS;
   }
 
-  /** True when the peer had the document's blobs long ago and does not hold the document, so that they may be gone. */
+  /** True when the peer may lack blobs of the document: they have not come here yet, or it had them long ago and does not hold the document. */
   doubts(name: DocumentName): boolean {
-    return this.#unheld?.isOver(name) === true;
+    return this.#coming.has(name) || this.#unheld?.isOver(name) === true;
   }
 
   /** True when everything that the document named to be sent, as of its commit `seq`, is there. */
@@ -245,7 +278,7 @@ export class BlobLane {
   async #meet(id: string, losses: number): Promise<void> {
     const { replica, memories, clock, cursor } = this.#options;
     const memory = await memories.of(id);
-    const unheld = await UnheldDocuments.load(replica, clock, `${cursor}-unheld/${id}/`);
+    const unheld = await UnheldDocuments.load(replica, clock, unheldAt(cursor, id));
     const [through, before] = await Promise.all(
       [`${cursor}/${id}`, `${cursor}-losses/${id}`].map(async (key) => {
         const kept = await replica.getPrivate(key);
@@ -269,7 +302,8 @@ export class BlobLane {
     const [memory, unheld] = [this.#memory, this.#unheld];
     if (memory === undefined || unheld === undefined) return;
     for (const name of held === null ? unheld.names() : [held])
-      if (unheld.look(name, (...document) => memory.holds(...document)) === 'lapsed') this.#extra.add(name);
+      if (!this.#coming.has(name) && unheld.look(name, (...document) => memory.holds(...document)) === 'lapsed')
+        this.#extra.add(name);
     if (this.#extra.size === 0 && !unheld.isChanged) return;
     if (this.#state === 'resting' && this.#cancel === undefined) this.#later(this.#extra.size > 0 ? 0 : REST_MS);
     if (this.#extra.size > 0) this.#changed();
@@ -285,6 +319,7 @@ export class BlobLane {
     const named = new Set<BlobDigest>();
     const asked = clock.now();
     const naming: [DocumentName, number][] = [];
+    const coming = new Set(names.filter((name) => this.#coming.has(name)));
     for (const name of names) {
       // A damaged document is reported by the replica, and must not hold the others up.
       const digests = await this.#options.select(name).catch((error: unknown) => {
@@ -296,8 +331,13 @@ export class BlobLane {
     }
     await this.#ask(named);
     // One that takes only some documents is no relay, and lets go of no blobs by itself.
-    if (this.#memory!.partial) naming.length = 0;
-    for (const [name, seq] of naming) this.#unheld!.note(name, asked, seq);
+    const { partial } = this.#memory!;
+    for (const [name, seq] of naming) {
+      // What was not here was not asked for, and when it came meanwhile the document is still to be looked at.
+      if (coming.has(name) || this.#coming.has(name) || this.#extra.has(name)) this.#unheld!.doubt(name, seq);
+      else if (partial) this.#unheld!.forget(name);
+      else this.#unheld!.note(name, asked, seq);
+    }
     this.#changed();
     await this.#send();
     // It may have taken days.
@@ -378,6 +418,11 @@ export class BlobLane {
   #changed(): void {
     this.#options.onChange();
   }
+}
+
+/** Where it is written down of which documents a peer may let go of blobs, per lane. */
+function unheldAt(cursor: string, peer: string): string {
+  return `${cursor}-unheld/${peer}/`;
 }
 
 /** A blob that rotted is as good as absent: the other side may have it whole. */

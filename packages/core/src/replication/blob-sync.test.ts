@@ -405,6 +405,76 @@ it('[BLB-11] a peer that says it has lost more is asked soon, and once', async (
   expect(peer.asked).toBe(asked);
 });
 
+it('[BND-21] blobs that come after their document count as there when they were offered, also after a restart', async () => {
+  const world = await open();
+  const { peer, memories, replica, blobs } = world;
+  const bytes = random.bytes(30);
+  const digest = await new MemoryBlobStore().write(bytes);
+  let sync = world.start();
+  sync.expect(RUN);
+  await segment(world, 0, RUN, digest);
+  await sync.whenSettled();
+  const { seq } = (await replica.info(RUN))!;
+  (await memories.of('peer')).hold(RUN, seq);
+  const isKnown = (): boolean => sync.isKnownThere(digest, RUN, seq, true);
+  expect(isKnown()).toBe(false);
+  await sync.doubt([[RUN, seq]], 'peer');
+  await blobs.write(bytes);
+  await sync.stop();
+  sync = world.start();
+  await sync.whenSettled();
+  expect([peer.came, isKnown()]).toEqual([[digest], true]);
+  expect(await notes(replica)).toEqual([]);
+});
+
+it('[BND-21] what comes while it is looked for is looked for again, and nothing is kept of it', async () => {
+  const world = await open();
+  const { peer, memories, replica, blobs } = world;
+  const bytes = random.bytes(30);
+  const digest = await new MemoryBlobStore().write(bytes);
+  const sync = world.start();
+  await sync.whenSettled();
+  await segment(world, 0, RUN, digest);
+  const { seq } = (await replica.info(RUN))!;
+  (await memories.of('peer')).hold(RUN, seq);
+  await sync.whenSettled();
+  expect(sync.isKnownThere(digest, RUN, seq, true)).toBe(true);
+  sync.expect(RUN);
+  expect(sync.isKnownThere(digest, RUN, seq, true)).toBe(false);
+  await sync.doubt([[RUN, seq]], 'peer');
+  await sync.whenSettled();
+  expect(sync.isKnownThere(digest, RUN, seq, true)).toBe(false);
+  await blobs.write(bytes);
+  sync.arrived(new Set([RUN]), true);
+  expect([sync.status().settled, sync.isKnownThere(digest, RUN, seq, true)]).toEqual([false, false]);
+  await sync.whenSettled();
+  expect([peer.came, sync.isKnownThere(digest, RUN, seq, true)]).toEqual([[digest], true]);
+  await vi.waitFor(async () => expect(await notes(replica)).toEqual([]));
+});
+
+it('[BND-21] of a peer that has not answered since the start it is written down too', async () => {
+  const world = await open();
+  const { peer, memories, replica, blobs } = world;
+  const bytes = random.bytes(30);
+  const digest = await new MemoryBlobStore().write(bytes);
+  await segment(world, 0, RUN, digest);
+  const first = world.start();
+  await first.whenSettled();
+  const { seq } = (await replica.info(RUN))!;
+  (await memories.of('peer')).hold(RUN, seq);
+  await first.stop();
+  const about = peer.about.bind(peer);
+  peer.about = () => Promise.reject(new FieldbookError('peer_unreachable', 'gone'));
+  const away = world.start();
+  away.expect(RUN);
+  await away.doubt([[RUN, seq]], 'peer');
+  await blobs.write(bytes);
+  await away.stop();
+  peer.about = about;
+  await world.start().whenSettled();
+  expect(peer.came).toEqual([digest]);
+});
+
 it('[BLB-11] a relay fetches from one that it dials what it lost', async () => {
   const { replica, blobs, peer, ...world } = await open();
   const points = await segment({ replica, blobs, peer, ...world }, 0);

@@ -120,6 +120,24 @@ export class BlobSync {
     this.#files.recheck(all);
   }
 
+  /** Blobs of the document may be about to come here, otherwise than from the peer; see `BlobArrival`. */
+  expect(name: DocumentName): void {
+    this.#points.expect(name);
+    this.#files.expect(name);
+  }
+
+  /** Writes down that what these documents, as of their commits, name is to be offered again; `peer`: the replica that was last there. */
+  async doubt(documents: readonly [DocumentName, number][], peer: string | null): Promise<void> {
+    await this.#points.doubt(documents, peer);
+    await this.#files.doubt(documents, peer);
+  }
+
+  /** What `expect` told of has come; `some`: there were blobs. */
+  arrived(names: ReadonlySet<DocumentName>, some: boolean): void {
+    this.#points.arrived(names, some);
+    this.#files.arrived(names, some);
+  }
+
   /** Looks again now, after an outage or before a wait. */
   retry(): void {
     this.#points.retry();

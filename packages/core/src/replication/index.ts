@@ -1,6 +1,8 @@
 export { Bandwidth } from './bandwidth.ts';
 export { askWorkspace, offerWorkspace, redeemInvitation } from './ask-workspace.ts';
 export { backoffMs } from './backoff.ts';
+export type { BlobArrival } from './blob-arrival.ts';
+export { arrivalFor } from './blob-arrival.ts';
 export type { BlobPeer, Request } from './blob-peer.ts';
 export { blobPeerOverHttp } from './blob-peer.ts';
 export { BlobPull } from './blob-pull.ts';

@@ -43,6 +43,11 @@ export class UnheldDocuments {
     return unheld;
   }
 
+  /** As it is written. */
+  static entry(prefix: string, name: DocumentName, { asked, seq }: Unheld): [string, Uint8Array] {
+    return [`${prefix}${name}`, utf8(`${asked} ${seq}`)];
+  }
+
   async #load(): Promise<void> {
     for await (const [key, value] of this.#replica.listPrivate(this.#prefix)) {
       const name = key.slice(this.#prefix.length) as DocumentName;
@@ -72,6 +77,16 @@ export class UnheldDocuments {
     if (unheld === undefined) return false;
     const passed = this.#clock.now() - unheld.asked;
     return !(passed >= 0 && passed < WORD_MS);
+  }
+
+  /** Nobody knows whether the peer has the blobs of the document as of its commit `seq`: it is to be asked once it holds it. */
+  doubt(name: DocumentName, seq: number): void {
+    this.note(name, Number.NaN, seq);
+  }
+
+  /** The peer keeps what it has, whatever names it. */
+  forget(name: DocumentName): void {
+    if (this.#documents.delete(name)) this.#changed.add(name);
   }
 
   /**
@@ -105,7 +120,9 @@ export class UnheldDocuments {
     const entries = names.flatMap((name): [string, Uint8Array | null][] => {
       const unheld = this.#documents.get(name);
       if (unheld === undefined && !this.#saved.has(name)) return [];
-      return [[`${this.#prefix}${name}`, unheld === undefined ? null : utf8(`${unheld.asked} ${unheld.seq}`)]];
+      return [
+        unheld === undefined ? [`${this.#prefix}${name}`, null] : UnheldDocuments.entry(this.#prefix, name, unheld),
+      ];
     });
     try {
       await put(entries);

@@ -6,8 +6,9 @@ import type { BundleBase } from '@fieldbook/core/bundle';
 import type { SocketLike } from '@fieldbook/core/links';
 import { linkWhenOpen } from '@fieldbook/core/links';
 import { Workspace } from '@fieldbook/core/documents';
-import type { BlobPeer, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
+import type { BlobArrival, BlobPeer, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
 import {
+  arrivalFor,
   askWorkspace,
   fetchingBlobs,
   incomingAddress,
@@ -130,10 +131,9 @@ export class Relays implements SyncSource {
       .map(([url]) => url);
   }
 
-  /** See `SyncSource.blobsArrived`. */
-  blobsArrived(documents: Iterable<DocumentName>): void {
-    const names = [...documents];
-    for (const { exchange } of this.#relays.values()) exchange.blobs.recheck(names);
+  /** See `SyncSource.blobsComing`. */
+  blobsComing(): BlobArrival {
+    return arrivalFor(this.#machine.replica, () => [...this.#relays.values()].map(({ exchange }) => exchange));
   }
 
   /** See `SyncSource.blobsLacking`. */

@@ -194,7 +194,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
             rebuilds: context.role === 'agent' && query['rebuilt'] === true,
           },
           request.stream,
-          { onBlobs: (documents) => context.sync?.blobsArrived?.(documents) },
+          { arrival: context.sync?.blobsComing?.() },
         );
         presence.forget();
         const { manifest, signer, ...told } = imported;
