@@ -189,6 +189,38 @@ it('[BLB-10] [BLB-11] [RPL-62] a relay finds blobs that its disk damaged or lost
   expect(readFileSync(join(relay.data, 'audit.jsonl'), 'utf8')).toContain(damaged);
 });
 
+it('[RPL-64] what a machine fetched from one relay goes on to its other relay, which lacks it', async () => {
+  const [first, second] = [await new Relay().up(), await new Relay().up()];
+  const peer = async (...args: string[]): Promise<void> => {
+    const env = { FIELDBOOK_HOME: second.data };
+    const program = startProgram('fieldbook-relay', ['peer', ...args, '--data', second.data], env);
+    expect((await program.ended).code, program.output()).toBe(0);
+  };
+  // Of one workspace, and not each other's copy.
+  await peer('add', `${first.url}/#token=${await first.token('member', 'second')}`);
+  await second.says(/"event":"workspace.adopted"/);
+  await peer('remove', first.url);
+  await second.says(/"event":"peer.removed"/);
+  const ada = await recorded(emptyFolder('ada'), 'run-1');
+  await joined(ada, first, 'member');
+  const blobs = blobsIn(ada.home);
+  await vi.waitFor(() => expect(blobsIn(first.data)).toEqual(blobs), soon);
+
+  const bob = await startAgent(emptyFolder('bob'));
+  await joined(bob, first, 'member');
+  await joined(bob, second, 'member');
+  const reader = await second.token('viewer', 'reader');
+  await vi.waitFor(async () => {
+    expect((await second.api(reader, 'GET', '/runs/run-1')).status).toBe(200);
+    expect((await ask(bob, 'GET', '/sync')).json.settled).toBe(true);
+  }, soon);
+  expect([blobsIn(bob.home), blobsIn(second.data)]).toEqual([[], []]);
+  expect((await ask(bob, 'GET', '/runs/run-1/series?metric=loss')).status).toBe(200);
+  await vi.waitFor(() => expect(blobsIn(second.data)).toHaveLength(1), soon);
+  expect((await ask(bob, 'GET', '/runs/run-1/file?path=model')).status).toBe(200);
+  await vi.waitFor(() => expect(blobsIn(second.data)).toEqual(blobs), soon);
+});
+
 async function storageCheck(relay: Relay): Promise<CheckedBlobs> {
   const args = ['storage', 'check', '--json', '--data', relay.data];
   const program = startProgram('fieldbook-relay', args, { FIELDBOOK_HOME: relay.data });

@@ -1,4 +1,4 @@
-import type { BlobStore, Log } from '@fieldbook/core';
+import type { BlobStore, DocumentName, Log } from '@fieldbook/core';
 import { asFieldbookError } from '@fieldbook/core';
 import type { PeerState } from '@fieldbook/core/api';
 import type { RequestedFiles } from '@fieldbook/core/files';
@@ -167,7 +167,10 @@ export class Peers {
       onChange,
     });
     const fetch = exchange.blobs.fetch.bind(exchange.blobs);
-    const pull = new BlobPull({ replica, blobs, fetch, requested, timers, log });
+    const onFetched = (name: DocumentName): void => {
+      for (const other of this.#peers.values()) if (other.exchange !== exchange) other.exchange.blobs.recheck([name]);
+    };
+    const pull = new BlobPull({ replica, blobs, fetch, requested, onFetched, timers, log });
     const peer: Peer = {
       of,
       exchange,

@@ -13,6 +13,8 @@ export interface BlobPullOptions {
   requested: RequestedFiles;
   /** Only points, and only of these documents; without it points and files of all. */
   pointsOf?(name: DocumentName): boolean;
+  /** Blobs that this document names have come from the peer: others may lack them. */
+  onFetched?(name: DocumentName): void;
   travel?: readonly TravelRule[];
   timers: Timers;
   log: Log;
@@ -38,6 +40,7 @@ export class BlobPull {
   #again = AGAIN_MS;
   #stopped = false;
   #scanned = false;
+  #fetched = 0;
 
   constructor(options: BlobPullOptions) {
     this.#options = options;
@@ -112,6 +115,7 @@ export class BlobPull {
     for (const name of this.#open) {
       if (this.#stopped) return;
       this.#open.delete(name);
+      const before = this.#fetched;
       try {
         if (await this.#whole(name)) this.#waiting.delete(name);
         else this.#waiting.add(name);
@@ -120,6 +124,8 @@ export class BlobPull {
         log.info('blobs.unfetched', { name, error: String(error) });
         this.#waiting.add(name);
         break;
+      } finally {
+        if (this.#fetched > before) this.#options.onFetched?.(name);
       }
     }
     for (const name of this.#open) this.#waiting.add(name);
@@ -176,7 +182,9 @@ export class BlobPull {
   async #have(digest: BlobDigest): Promise<boolean> {
     if (this.#stopped) return false;
     if ((await this.#options.blobs.stat(digest)) !== undefined) return true;
-    return (await this.#options.fetch(digest)) !== undefined;
+    if ((await this.#options.fetch(digest)) === undefined) return false;
+    this.#fetched += 1;
+    return true;
   }
 }
 

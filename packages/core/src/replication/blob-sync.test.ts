@@ -475,10 +475,11 @@ it('[BND-21] of a peer that has not answered since the start it is written down 
   expect(peer.came).toEqual([digest]);
 });
 
-it('[BLB-11] a relay fetches from one that it dials what it lost', async () => {
+it('[BLB-11] [RPL-64] a relay fetches from one that it dials what it lost, and tells of what came', async () => {
   const { replica, blobs, peer, ...world } = await open();
   const points = await segment({ replica, blobs, peer, ...world }, 0);
   await peer.blobs.write((await blobs.read(points))!);
+  const came: DocumentName[] = [];
   const requested = new RequestedFiles(replica);
   const pull = new BlobPull({
     replica,
@@ -489,6 +490,7 @@ it('[BLB-11] a relay fetches from one that it dials what it lost', async () => {
       return bytes;
     },
     requested,
+    onFetched: (name) => came.push(name),
     timers,
     log: quiet,
   });
@@ -500,9 +502,11 @@ it('[BLB-11] a relay fetches from one that it dials what it lost', async () => {
   const fresh = await peer.blobs.write(random.bytes(30));
   await segment({ replica, blobs, peer, ...world }, 10, 'run/far' as DocumentName, fresh);
   await vi.waitFor(async () => expect(await blobs.stat(fresh)).toBeDefined());
+  await vi.waitFor(() => expect(came).toEqual(['run/far']));
   await blobs.remove(points);
   pull.rescan();
-  await vi.waitFor(async () => expect(await blobs.stat(points)).toBeDefined());
+  await vi.waitFor(() => expect(came).toEqual(['run/far', RUN]));
+  expect(await blobs.stat(points)).toBeDefined();
 });
 
 async function notes(replica: Replica): Promise<string[]> {

@@ -159,8 +159,13 @@ export function incomingAddress(session: ReplicationSession): string {
   return `replica:${session.hello!.replica}`;
 }
 
-/** `blobs`, whose reads ask those peers in turn for what is not here, and keep it. */
-export function fetchingBlobs(blobs: BlobStore, peers: () => Iterable<PeerExchange>, log: Log): BlobStore {
+/** `blobs`, whose reads ask those peers in turn for what is not here, and keep it. `onFetched`: one has come so. */
+export function fetchingBlobs(
+  blobs: BlobStore,
+  peers: () => Iterable<PeerExchange>,
+  log: Log,
+  onFetched?: () => void,
+): BlobStore {
   const read: BlobStore['read'] = async (digest, range) => {
     // What the disk has changed is as good as absent: another replica may have it whole, and fetching it heals it.
     let damage: unknown;
@@ -172,7 +177,9 @@ export function fetchingBlobs(blobs: BlobStore, peers: () => Iterable<PeerExchan
     if (here !== undefined) return here;
     for (const peer of peers()) {
       try {
-        if ((await peer.blobs.fetch(digest)) !== undefined) return await blobs.read(digest, range);
+        if ((await peer.blobs.fetch(digest)) === undefined) continue;
+        onFetched?.();
+        return await blobs.read(digest, range);
       } catch (error) {
         // Offline is normal: the reader says where the bytes are.
         log.info('blob.fetch_failed', { url: peer.url, digest, error: String(error) });

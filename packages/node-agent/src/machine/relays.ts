@@ -40,6 +40,10 @@ const HANDSHAKE_MS = 15_000;
 const BRING_MS = 10_000;
 /** Commits come by the thousand; who looks at the exchange wants to know a few times a second. */
 const TELL_MS = 300;
+/** What was fetched within so long is offered on at once. */
+const OFFER_MS = 1_000;
+/** Runs that were opened last: what is fetched one by one is of one of them. */
+const OPENED_MAX = 256;
 /** One frame; a relay splits what is larger. */
 const FRAME_BYTES = 32 * 1024 * 1024;
 
@@ -56,6 +60,9 @@ export class Relays implements SyncSource {
   #started = false;
   #stopFollowing: (() => void) | undefined;
   #cancelTell: (() => void) | undefined;
+  #cancelOffer: (() => void) | undefined;
+  /** The last one last. */
+  readonly #opened = new Set<DocumentName>();
 
   private constructor(machine: Machine, presence: Presence, following: Following) {
     this.#machine = machine;
@@ -273,6 +280,7 @@ export class Relays implements SyncSource {
 
   /** See `FollowSource.bring`. */
   async bring(run: RunId): Promise<Elsewhere | null> {
+    this.#open(runDocumentName(run));
     if (this.#following.isEverything) return null;
     this.#following.look(run);
     const { replica } = this.#machine;
@@ -323,9 +331,31 @@ export class Relays implements SyncSource {
     return holders;
   }
 
-  /** `blobs`, whose reads ask the relays for what is not here and keep it. */
+  /** `blobs`, whose reads ask the relays for what is not here and keep it; the relays that lack it get it in turn. */
   fetching(blobs: BlobStore): BlobStore {
-    return fetchingBlobs(blobs, () => [...this.#relays.values()].map(({ exchange }) => exchange), this.#machine.log);
+    const exchanges = (): PeerExchange[] => [...this.#relays.values()].map(({ exchange }) => exchange);
+    return fetchingBlobs(blobs, exchanges, this.#machine.log, () => {
+      if (this.#relays.size < 2) return;
+      this.#cancelOffer ??= timers.after(OFFER_MS, () => {
+        this.#cancelOffer = undefined;
+        this.offer(this.#opened);
+      });
+    });
+  }
+
+  /** Blobs that these documents name have come from one relay: another may lack them. */
+  offer(names: Iterable<DocumentName>): void {
+    if (this.#relays.size < 2) return;
+    for (const { exchange } of this.#relays.values()) exchange.blobs.recheck(names);
+  }
+
+  #open(name: DocumentName): void {
+    this.#opened.delete(name);
+    this.#opened.add(name);
+    for (const oldest of this.#opened) {
+      if (this.#opened.size <= OPENED_MAX) break;
+      this.#opened.delete(oldest);
+    }
   }
 
   /** A session with one that dialled us has begun, has ended, or has moved on. */
@@ -336,6 +366,7 @@ export class Relays implements SyncSource {
   async close(): Promise<void> {
     this.#stopFollowing?.();
     this.#cancelTell?.();
+    this.#cancelOffer?.();
     await Promise.all([...this.#relays.keys()].map((url) => this.#remove(url)));
   }
 

@@ -39,6 +39,7 @@ export async function openServices(machine: Machine, { watch }: { watch: boolean
     fetch: (digest) => reading.read(digest),
     requested: machine.requested,
     pointsOf: (name) => following.isPinned(runOf(name)),
+    onFetched: (name) => relays.offer([name]),
     timers,
     log,
   });
