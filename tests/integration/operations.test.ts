@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
@@ -15,6 +15,19 @@ import { enterRoom } from '../fixtures/room.ts';
 import { emptyFolder } from '../scaffold/folder.ts';
 import type { Program } from '../scaffold/program.ts';
 import { startProgram } from '../scaffold/program.ts';
+
+it('[OPS-25] a command of the relay whose reader has seen enough ends quietly', async () => {
+  const bin = join(ROOT, 'packages/relay/bin/fieldbook-relay.mjs');
+  const data = emptyFolder('relay');
+  const child = spawn(process.execPath, [bin, 'config', 'check', '--data', data], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect([code, said]).toEqual([0, '']);
+});
 
 describe('a relay that is configured', () => {
   it('[OPS-1] runs as its file says, and says what is wrong with one before it touches anything', async () => {

@@ -4,6 +4,12 @@ import { buildProgram } from './cli/program.ts';
 
 /** The `fieldbook-relay` program: arguments in, exit code set. */
 export async function main(args: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`| head`) is no failure; of a relay that serves it is one that its log has no reader.
+  if (args[0] !== 'serve')
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+      throw error;
+    });
   try {
     await buildProgram(process.env).parseAsync([...args], { from: 'user' });
   } catch (thrown) {
