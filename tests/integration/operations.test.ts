@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -274,6 +275,30 @@ describe('a relay that ends', () => {
     await other.join(again.url, again.token);
     await other.until(async () => (await other.edits()).length === edits.length);
     expect(again.lines().some(({ event }) => event === 'store.copy_detected')).toBe(false);
+  });
+
+  it('[OPS-6] waits for no connection on which nothing is asked: not yet, as browsers open them, or not any more', async () => {
+    const relay = await startRelay({ drain: { timeout: '10 min' } });
+    const { hostname, port } = new URL(relay.url);
+    const dial = async () => {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined).on('data', () => undefined);
+      await once(socket, 'connect');
+      return socket;
+    };
+    const [silent, asking] = [await dial(), await dial()];
+    const body = JSON.stringify({ secret: 'fbi_unknown', device: 'box' });
+    const head = `POST /api/v1/invitations/redeem HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json`;
+    asking.write(`${head}\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 9)}`);
+    // Taken in the order in which they come: the first two are there once this is answered.
+    expect((await fetch(`${relay.url}/healthz`, { headers: { connection: 'close' } })).status).toBe(200);
+    process.kill(relay.program.pid, 'SIGTERM');
+    await once(silent, 'close');
+    const answered = once(asking, 'data') as Promise<[Buffer]>;
+    asking.write(body.slice(9));
+    expect(String((await answered)[0])).toMatch(/^HTTP\/1\.1 401 /);
+    expect(await relay.program.ended).toEqual({ code: 0, signal: null });
+    expect(relay.lines().map(({ event }) => event)).not.toContain('relay.requests_cut');
   });
 
   it('[OPS-6] ends within its bound whatever a request does, and at once at a second signal', async () => {

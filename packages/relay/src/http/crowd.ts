@@ -40,6 +40,6 @@ export class Crowd {
 const REFUSED = 200;
 
 /** The same for a connection and for the TLS in it. */
-function nameOf({ remoteAddress, remotePort }: Socket): string {
+export function nameOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

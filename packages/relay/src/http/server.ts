@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { API_PREFIX, asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
@@ -19,7 +19,7 @@ import type { Token } from '../tokens.ts';
 import { admitRequest, auditRefusal, checkHost, checkOrigin, gateOf } from './access.ts';
 import { readRequest, splitUrl, writeResponse } from './binding.ts';
 import type { Certificate } from './certificate.ts';
-import { Crowd } from './crowd.ts';
+import { Crowd, nameOf } from './crowd.ts';
 import type { Caller } from './proxies.ts';
 import type { StaticSite } from './static.ts';
 import type { Visitor } from './visitor.ts';
@@ -49,6 +49,7 @@ const HEADER_BYTES = 16 * 1024;
 const BACKLOG = 4_096;
 /** Longer than common proxies keep their side open, so that it is they who close. */
 const KEEP_ALIVE_MS = 75_000;
+const SWEEP_MS = 20;
 /** A TLS handshake that takes longer holds a connection for nothing. */
 const HANDSHAKE_MS = 10_000;
 /** Browsers that saw this page over TLS ask for it in no other way for a year. */
@@ -58,6 +59,9 @@ const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** A whole error answer is shorter; what is longer has no code to count. */
 const ERROR_BYTES = 64 * 1024;
 
+/** Of each server the connections on which nothing was asked yet, by name. Browsers open some beforehand, and Node does not take them for idle. */
+const UNASKED = new WeakMap<Server, Map<string, Socket>>();
+
 /** The HTTP side of the relay, not yet listening. The API needs a token; the UI's files and `/healthz` do not. */
 export function createHttpServer(options: HttpOptions): Server {
   const limits = {
@@ -66,7 +70,9 @@ export function createHttpServer(options: HttpOptions): Server {
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: HEADER_BYTES,
   };
+  const unasked = new Map<string, Socket>();
   const respondTo: RequestListener = (request, response) => {
+    unasked.delete(nameOf(request.socket));
     const named = request.headers['x-request-id'];
     const id = typeof named === 'string' && REQUEST_ID.test(named) ? named : randomUUID();
     response.setHeader('x-request-id', id);
@@ -89,10 +95,19 @@ export function createHttpServer(options: HttpOptions): Server {
   // What is connected stays so under the certificate that it was shown.
   if (server instanceof TlsServer)
     certificate?.watch((pair) => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' }));
+  UNASKED.set(server, unasked);
+  server.on('connection', (socket: Socket) => {
+    const name = nameOf(socket);
+    unasked.set(name, socket);
+    socket.once('close', () => {
+      if (unasked.get(name) === socket) unasked.delete(name);
+    });
+  });
   const crowd = new Crowd(server, rules);
   const visits = new Visits(rules);
   options.metrics.watch(server);
   server.on('upgrade', (request, socket, head) => {
+    unasked.delete(nameOf(request.socket));
     socket.on('error', () => socket.destroy());
     options.upgrade(request, socket, head, crowd.refusal(request.socket));
   });
@@ -267,11 +282,15 @@ export async function closeServer(server: Server, ms: number): Promise<boolean> 
       whole = false;
       server.closeAllConnections();
     }, ms);
+    // A connection that answers its last request now is kept alive by both sides, and would be waited for.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
     server.close(() => {
       clearTimeout(cut);
+      clearInterval(sweep);
       resolve();
     });
     server.closeIdleConnections();
+    for (const socket of UNASKED.get(server)?.values() ?? []) socket.destroy();
   });
   return whole;
 }
