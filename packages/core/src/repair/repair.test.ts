@@ -353,12 +353,13 @@ describe('a machine that returns after a year', () => {
     const entry = encodeRecord({ k: 'newer' });
     await a.transact(BOOK, (doc) => new Book(doc).putCard(makeCard()));
     await a.transact(RUN, (doc) => doc.getMap('entries').set('newer/1', entry));
+    const bad = await addEdit(a, makeTestEdit({ device: forged }));
     for (const name of [BOOK, RUN]) await exchange(a, b, name);
     await b.transact(RUN, (doc) => doc.getMap('entries').set('newer/late', entry));
     const late = await addEdit(b);
     await addEdit(a, makeTestEdit({ field: 'purge', value: true }));
     await a.transact(RUN, (doc) => new RunDocument(doc).clear());
-    for (const name of [BOOK, RUN]) await a.rebuild(name, repair);
+    for (const name of [BOOK, RUN]) await a.rebuild(name, { ...repair, without: { devices: [forged] } });
     const purged = new PurgedRuns(b, new MemoryBlobStore());
     await purged.scanAll();
     for (const name of [BOOK, RUN]) await give(a, b, name);
@@ -366,6 +367,10 @@ describe('a machine that returns after a year', () => {
     await purged.settled();
     expect(await b.read(RUN, (doc) => [...doc.getMap('entries').keys()])).toEqual([]);
     expect(await editsOf(b)).toContain(late);
+    expect(await editsOf(b)).not.toContain(bad);
+    for (const name of [BOOK, RUN]) await exchange(a, b, name);
+    expect(await editsOf(a)).toEqual(await editsOf(b));
+    expect(await a.read(RUN, (doc) => [...doc.getMap('entries').keys()])).toEqual([]);
     await purged.close();
   });
 
