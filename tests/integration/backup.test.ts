@@ -228,8 +228,8 @@ describe('backup and restore of a relay', () => {
     const archive = join(chain, 'archive', readdirSync(join(chain, 'archive'))[0]!);
     const segment = join(archive, two.segments.at(-2)!.file);
     rmSync(segment);
-    const nothing = await relay<string>(folder, 1, 'restore', '--from', chain, '--data', join(folder, 'none'));
-    expect(nothing).toContain('lacks segment');
+    const nothing = await relay<object>(folder, 1, 'restore', '--from', chain, '--data', join(folder, 'none'));
+    expect(JSON.stringify(nothing)).toContain('lacks segment');
     expect(await relay(folder, 1, 'backup', 'verify', '--from', chain)).toMatchObject({
       problems: [expect.stringContaining('lacks segment')],
     });

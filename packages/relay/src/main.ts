@@ -2,6 +2,8 @@ import { CommanderError } from 'commander';
 import { asFieldbookError } from '@fieldbook/core';
 import { buildProgram } from './cli/program.ts';
 
+const NOT_UNDERSTOOD: ReadonlySet<string> = new Set(['config_invalid', 'invalid_argument']);
+
 /** The `fieldbook-relay` program: arguments in, exit code set. */
 export async function main(args: readonly string[]): Promise<void> {
   // A reader that has seen enough (`| head`) is no failure; of a relay that serves it is one that its log has no reader.
@@ -18,7 +20,10 @@ export async function main(args: readonly string[]): Promise<void> {
       return;
     }
     const error = asFieldbookError(thrown);
-    process.stderr.write(`error: ${error.message} (${error.code})\n`);
-    process.exitCode = error.code === 'not_found' ? 3 : error.code === 'config_invalid' ? 2 : 1;
+    const said = args.includes('--json')
+      ? JSON.stringify({ error: error.toJSON() })
+      : `error: ${error.message} (${error.code})`;
+    process.stderr.write(`${said}\n`);
+    process.exitCode = error.code === 'not_found' ? 3 : NOT_UNDERSTOOD.has(error.code) ? 2 : 1;
   }
 }

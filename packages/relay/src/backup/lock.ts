@@ -1,7 +1,7 @@
 import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { FieldbookError } from '@fieldbook/core';
+import { diskErrorOf, FieldbookError } from '@fieldbook/core';
 
 /** `read`: a directory that this process may not write to, such as a backup mounted read-only, needs no lock of ours. */
 export type LockFor = 'change' | 'read';
@@ -10,7 +10,7 @@ const NO_WRITING: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM']);
 
 /**
  * Runs `work` while no other command works on the backup directory. A lock that a killed process of this host has left is taken over.
- * Throws `store_locked`.
+ * Throws `store_locked`, `storage_failed`, `disk_full`.
  */
 export async function withLock<T>(directory: string, work: () => Promise<T>, reason: LockFor = 'change'): Promise<T> {
   const path = join(directory, 'lock');
@@ -34,7 +34,7 @@ async function takeLock(path: string, directory: string, reason: LockFor): Promi
     } catch (error) {
       if (isNot(error, 'EEXIST')) {
         // Whether somebody else works there is said all the same, where it can be seen.
-        if (!mayDoWithout(error)) throw error;
+        if (!mayDoWithout(error)) throw diskErrorOf(error, path);
         await mustBeFree(path, directory);
         return false;
       }

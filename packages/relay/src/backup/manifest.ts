@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FieldbookError } from '@fieldbook/core';
+import { FieldbookError, readErrorOf } from '@fieldbook/core';
+import { namesIn } from '../platform/files.ts';
 
 /** What a backup directory holds for one backup; the file is written last, so what has one is whole. */
 export interface Manifest {
@@ -31,10 +32,10 @@ export const LAYOUT = {
   state: 'state',
 } as const;
 
-/** The backups of a directory, oldest first. Throws `not_found` when there is none. */
+/** The backups of a directory, oldest first. Throws `not_found` when there is none, `storage_failed` when that cannot be seen. */
 export async function listManifests(directory: string): Promise<Manifest[]> {
   const folder = join(directory, LAYOUT.manifests);
-  const names = await readdir(folder).catch(() => [] as string[]);
+  const names = await namesIn(folder);
   const manifests: Manifest[] = [];
   for (const name of names.filter((each) => each.endsWith('.json'))) {
     const path = join(folder, name);
@@ -42,8 +43,13 @@ export async function listManifests(directory: string): Promise<Manifest[]> {
     try {
       manifest = JSON.parse(await readFile(path, 'utf8')) as Manifest;
     } catch (error) {
-      throw new FieldbookError('storage_failed', `${path} cannot be read: ${String(error)}`, { cause: error });
+      throw readErrorOf(error, path);
     }
+    if (typeof (manifest as Partial<Manifest> | null)?.format !== 'number')
+      throw new FieldbookError(
+        'storage_failed',
+        `${path} is not what a backup wrote. Move it away; nothing was changed.`,
+      );
     if (manifest.format !== 1)
       throw new FieldbookError('store_version', `${path} was written by a newer program; use that one.`);
     manifests.push(manifest);

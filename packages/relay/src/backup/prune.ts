@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FieldbookError } from '@fieldbook/core';
-import { syncDirectory } from '../platform/files.ts';
+import { namesIn, syncDirectory } from '../platform/files.ts';
 import { listSegments } from './archive.ts';
 import { digestOf } from './frames.ts';
 import { withLock } from './lock.ts';
@@ -66,7 +66,7 @@ async function prune(directory: string, { keepMs, dryRun, now }: PruneOptions): 
     archive: new Set(kept.flatMap(({ archive }) => archive ?? [])),
   };
   for (const [part, names] of Object.entries(stays) as [keyof typeof stays, Set<string>][])
-    for (const name of await readdir(folder(part)).catch(() => [] as string[]))
+    for (const name of await namesIn(folder(part)))
       if (!names.has(name) && !(part === 'manifests' && gone.has(name.replace(/\.json$/, ''))))
         await remove(join(folder(part), name));
   for (const archive of stays.archive) {
@@ -76,8 +76,9 @@ async function prune(directory: string, { keepMs, dryRun, now }: PruneOptions): 
     const begin = segments.findLastIndex(({ after }) => after <= least);
     for (const { path } of segments.slice(0, Math.max(0, begin))) await remove(path);
   }
-  for (const head of await readdir(folder('blobs')).catch(() => [] as string[]))
-    for (const name of await readdir(join(folder('blobs'), head)))
+  // What is no folder was put there by nobody of us, and stays.
+  for (const head of await namesIn(folder('blobs')))
+    for (const name of await namesIn(join(folder('blobs'), head)))
       if (!needed.has(name)) await remove(join(folder('blobs'), head, name));
   return pruned;
 }

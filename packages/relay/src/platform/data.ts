@@ -9,7 +9,7 @@ import { deviceIdOf } from '@fieldbook/core/access';
 import { FileBlobStore } from '@fieldbook/core/blobs';
 import type { LevelHandle, LevelStorageOptions, RestoreGuard } from '@fieldbook/core/store';
 import { mustBeReadable } from '@fieldbook/core/store';
-import { createAtomically, readIfThere, writeAtomically } from './files.ts';
+import { createAtomically, isAbsent, readIfThere, writeAtomically } from './files.ts';
 import { random } from './ports.ts';
 
 /** What lies where in a relay's data directory. */
@@ -60,11 +60,15 @@ export async function storeBytes(path: string): Promise<number> {
   return sum;
 }
 
-/** Whether a relay has ever had its store there. */
+/** Whether a relay has ever had its store there. Throws `storage_failed` when that cannot be seen, as by another user. */
 export async function hasStore(root: string): Promise<boolean> {
-  return fs.stat(join(root, 'store', 'CURRENT')).then(
+  const current = join(root, 'store', 'CURRENT');
+  return fs.stat(current).then(
     () => true,
-    () => false,
+    (error: unknown) => {
+      if (isAbsent(error)) return false;
+      throw readErrorOf(error, current);
+    },
   );
 }
 

@@ -1,7 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { diskErrorOf, readErrorOf } from '@fieldbook/core';
+
+/** Whether the platform says that there is nothing at a path, and not that it cannot be looked at. */
+export function isAbsent(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** Names in a folder; none where there is none. Throws `storage_failed` when it cannot be read. */
+export async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error: unknown) => {
+    if (isAbsent(error)) return [];
+    throw readErrorOf(error, folder);
+  });
+}
 
 /** The file's text, or undefined when there is none. Throws `storage_failed` when there is one that cannot be read. */
 export async function readIfThere(path: string): Promise<string | undefined> {
