@@ -277,6 +277,30 @@ describe('replica', () => {
     expect(await codeOf(replica.noteClientIdSeen(BOOK, new Uint8Array([200])))).toBe('update_malformed');
   });
 
+  it('[REP-8] a client id that a peer knew more of stays given up when the disk fails just then and is well again', async () => {
+    const [storage, peer] = [await memoryStorage(), await open(await memoryStorage())];
+    const replica = await open(storage);
+    await addEdit(replica);
+    const backup = storage.durable;
+    await addEdit(replica);
+    await peer.apply(BOOK, (await replica.encodeState(BOOK)).update, 'first');
+    const restored = await memoryStorage();
+    await restored.batch(backup, { sync: true });
+    const old = await open(restored);
+    restored.failNextBatches(2, new FieldbookError('storage_failed', 'EIO'));
+    const { stateVector } = await peer.stateVector(BOOK);
+    expect(await codeOf(old.noteClientIdSeen(BOOK, stateVector))).toBe('storage_failed');
+    expect(await codeOf(old.putPrivate([['anything', new Uint8Array(1)]]))).toBe('storage_failed');
+    await old.close();
+    // Before it meets the peer again.
+    const later = await open(await afterPowerCut(restored));
+    const ours = await addEdit(later);
+    await peer.apply(BOOK, (await later.encodeState(BOOK)).update, 'later');
+    await later.apply(BOOK, (await peer.encodeState(BOOK)).update, 'peer');
+    expect(await edits(peer)).toContain(ours);
+    expect(await edits(later)).toEqual(await edits(peer));
+  });
+
   it('[REP-8] a peer that holds more of our feed than we ever committed makes us another replica', async () => {
     const storage = await memoryStorage();
     const replica = await open(storage);

@@ -81,6 +81,8 @@ export class DocumentStore {
   readonly #underWay = new Map<DocumentName, number>();
   /** Documents of failed batches, until the disk was asked what it holds. */
   readonly #doubtful = new Set<DocumentName>();
+  /** Documents whose client id was given up, until that is on disk. */
+  readonly #givenUp = new Set<DocumentName>();
   readonly #locks = new Map<DocumentName, Promise<void>>();
   #info: StoreInfo;
   /** The last seq given out, and the last that is on disk. */
@@ -154,13 +156,23 @@ export class DocumentStore {
 
   /** The client id of this document is not used again after a restart, either. */
   async forgetClientId(name: DocumentName): Promise<void> {
-    await this.#queue.write((batch) => {
+    this.#givenUp.add(name);
+    await this.#queue.write(
+      (batch) => this.#putGivenUp([name], batch),
+      0,
+      undefined,
+      () => this.#givenUp.delete(name),
+    );
+  }
+
+  #putGivenUp(names: Iterable<DocumentName>, batch: BatchOperation[]): void {
+    for (const name of names) {
       const meta = this.#metas.get(name);
-      if (meta === undefined || meta.quarantined !== null) return;
+      if (meta === undefined || meta.quarantined !== null) continue;
       const next = { ...meta, clientId: null, nextClock: 0 };
       this.#metas.set(name, next);
       batch.push({ type: 'put', key: keys.metaKey(name), value: encodeMeta(next) });
-    });
+    }
   }
 
   /**
@@ -502,9 +514,16 @@ export class DocumentStore {
     // Nothing is believed before all of it was read.
     this.#doubtful.clear();
     for (const { found } of surfaced) this.#metas.set(found.name, found);
-    return surfaced
+    const works = surfaced
       .filter(({ known, found }) => found.quarantined === null && found.seq !== known?.seq)
       .map(({ known, found, updates }) => this.#surface(known, found, updates));
+    // What could not be written when it was given up is still in the entry on disk.
+    const givenUp = [...this.#givenUp];
+    if (givenUp.length === 0) return works;
+    const done = (): void => {
+      for (const name of givenUp) this.#givenUp.delete(name);
+    };
+    return [...works, { bytes: 0, build: (batch) => this.#putGivenUp(givenUp, batch), done, failed: () => undefined }];
   }
 
   #surface(known: DocumentMeta | undefined, found: DocumentMeta, updates: Uint8Array[]): Work {
