@@ -69,10 +69,15 @@ describe.skipIf(impossible !== undefined)('real programs on a disk that cannot b
         expect([fault, code, said]).toEqual([fault, 1, expect.stringContaining('(storage_failed)')]);
       }
       disk.heals();
-      const current = join(relay.data, 'store/CURRENT');
-      renameSync(current, `${current}.lost`);
-      expect(await disk.start('fieldbook-relay', relay.data)).toEqual([1, expect.stringContaining('(store_corrupt)')]);
-      renameSync(`${current}.lost`, current);
+      if (LONG) {
+        const current = join(relay.data, 'store/CURRENT');
+        renameSync(current, `${current}.lost`);
+        expect(await disk.start('fieldbook-relay', relay.data)).toEqual([
+          1,
+          expect.stringContaining('(store_corrupt)'),
+        ]);
+        renameSync(`${current}.lost`, current);
+      }
       await relay.up([], disk.env);
       await everything();
     },

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -110,5 +110,19 @@ describe('the restore guard', () => {
     renameSync(home.root, moved);
     onTestFinished(() => rmSync(moved, { recursive: true, force: true }));
     expect((await restoreGuard(homeOf({ FIELDBOOK_HOME: moved }))).fingerprint).toBe(guard.fingerprint);
+  });
+
+  it('[PRF-13] a guard whose count cannot be read or replaced is an error with the file, not another store', async () => {
+    const home = await newHome();
+    const guard = await restoreGuard(home);
+    await guard.writeCounter(3);
+    expect(await guard.readCounter()).toBe(3);
+    const count = `${home.guard}.count`;
+    rmSync(count);
+    mkdirSync(count);
+    for (const work of [guard.readCounter(), guard.writeCounter(4)]) {
+      const error: unknown = await work.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'storage_failed', message: expect.stringContaining(count) });
+    }
   });
 });
