@@ -29,6 +29,8 @@ import {
 const PURGED = 'purged/';
 /** Digests of one piece. */
 const NOTED = 1_000;
+/** Stands before digests of which none can stand first. */
+const NO_BLOB = 'f'.repeat(64) as BlobDigest;
 
 /** Typed access to a run document: one flat map of manifest entries. */
 export class RunDocument {
@@ -127,8 +129,13 @@ export class RunDocument {
    */
   clear(blobs: readonly BlobDigest[] = []): void {
     this.#entries.clear();
-    for (let at = 0; at < blobs.length; at += NOTED)
-      this.#entries.set(`${PURGED}${blobs[at]}`, packDigests(blobs.slice(at, at + NOTED)));
+    for (let at = 0; at < blobs.length; at += NOTED) {
+      const piece = blobs.slice(at, at + NOTED);
+      // The first byte of an entry is its version: 0 is none, and behind 1 would have to come a record.
+      const head = piece.find((digest) => !/^0[01]/.test(digest)) ?? NO_BLOB;
+      const noted = [head, ...piece.filter((digest) => digest !== head)];
+      this.#entries.set(`${PURGED}${blobs[at]}`, packDigests(noted));
+    }
   }
 
   /** What `clear` has noted. */
@@ -138,6 +145,7 @@ export class RunDocument {
       if (!key.startsWith(PURGED) || !(bytes instanceof Uint8Array) || bytes.length % 32 !== 0) continue;
       for (const digest of unpackDigests(bytes)) noted.add(digest);
     }
+    noted.delete(NO_BLOB);
     return noted;
   }
 

@@ -1,11 +1,12 @@
 import { Book, clearNote, noteText, RunDocument } from '../documents/index.ts';
 import { isFieldbookError } from '../errors.ts';
-import { blobsOf, namedElsewhere, pointBlobs, storedFiles } from '../files/index.ts';
+import { blobsOf, pointBlobs, storedFiles } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
 import { noteDocumentName, parseDocumentName, runDocumentName, utf8 } from '../ids.ts';
 import type { BlobDigest, BlobRemoval, BlobStore, Log } from '../ports.ts';
 import { decodeEdit, packDigests, unpackDigests } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
+import { namedElsewhere } from '../usage/names.ts';
 
 interface ProjectPurges {
   /** Edits already looked at, per book. */
@@ -17,11 +18,31 @@ interface ProjectPurges {
 
 /** Blobs of an emptied document that are being removed. */
 const PURGING_PREFIX = 'purging/';
+/** Blobs, beyond which no further run joins those that are swept up together: some 10 MB. */
+const TOGETHER = 100_000;
+
+/** Blobs of a purged run that are to go. */
+interface Emptied {
+  name: DocumentName;
+  mark: string;
+  digests: Set<BlobDigest>;
+}
+
+/** Takes out what other runs name. */
+type Spare = (emptied: readonly Emptied[]) => Promise<void>;
+
+interface Found extends Emptied {
+  run: RunId;
+  /** What its document named, here or not. */
+  all: readonly BlobDigest[];
+  /** The document stays, or is empty already. */
+  leave: boolean;
+}
 
 /**
  * Which runs people have purged, and the sweeping up: when a purge arrives, or data of a purged run does, the run's
- * document and its note are emptied and its blobs are removed. Segments carry their writer's id, so no other run shares them; files, images and
- * chunks may be those of other runs too, and then stay.
+ * document and its note are emptied and its blobs are removed. What another run names as well stays, whatever it is: an entry names
+ * what its author wrote into it, so a purge of one run must not reach what is another's.
  */
 export class PurgedRuns {
   readonly #replica: Replica;
@@ -29,6 +50,8 @@ export class PurgedRuns {
   readonly #log: Log | undefined;
   readonly #projects = new Map<ProjectId, ProjectPurges>();
   readonly #runs = new Set<RunId>();
+  /** To be swept up at the next turn. */
+  readonly #waiting = new Set<RunId>();
   readonly #stop: () => void;
   #sweeping: Promise<void> = Promise.resolve();
   #closed = false;
@@ -82,20 +105,17 @@ export class PurgedRuns {
   /** Finishes removals that the end of an earlier process cut short. */
   resume(): void {
     const finish = async (): Promise<void> => {
-      const left: [string, Uint8Array][] = [];
-      for await (const entry of this.#replica.listPrivate(PURGING_PREFIX)) left.push(entry);
-      for (const [mark, bytes] of left) {
-        const digests = new Set(unpackDigests(bytes));
-        const run = runDocumentName(mark.slice(PURGING_PREFIX.length) as RunId);
-        const removal = this.#blobs.removal();
-        try {
-          // A run that was made since may have the same file.
-          for (const digest of await namedElsewhere(this.#replica, this.#blobs, digests, run)) digests.delete(digest);
-          await this.#remove(removal, mark, digests);
-        } finally {
-          removal.end();
-        }
+      const left: Emptied[] = [];
+      for await (const [mark, bytes] of this.#replica.listPrivate(PURGING_PREFIX)) {
+        const name = runDocumentName(mark.slice(PURGING_PREFIX.length) as RunId);
+        left.push({ name, mark, digests: new Set(unpackDigests(bytes)) });
       }
+      if (left.length === 0) return;
+      await this.#removing(async (spare, removal) => {
+        // A run that was made since may have the same file.
+        await spare(left);
+        for (const each of left) await this.#remove(removal, each);
+      });
     };
     this.#sweeping = this.#sweeping
       .then(finish)
@@ -163,21 +183,76 @@ export class PurgedRuns {
     }
   }
 
+  /** All that wait when the turn comes are swept up together: looking at what others name costs a pass over all runs. */
   #sweep(run: RunId): void {
+    this.#waiting.add(run);
+    if (this.#waiting.size > 1) return;
     this.#sweeping = this.#sweeping
-      .then(() => this.#empty(run))
-      .catch((error: unknown) => this.#log?.warn('purge_unfinished', { run, error: String(error) }));
+      .then(() => this.#sweepAll())
+      .catch((error: unknown) => this.#log?.warn('purge_unfinished', { error: String(error) }));
   }
 
-  async #empty(run: RunId): Promise<void> {
-    // Before it is looked what others name: a file that is being stored now may have the same chunks.
+  async #sweepAll(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const runs: RunId[] = [];
+      try {
+        await this.#removing((spare, removal) => this.#sweepSome(runs, spare, removal));
+      } catch (error) {
+        this.#log?.warn('purge_unfinished', { runs, error: String(error) });
+      }
+    }
+  }
+
+  async #sweepSome(runs: RunId[], spare: Spare, removal: BlobRemoval): Promise<void> {
+    const found: Found[] = [];
+    let count = 0;
+    for (const run of this.#waiting) {
+      this.#waiting.delete(run);
+      runs.push(run);
+      await this.#orWarn(run, async () => {
+        const purged = await this.#find(run);
+        if (purged === undefined) return;
+        found.push(purged);
+        count += purged.digests.size;
+      });
+      if (count >= TOGETHER) break;
+    }
+    await spare(found);
+    for (const each of found) await this.#orWarn(each.run, () => this.#empty(each, removal));
+    if (!this.#keepDocuments) for (const run of runs) await this.#orWarn(run, () => this.#emptyNote(run));
+  }
+
+  async #orWarn(run: RunId, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#log?.warn('purge_unfinished', { run, error: String(error) });
+    }
+  }
+
+  /** A removal begins before it is looked what others name: a file that is being stored now may have the same chunks. */
+  async #removing(work: (spare: Spare, removal: BlobRemoval) => Promise<void>): Promise<void> {
+    const changed = new Set<DocumentName>();
+    const stop = this.#replica.onCommit(({ name }) => {
+      if (name.startsWith('run/')) changed.add(name);
+    });
     const removal = this.#blobs.removal();
     try {
-      await this.#emptyWith(removal, run);
+      await work((emptied) => this.#spare(emptied, changed), removal);
     } finally {
       removal.end();
+      stop();
     }
-    if (!this.#keepDocuments) await this.#emptyNote(run);
+  }
+
+  /** Takes out what other runs name, those that came or `changed` meanwhile included. */
+  async #spare(emptied: readonly Emptied[], changed: Set<DocumentName>): Promise<void> {
+    const candidates = new Set<BlobDigest>();
+    for (const { digests } of emptied) for (const digest of digests) candidates.add(digest);
+    if (candidates.size === 0) return;
+    const except = new Set(emptied.map(({ name }) => name));
+    const named = await namedElsewhere(this.#replica, this.#blobs, candidates, except, changed);
+    for (const { digests } of emptied) for (const digest of digests) if (named.has(digest)) digests.delete(digest);
   }
 
   /** The text goes from the document, and by rewriting its log from the disk. */
@@ -189,19 +264,16 @@ export class PurgedRuns {
     await this.#replica.compact(name);
   }
 
-  async #emptyWith(removal: BlobRemoval, run: RunId): Promise<void> {
+  /** The blobs of a purged run that are here; undefined when there is nothing to do. */
+  async #find(run: RunId): Promise<Found | undefined> {
     const name = runDocumentName(run);
-    if ((await this.#replica.info(name)) === undefined) return;
-    const { own, files, noted, isCleared } = await this.#replica.read(name, (doc) => {
+    if ((await this.#replica.info(name)) === undefined) return undefined;
+    const { points, files, noted, isCleared } = await this.#replica.read(name, (doc) => {
       const document = new RunDocument(doc);
-      const segments: BlobDigest[] = [];
-      for (const { digest, levels } of document.segments())
-        segments.push(digest, ...levels.map((level) => level.digest));
-      for (const { digest } of document.objects()) segments.push(digest);
-      const noted = document.purgedBlobs();
-      return { own: new Set(segments), files: storedFiles(doc), noted, isCleared: document.isCleared };
+      const [points, noted] = [pointBlobs(doc), document.purgedBlobs()];
+      return { points, files: storedFiles(doc), noted, isCleared: document.isCleared };
     });
-    const digests = new Set([...own, ...noted, ...(await this.#replica.read(name, pointBlobs))]);
+    const digests = new Set([...points, ...noted]);
     for (const file of files) {
       const blobs = await blobsOf(this.#blobs, file).catch((error: unknown) => {
         if (isFieldbookError(error, 'blob_corrupt')) return undefined;
@@ -210,27 +282,24 @@ export class PurgedRuns {
       for (const digest of blobs ?? []) digests.add(digest);
     }
     const all = [...digests];
+    for (const digest of digests) if ((await this.#blobs.stat(digest)) === undefined) digests.delete(digest);
     const leave = this.#keepDocuments || isCleared;
-    if (leave) {
-      for (const digest of digests) if ((await this.#blobs.stat(digest)) === undefined) digests.delete(digest);
-      if (digests.size === 0) return;
-    }
-    if ([...digests].some((digest) => !own.has(digest))) {
-      const named = await namedElsewhere(this.#replica, this.#blobs, digests, name);
-      for (const digest of named) digests.delete(digest);
-    }
-    // The list is durable with the emptying: whatever ends us now, the next one removes what nobody names any more.
-    const mark = `${PURGING_PREFIX}${run}`;
-    const value = packDigests([...digests]);
-    if (leave) await this.#replica.putPrivate([[mark, value]]);
-    else {
-      const put = { type: 'put', key: utf8(`x/${mark}`), value } as const;
-      await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(all), [put]);
-    }
-    await this.#remove(removal, mark, digests);
+    if (leave && digests.size === 0) return undefined;
+    return { run, name, mark: `${PURGING_PREFIX}${run}`, digests, all, leave };
   }
 
-  async #remove(removal: BlobRemoval, mark: string, digests: Iterable<BlobDigest>): Promise<void> {
+  async #empty({ name, mark, digests, all, leave }: Found, removal: BlobRemoval): Promise<void> {
+    // The list is durable with the emptying: whatever ends us now, the next one removes what nobody names any more.
+    const value = packDigests([...digests]);
+    if (!leave) {
+      const put = { type: 'put', key: utf8(`x/${mark}`), value } as const;
+      await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(all), [put]);
+    } else if (digests.size > 0) await this.#replica.putPrivate([[mark, value]]);
+    else return;
+    await this.#remove(removal, { name, mark, digests });
+  }
+
+  async #remove(removal: BlobRemoval, { mark, digests }: Emptied): Promise<void> {
     for (const digest of digests) await removal.remove(digest);
     await this.#replica.putPrivate([[mark, null]]);
   }

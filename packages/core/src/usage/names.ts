@@ -5,10 +5,12 @@ import type { StoredFile } from '../files/index.ts';
 import { blobsOf } from '../files/index.ts';
 import type { DocumentName, RunId } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
 import type { BlobDigest, BlobStore } from '../ports.ts';
 import type { Entry, Value } from '../record/index.ts';
-import { decodeEntry, isDigest, unpackDigests } from '../record/index.ts';
+import { decodeEntry, decodeRecord, isDigest, unpackDigests } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
+import { readStates } from './aside-states.ts';
 
 /** What the blobs of a run are for. */
 export const BLOB_KINDS = ['points', 'objects', 'files'] as const;
@@ -59,6 +61,39 @@ export async function namedIn(
   return named === undefined ? UNREADABLE : withChunks(named, blobs);
 }
 
+/**
+ * Of these blobs, those that run documents other than `except` name, as they are or as they were before they were put aside. All of
+ * them while a document cannot be read, for it may name anything. One pass over every run document, however many are asked about;
+ * `changed`, into which somebody notes what changes meanwhile, is looked at again behind it.
+ */
+export async function namedElsewhere(
+  replica: Pick<Replica, 'list' | 'read' | 'asides' | 'asideParts'>,
+  blobs: Pick<BlobStore, 'read'>,
+  candidates: ReadonlySet<BlobDigest>,
+  except: ReadonlySet<DocumentName>,
+  changed: Set<DocumentName>,
+): Promise<Set<BlobDigest>> {
+  const named = new Set<BlobDigest>();
+  const take = (names: Omit<RunNames, 'run'>): void => {
+    for (const kind of BLOB_KINDS) for (const digest of names[kind]) if (candidates.has(digest)) named.add(digest);
+  };
+  for await (const { name, quarantined } of replica.list('run/')) {
+    if (except.has(name)) continue;
+    const names = quarantined ? UNREADABLE : await namedIn(replica, blobs, name);
+    if (names === UNREADABLE) return new Set(candidates);
+    take(names);
+    for await (const state of readStates(replica, runOf(name)!)) take(await namesOf(state, blobs));
+  }
+  for (const name of changed) {
+    changed.delete(name);
+    if (except.has(name)) continue;
+    const names = await namedIn(replica, blobs, name);
+    if (names === UNREADABLE) return new Set(candidates);
+    take(names);
+  }
+  return named;
+}
+
 const UNREADABLE: Omit<RunNames, 'run'> = { points: [], objects: [], files: [], unreadable: 1 };
 
 /** As `namedByRuns`, of a document in memory. */
@@ -72,8 +107,11 @@ function read(doc: Y.Doc): Named {
     // What a purge has left to be removed.
     if (RunDocument.isPurgeNote(key)) continue;
     const entry = decoded(bytes);
-    if (entry === undefined) named.unreadable += 1;
-    else note(entry, named);
+    if (entry !== undefined) note(entry, named);
+    else {
+      named.unreadable += 1;
+      named.others.push(...digestsOfUnknown(bytes));
+    }
   }
   return named;
 }
@@ -120,6 +158,16 @@ function* digestsIn(value: Value): Generator<BlobDigest> {
     if (value.length > 0 && value.length % 32 === 0) yield* unpackDigests(value);
   } else if (Array.isArray(value)) for (const each of value) yield* digestsIn(each);
   else if (typeof value === 'object' && value !== null) for (const each of Object.values(value)) yield* digestsIn(each);
+}
+
+/** A record of a newer kind names what looks like a digest in it, and perhaps more. */
+function digestsOfUnknown(bytes: Uint8Array): BlobDigest[] {
+  try {
+    return [...digestsIn(decodeRecord(bytes, LIMITS.entryBytes) ?? null)];
+  } catch (error) {
+    if (isFieldbookError(error)) return [];
+    throw error;
+  }
 }
 
 function decoded(bytes: Uint8Array): Entry | undefined {
