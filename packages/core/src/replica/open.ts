@@ -308,13 +308,13 @@ class StoredReplica implements Replica {
   }
 
   async noteClientIdSeen(name: DocumentName, stateVector: Uint8Array): Promise<boolean> {
+    if (this.#store.meta(name) === undefined) return false;
     let theirs: Map<number, number>;
     try {
       theirs = Y.decodeStateVector(stateVector);
     } catch (error) {
       throw new FieldbookError('update_malformed', 'A state vector cannot be decoded.', { cause: error });
     }
-    if (this.#store.meta(name) === undefined) return false;
     const ahead = await this.#with(name, (open) => {
       const { clientID } = open.doc;
       if ((theirs.get(clientID) ?? 0) <= open.stateOf(clientID)) return false;

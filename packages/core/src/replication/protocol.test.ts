@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { isFieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
 import { SeededRandom } from '../testing/index.ts';
+import * as encoding from 'lib0/encoding';
+import { LIMITS } from '../limits.ts';
 import type { Frame } from './protocol.ts';
-import { decodeFrame, encodeFrame } from './protocol.ts';
+import { decodeFrame, encodeFrame, FEED_ENTRIES, NAME_BYTES, STATE_VECTOR_BYTES } from './protocol.ts';
 
 const name = 'book/größe/2026-11' as DocumentName;
 const FRAMES: readonly Frame[] = [
@@ -109,4 +111,85 @@ describe('frames', () => {
     }
     expect(broken).toBeGreaterThan(5_000);
   });
+
+  it('[RPL-70] names, texts, lists and state vectors in frames have a length, and what is longer ends the connection', () => {
+    const named = (text: string): Frame[] => [
+      { kind: 'open', channel: 1, name: text as DocumentName, generation: 0 },
+      { kind: 'refuse', name: text as DocumentName, seq: 1, code: 'x', reason: 'y' },
+      { kind: 'ephemeral', name: text as DocumentName, bytes: new Uint8Array([0]) },
+      { kind: 'feed', entries: [{ name: text as DocumentName, generation: 0, seq: 1 }], through: 1, more: false },
+    ];
+    const isRead = (frame: Frame): boolean => {
+      try {
+        return decodeFrame(encodeFrame(frame)) !== undefined;
+      } catch (error) {
+        if (!isFieldbookError(error, 'protocol_violation')) throw error;
+        return false;
+      }
+    };
+    // The longest name of a document: 64 letters of three bytes.
+    const longest = `book/${'\u4e00'.repeat(LIMITS.projectIdLength)}/2026-11`;
+    for (const frame of named(longest)) expect(isRead(frame), frame.kind).toBe(true);
+    for (const frame of named('x'.repeat(NAME_BYTES))) expect(isRead(frame), frame.kind).toBe(true);
+    for (const frame of named('x'.repeat(NAME_BYTES + 1))) expect(isRead(frame), frame.kind).toBe(false);
+    const refusal = (code: string, reason: string): Frame => ({ kind: 'refuse', name, seq: 1, code, reason });
+    expect(isRead(refusal('update_too_large', '\u4e00'.repeat(500)))).toBe(true);
+    expect(isRead(refusal('x'.repeat(300), ''))).toBe(false);
+    const said = encoding.createEncoder();
+    encoding.writeVarUint(said, 6);
+    encoding.writeVarString(said, name);
+    encoding.writeVarUint(said, 1);
+    encoding.writeVarString(said, 'x');
+    encoding.writeVarString(said, 'y'.repeat(5_000));
+    expect(() => decodeFrame(encoding.toUint8Array(said))).toThrow('5000 bytes');
+    const page = (count: number): Frame => ({
+      kind: 'feed',
+      entries: Array.from({ length: count }, (_, seq) => ({ name, generation: 0, seq })),
+      through: count,
+      more: true,
+    });
+    expect(isRead(page(FEED_ENTRIES))).toBe(true);
+    expect(isRead(page(8 * FEED_ENTRIES + 1))).toBe(false);
+    const asks = (stateVector: Uint8Array): Frame => ({
+      kind: 'sync',
+      channel: 1,
+      seq: 0,
+      message: { type: 'step1', stateVector },
+    });
+    // As many clients as a document may have, each with the longest id and clock.
+    expect(isRead(asks(vectorOf(LIMITS.documentClients, 2 ** 32 - 1, 2 ** 40)))).toBe(true);
+    // Short entries, and more of them than fit into any document.
+    const many = vectorOf(3 * LIMITS.documentClients, 5, 1);
+    expect(many.length).toBeLessThan(STATE_VECTOR_BYTES);
+    expect(isRead(asks(many))).toBe(false);
+    expect(isRead(asks(new Uint8Array(STATE_VECTOR_BYTES)))).toBe(true);
+    expect(isRead(asks(new Uint8Array(STATE_VECTOR_BYTES + 1)))).toBe(false);
+  });
+
+  it('[RPL-70] what is kept of a frame does not keep the bytes that follow it', () => {
+    const padded = (frame: Frame): Uint8Array => {
+      const bytes = encodeFrame(frame);
+      const message = new Uint8Array(bytes.length + 1_000_000);
+      message.set(bytes);
+      return message;
+    };
+    for (const type of ['step1', 'step2', 'update'] as const) {
+      const bytes = new Uint8Array([0, 0]);
+      const message = type === 'step1' ? { type, stateVector: bytes } : { type, update: bytes };
+      const frame = decodeFrame(padded({ kind: 'sync', channel: 1, seq: 1, message }));
+      if (frame?.kind !== 'sync') throw new Error('not read');
+      const kept = frame.message.type === 'step1' ? frame.message.stateVector : frame.message.update;
+      expect(kept.buffer.byteLength, type).toBeLessThan(100);
+    }
+  });
 });
+
+function vectorOf(clients: number, client: number, clock: number): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, clients);
+  for (let index = 0; index < clients; index++) {
+    encoding.writeVarUint(encoder, client);
+    encoding.writeVarUint(encoder, clock);
+  }
+  return encoding.toUint8Array(encoder);
+}

@@ -4,6 +4,7 @@ import type { Role } from '../grant.ts';
 import { isRole, reaches } from '../grant.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DocumentName } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
 import { decodeRecord, encodeRecord } from '../record/index.ts';
 
 /**
@@ -96,6 +97,16 @@ export const NONCE_BYTES = 32;
 const HELLO_BYTES = 16 * 1024;
 /** A page of the feed; 512 names of 80 bytes are 40 kB. */
 export const FEED_ENTRIES = 512;
+/** More than any program puts into one page. */
+const FEED_ENTRIES_MAX = 8 * FEED_ENTRIES;
+/** Names of ours are 205 bytes at most; newer kinds of documents have room. */
+export const NAME_BYTES = 1_024;
+const CODE_BYTES = 256;
+/** 500 characters are sent. */
+const REASON_BYTES = 4_096;
+/** A client and its clock are 13 bytes at most; a document has as many clients as admission lets in, and those of its own machine. */
+export const STATE_VECTOR_BYTES = 16 * LIMITS.documentClients;
+const STATE_VECTOR_CLIENTS = 2 * LIMITS.documentClients;
 
 export function encodeFrame(frame: Frame): Uint8Array {
   const encoder = encoding.createEncoder();
@@ -175,7 +186,7 @@ export function decodeFrame(message: Uint8Array): Frame | undefined {
 function readFrame(decoder: decoding.Decoder): Frame | undefined {
   const number = () => decoding.readVarUint(decoder);
   // Names are parsed where they are used: a newer peer may list kinds of documents that we do not know.
-  const name = () => decoding.readVarString(decoder) as DocumentName;
+  const name = () => readText(decoder, NAME_BYTES) as DocumentName;
   switch (number()) {
     case KIND.hello:
       return { kind: 'hello', hello: decodeHello(decoding.readTailAsUint8Array(decoder)) };
@@ -185,8 +196,9 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
       const through = number();
       const more = decoding.readUint8(decoder) !== 0;
       const entries: ListedDocument[] = [];
-      // Each entry takes bytes, so a forged count ends at the end of the message.
-      for (let left = number(); left > 0; left--) entries.push({ name: name(), generation: number(), seq: number() });
+      const count = number();
+      if (count > FEED_ENTRIES_MAX) throw new Error(`${count} entries in one page`);
+      for (let left = count; left > 0; left--) entries.push({ name: name(), generation: number(), seq: number() });
       return { kind: 'feed', entries, through, more };
     }
     case KIND.open:
@@ -200,8 +212,8 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
         kind: 'refuse',
         name: name(),
         seq: number(),
-        code: decoding.readVarString(decoder).slice(0, 64),
-        reason: decoding.readVarString(decoder).slice(0, 500),
+        code: readText(decoder, CODE_BYTES).slice(0, 64),
+        reason: readText(decoder, REASON_BYTES).slice(0, 500),
       };
     case KIND.close:
       return { kind: 'close', channel: number() };
@@ -224,6 +236,15 @@ function readFrame(decoder: decoding.Decoder): Frame | undefined {
   }
 }
 
+/** A text of at most so many bytes, looked at before any of it is decoded: the part of a string that is kept keeps all of it. */
+function readText(decoder: decoding.Decoder, most: number): string {
+  const start = decoder.pos;
+  const length = decoding.readVarUint(decoder);
+  if (length > most) throw new Error(`a text of ${length} bytes where ${most} are the most`);
+  decoder.pos = start;
+  return decoding.readVarString(decoder);
+}
+
 /** A side that takes everything says nothing of it, as all of them did once. */
 function readPartial(decoder: decoding.Decoder): { partial?: true } {
   return decoding.hasContent(decoder) && decoding.readUint8(decoder) === 1 ? { partial: true } : {};
@@ -235,13 +256,23 @@ export function writeSyncMessage(encoder: encoding.Encoder, message: SyncMessage
   encoding.writeVarUint8Array(encoder, message.type === 'step1' ? message.stateVector : message.update);
 }
 
-/** Reads one message of y-protocols/sync; throws for anything else. Unlike that package it applies nothing and swallows nothing. */
+/**
+ * Reads one message of y-protocols/sync; throws for anything else, and for a state vector of more clients than a document
+ * may have. Unlike that package it applies nothing and swallows nothing. What is returned keeps no more than its own bytes in memory.
+ */
 export function readSyncMessage(decoder: decoding.Decoder): SyncMessage {
   const type = decoding.readVarUint(decoder);
   const bytes = decoding.readVarUint8Array(decoder);
-  if (type === STEP_1) return { type: 'step1', stateVector: bytes };
-  if (type === STEP_2) return { type: 'step2', update: bytes };
-  if (type === UPDATE) return { type: 'update', update: bytes };
+  if (type === STEP_1) {
+    // Decoding one costs milliseconds per 10,000 clients and nothing else happens meanwhile.
+    const isTooLong =
+      bytes.length > STATE_VECTOR_BYTES ||
+      (bytes.length > 0 && decoding.readVarUint(decoding.createDecoder(bytes)) > STATE_VECTOR_CLIENTS);
+    if (isTooLong) throw new Error('a state vector of more clients than a document may have');
+    return { type: 'step1', stateVector: copy(bytes) };
+  }
+  if (type === STEP_2) return { type: 'step2', update: alone(bytes) };
+  if (type === UPDATE) return { type: 'update', update: alone(bytes) };
   throw new Error(`unknown sync message ${type}`);
 }
 
@@ -286,6 +317,11 @@ function decodeHello(bytes: Uint8Array): Hello {
     ...(typeof t === 'number' && Number.isFinite(t) && { time: t }),
     ...(c instanceof Uint8Array && c.length === NONCE_BYTES ? { nonce: copy(c) } : {}),
   };
+}
+
+/** Without a buffer that is much larger: what follows a field is skipped, and may be all of a message. */
+function alone(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength > bytes.length + bytes.length / 2 ? copy(bytes) : bytes;
 }
 
 /** A message's buffer may be large; what is kept must not keep all of it alive. */
