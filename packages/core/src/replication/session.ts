@@ -76,6 +76,7 @@ const PING_AFTER_MS = 15_000;
 const SILENT_AFTER_MS = 45_000;
 const HELLO_WITHIN_MS = 15_000;
 const EPHEMERAL_BUFFERED_MAX = 1024 * 1024;
+const EPHEMERAL_AGAIN_MS = 250;
 
 type State =
   | { at: 'greeting' }
@@ -346,13 +347,24 @@ export class ReplicationSession {
     this.#full = this.#takes && (this.#options.isFull?.() ?? false);
     this.#send({ kind: 'resume', seq: memory.pulled, ...(memory.hasPassed && { partial: true }) });
     this.tellLosses();
-    for (const { name, bytes } of this.#options.presence?.snapshot() ?? [])
-      if (this.#reads(name)) this.#send({ kind: 'ephemeral', name, bytes });
+    this.#sayWhoSpeaks(this.#options.presence?.snapshot());
     if (this.#takes && !this.#full) state.inbox.start();
     this.#options.onChange?.();
     for (const frame of before.early) {
       if (this.#state === state) this.#handle(frame);
     }
+  }
+
+  /** What is said already, as fast as the link takes it. */
+  #sayWhoSpeaks(said: Iterator<{ name: DocumentName; bytes: Uint8Array }> | undefined): void {
+    if (said === undefined) return;
+    while (this.#options.link.buffered() <= EPHEMERAL_BUFFERED_MAX) {
+      const next = said.next();
+      if (next.done === true || this.#state.at !== 'exchanging') return;
+      const { name, bytes } = next.value;
+      if (this.#reads(name)) this.#send({ kind: 'ephemeral', name, bytes });
+    }
+    this.#after(EPHEMERAL_AGAIN_MS, () => this.#sayWhoSpeaks(said));
   }
 
   #exchange(frame: Frame, { inbox, outbox, memory }: Extract<State, { at: 'exchanging' }>): void {

@@ -26,6 +26,8 @@ export const ACK_SUBPROTOCOL = 'fieldbook.ack';
 const KEEP_ALIVE_MS = 15_000;
 /** A socket that has this much unsent beyond its first state is cut; it comes back and catches up. */
 const BUFFERED_MAX = 16 * 1024 * 1024;
+/** Live values are said again in a moment: what is behind this much is not worth keeping for a visitor. */
+const EPHEMERAL_BUFFERED_MAX = 1024 * 1024;
 /** Bytes of one socket that arrived and are not yet stored. */
 const ARRIVED_MAX = 64 * 1024 * 1024;
 /** How often in a row a socket may send what does not fit before it is believed to be broken. */
@@ -165,8 +167,18 @@ class Socket {
       gate.checkRead(this.#name);
     this.#in = true;
     await this.#askWhatWeLack();
-    const states = this.#options.presence.current(this.#name);
-    if (states !== undefined) this.send(awarenessFrame(states));
+    this.#sayWhoSpeaks();
+  }
+
+  /** True when somebody does. */
+  #sayWhoSpeaks(): boolean {
+    let speaks = false;
+    for (const states of this.#options.presence.current(this.#name)) {
+      speaks = true;
+      if (this.#link.buffered() > EPHEMERAL_BUFFERED_MAX) break;
+      this.send(awarenessFrame(states));
+    }
+    return speaks;
   }
 
   /** `frame` says what was committed; it is shared with others and not changed. */
@@ -216,7 +228,7 @@ class Socket {
         }
         return;
       case MESSAGE_QUERY_AWARENESS:
-        this.send(awarenessFrame(this.#options.presence.current(this.#name) ?? EMPTY_AWARENESS));
+        if (!this.#sayWhoSpeaks()) this.send(awarenessFrame(EMPTY_AWARENESS));
         return;
       default:
         // A newer client's.
