@@ -171,7 +171,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   const workspace = await RelayWorkspace.open(replica, device.id);
   const author = new Author({ device: device.id, by: 'relay', hybrid: new HybridClock(clock), clock, random });
-  const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true });
+  const purged = new PurgedRuns(replica, blobs, log, { keepDocuments: true, cards: runs });
   purged.resume();
   const presence = new Presence(clock);
   const sync = new RelaySync(replica);

@@ -1,4 +1,5 @@
 import * as Y from 'yjs';
+import { isFieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName, ProjectId, RunId } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
 import { parseCardKey } from '../record/index.ts';
@@ -22,6 +23,8 @@ export class RunIndex {
   readonly #listeners = new Set<(run: RunId) => void>();
   readonly #stop: () => void;
   #filling: Promise<void> | undefined;
+  /** Books that cannot be read: of any run there may be cards in them. */
+  readonly #damaged = new Set<DocumentName>();
 
   /** Follows the replica at once: make it before whoever asks it about a commit. */
   constructor(replica: Pick<Replica, 'list' | 'read' | 'onCommit'>) {
@@ -36,6 +39,11 @@ export class RunIndex {
       throw error;
     });
     return this.#filling;
+  }
+
+  /** False while a book cannot be read, in which there may be cards of any run. */
+  get isWhole(): boolean {
+    return this.#damaged.size === 0;
   }
 
   /** Undefined for a run of which no card has come. */
@@ -56,20 +64,27 @@ export class RunIndex {
 
   async #fill(): Promise<void> {
     for await (const { name, quarantined } of this.#replica.list('book/')) {
-      if (quarantined) continue;
       const project = projectOf(name);
       if (project === undefined) continue;
-      await this.#replica.read(name, (doc) => {
-        for (const key of doc.getMap('cards').keys()) this.#add(project, key);
-      });
+      try {
+        if (quarantined) this.#damaged.add(name);
+        else
+          await this.#replica.read(name, (doc) => {
+            for (const key of doc.getMap('cards').keys()) this.#add(project, key);
+          });
+      } catch (error) {
+        if (!isFieldbookError(error, 'document_quarantined')) throw error;
+        this.#damaged.add(name);
+      }
     }
   }
 
-  #committed({ name, update }: Commit): void {
+  #committed({ name, update, rebuilt }: Commit): void {
     // Whoever fills it reads this commit, too.
     if (this.#filling === undefined) return;
     const project = projectOf(name);
     if (project === undefined) return;
+    if (rebuilt === true) this.#damaged.delete(name);
     // A key stands in the first struct of its history; rewrites name no key, and it is known then.
     for (const struct of Y.decodeUpdate(update).structs) {
       if (!(struct instanceof Y.Item)) continue;

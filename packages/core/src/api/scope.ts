@@ -44,7 +44,7 @@ function scopedLibrary(library: RunLibrary, projects: ReadonlySet<ProjectId>): R
     run: async (project, id) => (sees(project) ? library.run(project, id) : undefined),
     resolve: (text, project) => library.resolve(text, project, projects),
     // Whether a run is gone for good is no secret of a project, and who brings one must be told.
-    isPurged: (id) => library.isPurged(id),
+    isPurged: (id, project) => library.isPurged(id, project),
     projectsOf: async (runs) => new Map([...(await library.projectsOf(runs))].filter(([, project]) => sees(project))),
     history: async (project, id) => (sees(project) ? library.history(project, id) : []),
     runAt: async (project, id, timeMs) => (sees(project) ? library.runAt(project, id, timeMs) : undefined),

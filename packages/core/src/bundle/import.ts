@@ -23,7 +23,7 @@ export interface BundleTarget {
   replica: Pick<Replica, 'list' | 'read' | 'info' | 'transact' | 'apply'> & Partial<Pick<Replica, 'adopt'>>;
   blobs: Pick<BlobStore, 'read' | 'stat' | 'write'>;
   /** Whether people have purged the run, as far as it is known here now. */
-  isPurged(run: RunId): Promise<boolean>;
+  isPurged(run: RunId, project?: ProjectId): Promise<boolean>;
   /** Whether rebuilt documents are taken from bundles in the place of those here. */
   rebuilds?: boolean;
 }
@@ -381,7 +381,8 @@ class Import {
     // A purged run's card is harmless, but nothing of it is to arrive again.
     const taken: typeof fresh = [];
     for (const record of fresh) {
-      const purged = record.map === 'cards' && (await isPurged(record.key.slice(0, record.key.indexOf('/')) as RunId));
+      const run = record.key.slice(0, record.key.indexOf('/')) as RunId;
+      const purged = record.map === 'cards' && (await isPurged(run, project));
       if (!purged) taken.push(record);
     }
     await replica.transact(name, (doc) => {

@@ -1,5 +1,6 @@
 import type * as Y from 'yjs';
 import { isFieldbookError } from '../errors.ts';
+import type { DeviceId } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
 import type {
   CaptureEntry,
@@ -117,6 +118,16 @@ export class RunDocument {
 
   putCapture(entry: CaptureEntry): void {
     this.#entries.set(captureKey(entry), encodeEntry(entry));
+  }
+
+  /** The devices that wrote in it. */
+  devices(): Set<DeviceId> {
+    const devices = new Set<DeviceId>();
+    for (const key of this.#entries.keys()) {
+      const device = key.split('/', 3)[2];
+      if (device !== undefined) devices.add(device as DeviceId);
+    }
+    return devices;
   }
 
   remove(key: string): void {

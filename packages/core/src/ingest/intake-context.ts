@@ -7,7 +7,7 @@ import type { Spool } from './spool.ts';
 
 /** What the intakes of all writers of a replica share. */
 export interface IntakeContext {
-  replica: Pick<Replica, 'transact' | 'read' | 'getPrivate'>;
+  replica: Pick<Replica, 'transact' | 'read' | 'getPrivate' | 'putPrivate'>;
   blobs: Pick<BlobStore, 'write'>;
   device: DeviceId;
   clock: Clock;

@@ -253,6 +253,7 @@ describe('taking in a journal', () => {
         replica: {
           read: (name, read) => world.replica.read(name, read),
           getPrivate: (key) => world.replica.getPrivate(key),
+          putPrivate: (entries) => world.replica.putPrivate(entries),
           // Fails before or after the real commit: a crash may hit on either side of it.
           transact: async (name, change, also) => {
             if (!late) await failing();

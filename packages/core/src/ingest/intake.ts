@@ -361,10 +361,10 @@ export class WriterIntake {
   async #forget(): Promise<void> {
     const { replica } = this.#context;
     const { file, offset } = this.place;
-    await replica.transact(runDocumentName(this.state.run!), (doc) => new RunDocument(doc).clear(), [
-      { type: 'del', key: utf8(`x/${stateKey(this.writer)}`) },
-      { type: 'del', key: utf8(`x/${cardMarkKey(this.writer)}`) },
-      putPrivate(progressKey(this.writer), encodeProgress({ file, offset, done: true, purged: true })),
+    await replica.putPrivate([
+      [stateKey(this.writer), null],
+      [cardMarkKey(this.writer), null],
+      [progressKey(this.writer), encodeProgress({ file, offset, done: true, purged: true })],
     ]);
     this.purged = true;
     this.#done = true;

@@ -43,6 +43,7 @@ describe('object rows, files and captures, once', () => {
         replica: {
           read: (name, read) => world.replica.read(name, read),
           getPrivate: (key) => world.replica.getPrivate(key),
+          putPrivate: (entries) => world.replica.putPrivate(entries),
           transact: async (name, change, also) => {
             if (random.chance(0.5)) fail();
             const commit = await world.replica.transact(name, change, also);

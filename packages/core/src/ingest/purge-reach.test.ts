@@ -1,15 +1,24 @@
 import { expect, it } from 'vitest';
 import * as Y from 'yjs';
-import { Book, RunDocument } from '../documents/index.ts';
+import { Book, noteText, RunDocument } from '../documents/index.ts';
 import { CHUNK_BYTES, encodeChunkList } from '../files/index.ts';
-import type { DocumentName, ProjectId, RunId } from '../ids.ts';
-import { runDocumentName } from '../ids.ts';
+import type { DeviceId, DocumentName, ProjectId, RunId } from '../ids.ts';
+import { noteDocumentName, runDocumentName } from '../ids.ts';
+import { Library } from '../library/index.ts';
 import type { BlobDigest } from '../ports.ts';
 import { encodeRecord } from '../record/index.ts';
 import type { Replica } from '../replica/index.ts';
-import { makeCard, makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
+import {
+  codeOf,
+  makeCard,
+  makeTestEdit,
+  MemoryBlobStore,
+  memoryStorage,
+  MemoryStorage,
+  SeededRandom,
+} from '../testing/index.ts';
 import { openTestReplica } from '../testing/replicas.ts';
-import { entryOf, putEntries } from '../testing/stored-runs.ts';
+import { entryDevice, entryOf, putEntries } from '../testing/stored-runs.ts';
 import { PurgedRuns } from './purged-runs.ts';
 
 const random = new SeededRandom(52);
@@ -20,9 +29,9 @@ const purge = (run: string, of = 'mnist'): ((replica: Replica) => Promise<unknow
   const edit = makeTestEdit({ run: run as RunId, field: 'purge', value: true });
   return (replica) => replica.transact(bookOf(of), (doc) => new Book(doc).addEdit(edit));
 };
-const card = (replica: Replica, run: string, of = 'mnist'): Promise<unknown> =>
+const card = (replica: Replica, run: string, of = 'mnist', device = entryDevice): Promise<unknown> =>
   replica.transact(bookOf(of), (doc) =>
-    new Book(doc).putCard(makeCard({ run: run as RunId, project: of as ProjectId })),
+    new Book(doc).putCard(makeCard({ run: run as RunId, project: of as ProjectId, device })),
   );
 
 const left = async (blobs: MemoryBlobStore): Promise<string[]> => {
@@ -151,3 +160,155 @@ it.each(['00', '01', '00 01', 'ff 00', '02'])(
     await other.close();
   },
 );
+
+/** What is left of a run: entries of its document, blobs, and letters of its note. */
+async function remains(replica: Replica, blobs: MemoryBlobStore, run: string): Promise<[number, number, number]> {
+  const name = runDocumentName(run as RunId);
+  const [entries, note] = [
+    await replica.read(name, (doc) => [...new RunDocument(doc).entries()].length),
+    await replica.read(noteDocumentName(run as RunId), (doc) => noteText(doc).length),
+  ];
+  return [entries, (await left(blobs)).length, note];
+}
+
+const WHOLE = [1, 1, 4];
+const GONE = [0, 0, 0];
+
+/** Steps in which the records of a run may come, and what must be left of it behind each. */
+const REACHES: [what: string, steps: [string, number[]][]][] = [
+  [
+    'the purge of a project that has no card of it',
+    [
+      ['card mnist', WHOLE],
+      ['purge speech', WHOLE],
+    ],
+  ],
+  [
+    'the same before the card comes',
+    [
+      ['purge speech', WHOLE],
+      ['card mnist', WHOLE],
+    ],
+  ],
+  [
+    'the purge of one of its two projects',
+    [
+      ['card mnist', WHOLE],
+      ['card speech', WHOLE],
+      ['purge speech', WHOLE],
+    ],
+  ],
+  [
+    'the same in another order',
+    [
+      ['purge speech', WHOLE],
+      ['card mnist', WHOLE],
+      ['card speech', WHOLE],
+    ],
+  ],
+  [
+    'the purge of both',
+    [
+      ['card mnist', WHOLE],
+      ['card speech', WHOLE],
+      ['purge speech', WHOLE],
+      ['purge mnist', GONE],
+    ],
+  ],
+  [
+    'the purge of both before the cards',
+    [
+      ['purge speech', WHOLE],
+      ['purge mnist', WHOLE],
+      ['card mnist', GONE],
+    ],
+  ],
+  [
+    'the purge of its project',
+    [
+      ['card mnist', WHOLE],
+      ['purge mnist', GONE],
+    ],
+  ],
+  [
+    'the purge of its project before the card',
+    [
+      ['purge mnist', WHOLE],
+      ['card mnist', GONE],
+    ],
+  ],
+  // What a machine that follows one project knows of a run of two, or of somebody who was first to use its id.
+  [
+    'cards of devices that wrote nothing in it',
+    [
+      ['foreign speech', WHOLE],
+      ['purge speech', WHOLE],
+    ],
+  ],
+  [
+    'the same, and then its own',
+    [
+      ['foreign speech', WHOLE],
+      ['purge speech', WHOLE],
+      ['card speech', GONE],
+    ],
+  ],
+];
+
+it.each(REACHES)('[ACC-70] how far a purge reaches: %s', async (_what, steps) => {
+  const blobs = new MemoryBlobStore();
+  const replica = await openTestReplica(new MemoryStorage());
+  await putEntries(replica, 'r', entryOf.segment(await blobs.write(random.bytes(30))));
+  await replica.transact(noteDocumentName('r' as RunId), (doc) => noteText(doc).insert(0, 'note'));
+  const library = await Library.open(replica);
+  const purged = new PurgedRuns(replica, blobs);
+  await purged.scanAll();
+  for (const [step, expected] of steps) {
+    const [what, of] = step.split(' ') as [string, string];
+    if (what === 'purge') await purge('r', of)(replica);
+    else await card(replica, 'r', of, what === 'card' ? entryDevice : ('d'.padEnd(25, '9') as DeviceId));
+    await purged.has('r' as RunId, of as ProjectId);
+    await purged.settled();
+    expect([step, ...(await remains(replica, blobs, 'r'))]).toEqual([step, ...expected]);
+    // Nothing is swept up that somebody is shown.
+    const shown = await Promise.all(['mnist', 'speech'].map((each) => library.run(each as ProjectId, 'r' as RunId)));
+    if (expected === GONE) expect(shown.some((state) => state?.known)).toBe(false);
+    if (shown.some((state) => state?.known)) expect(await library.isPurged('r' as RunId)).toBe(false);
+  }
+  // What comes later, by this machine or another, goes too, or stays.
+  await putEntries(replica, 'r', entryOf.segment(await blobs.write(random.bytes(30))));
+  await purged.settled();
+  const later = await remains(replica, blobs, 'r');
+  expect(later).toEqual(steps.at(-1)![1] === GONE ? GONE : [2, 2, 4]);
+  library.close();
+  await purged.close();
+  await replica.close();
+});
+
+it('[ACC-70] while a book cannot be read, in which there may be a card, no run is swept up; once it is rebuilt they are', async () => {
+  const blobs = new MemoryBlobStore();
+  const storage = await memoryStorage();
+  const before = await openTestReplica(storage);
+  await putEntries(before, 'r', entryOf.segment(await blobs.write(random.bytes(30))));
+  await card(before, 'r', 'mnist');
+  await card(before, 'other', 'speech');
+  for await (const [key, value] of storage.range({})) {
+    // An update in the log of the other project's book.
+    if (key[0] !== 0x75 || !new TextDecoder('latin1').decode(value).includes('other/')) continue;
+    value[9]! ^= 1;
+    await storage.batch([{ type: 'put', key, value }], { sync: true });
+  }
+  const replica = await openTestReplica(storage);
+  expect(await codeOf(replica.read(bookOf('speech'), () => {}))).toBe('document_quarantined');
+  const purged = new PurgedRuns(replica, blobs);
+  await purge('r', 'mnist')(replica);
+  expect(await purged.has('r' as RunId, project)).toBe(true);
+  await purged.settled();
+  expect(await remains(replica, blobs, 'r')).toEqual([1, 1, 0]);
+  await replica.adopt(bookOf('speech'), { generation: 1, updates: [Y.encodeStateAsUpdate(new Y.Doc())] });
+  await purged.scanAll();
+  await purged.settled();
+  expect(await remains(replica, blobs, 'r')).toEqual(GONE);
+  await purged.close();
+  await replica.close();
+});

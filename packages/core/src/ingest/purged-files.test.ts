@@ -4,9 +4,9 @@ import { CHUNK_BYTES, encodeChunkList } from '../files/index.ts';
 import type { DocumentName, ProjectId, RunId } from '../ids.ts';
 import type { BlobDigest } from '../ports.ts';
 import type { Replica } from '../replica/index.ts';
-import { makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
+import { makeCard, makeTestEdit, MemoryBlobStore, MemoryStorage, SeededRandom } from '../testing/index.ts';
 import { openTestReplica } from '../testing/replicas.ts';
-import { entryOf, putEntries } from '../testing/stored-runs.ts';
+import { entryDevice, entryOf, putEntries } from '../testing/stored-runs.ts';
 import { PurgedRuns } from './purged-runs.ts';
 
 const random = new SeededRandom(51);
@@ -17,9 +17,10 @@ const put = (replica: Replica, run: string, digest: BlobDigest, size: number, ch
   putEntries(replica, run, entryOf.file(digest, chunks, size));
 
 const purge = async (replica: Replica, run: string): Promise<void> => {
-  await replica.transact(BOOK, (doc) =>
-    new Book(doc).addEdit(makeTestEdit({ run: run as RunId, field: 'purge', value: true })),
-  );
+  await replica.transact(BOOK, (doc) => {
+    new Book(doc).putCard(makeCard({ run: run as RunId, project, device: entryDevice }));
+    new Book(doc).addEdit(makeTestEdit({ run: run as RunId, field: 'purge', value: true }));
+  });
 };
 
 it('[FIL-14] the files of a purged run go, but for blobs and chunks that another run names', async () => {

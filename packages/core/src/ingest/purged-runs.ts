@@ -1,3 +1,4 @@
+import { RunIndex } from '../access/run-index.ts';
 import { Book, clearNote, noteText, RunDocument } from '../documents/index.ts';
 import { isFieldbookError } from '../errors.ts';
 import { blobsOf, pointBlobs, storedFiles } from '../files/index.ts';
@@ -23,16 +24,16 @@ const TOGETHER = 100_000;
 
 /** Blobs of a purged run that are to go. */
 interface Emptied {
+  run: RunId;
   name: DocumentName;
   mark: string;
   digests: Set<BlobDigest>;
 }
 
-/** Takes out what other runs name. */
-type Spare = (emptied: readonly Emptied[]) => Promise<void>;
+/** Takes out what other runs name: all runs but those whose documents are `gone`. */
+type Spare = (emptied: readonly Emptied[], gone: readonly DocumentName[]) => Promise<void>;
 
 interface Found extends Emptied {
-  run: RunId;
   /** What its document named, here or not. */
   all: readonly BlobDigest[];
   /** The document stays, or is empty already. */
@@ -43,6 +44,10 @@ interface Found extends Emptied {
  * Which runs people have purged, and the sweeping up: when a purge arrives, or data of a purged run does, the run's
  * document and its note are emptied and its blobs are removed. What another run names as well stays, whatever it is: an entry names
  * what its author wrote into it, so a purge of one run must not reach what is another's.
+ *
+ * A purge counts in its own project. A run is swept up when cards of it are here, every project that has one purges it, and every
+ * device that wrote in its document has one: so whoever may write in a project only empties no run of another, also where a machine has some
+ * projects only, and it does not matter whether card or purge comes first.
  */
 export class PurgedRuns {
   readonly #replica: Replica;
@@ -52,7 +57,9 @@ export class PurgedRuns {
   readonly #runs = new Set<RunId>();
   /** To be swept up at the next turn. */
   readonly #waiting = new Set<RunId>();
-  readonly #stop: () => void;
+  readonly #cards: RunIndex;
+  readonly #stops: (() => void)[];
+  readonly #closeCards: () => void;
   #sweeping: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -60,19 +67,28 @@ export class PurgedRuns {
 
   /**
    * `keepDocuments`: take blobs only and leave emptying to the machines that ingest. A relay that emptied a document would send that to
-   * machines which have not looked yet what blobs it names.
+   * machines which have not looked yet what blobs it names. `cards`: an index of the same replica that somebody has.
    */
   constructor(
     replica: Replica,
     blobs: Pick<BlobStore, 'read' | 'stat' | 'removal'>,
     log?: Log,
-    { keepDocuments = false }: { keepDocuments?: boolean } = {},
+    { keepDocuments = false, cards }: { keepDocuments?: boolean; cards?: RunIndex } = {},
   ) {
+    this.#cards = cards ?? new RunIndex(replica);
     this.#keepDocuments = keepDocuments;
     this.#replica = replica;
     this.#blobs = blobs;
     this.#log = log;
-    this.#stop = replica.onCommit(({ name, origin }) => this.#changed(name, origin));
+    this.#stops = [
+      replica.onCommit(({ name, rebuilt }) => this.#changed(name, rebuilt === true)),
+      this.#cards.onFound((run) => {
+        if (this.#runs.has(run)) this.#sweep(run);
+      }),
+    ];
+    this.#closeCards = () => {
+      if (cards === undefined) this.#cards.close();
+    };
   }
 
   /** True when an edit of any of the project's books purges the run. Reads the books of a project once. */
@@ -107,13 +123,15 @@ export class PurgedRuns {
     const finish = async (): Promise<void> => {
       const left: Emptied[] = [];
       for await (const [mark, bytes] of this.#replica.listPrivate(PURGING_PREFIX)) {
-        const name = runDocumentName(mark.slice(PURGING_PREFIX.length) as RunId);
-        left.push({ name, mark, digests: new Set(unpackDigests(bytes)) });
+        const run = mark.slice(PURGING_PREFIX.length) as RunId;
+        left.push({ run, name: runDocumentName(run), mark, digests: new Set(unpackDigests(bytes)) });
       }
       if (left.length === 0) return;
       await this.#removing(async (spare, removal) => {
+        const gone = [];
+        for (const each of left) if (await this.#isGone(each.run)) gone.push(each.name);
         // A run that was made since may have the same file.
-        await spare(left);
+        await spare(left, gone);
         for (const each of left) await this.#remove(removal, each);
       });
     };
@@ -124,15 +142,18 @@ export class PurgedRuns {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#stop();
+    for (const stop of this.#stops) stop();
     await this.settled();
+    this.#closeCards();
   }
 
-  #changed(name: DocumentName, origin: unknown): void {
+  #changed(name: DocumentName, rebuilt: boolean): void {
+    if (this.#closed) return;
     const parsed = parseDocumentName(name);
-    if ((parsed.kind === 'run' || parsed.kind === 'note') && origin !== 'local' && this.#runs.has(parsed.run))
-      this.#sweep(parsed.run);
-    if (parsed.kind !== 'book' || this.#closed) return;
+    if ((parsed.kind === 'run' || parsed.kind === 'note') && this.#runs.has(parsed.run)) this.#sweep(parsed.run);
+    if (parsed.kind !== 'book') return;
+    // It may be the one that could not be read.
+    if (rebuilt) for (const run of this.#runs) this.#sweep(run);
     const purges = this.#projects.get(parsed.project);
     purges?.dirty.add(name);
     // A purge is swept up when it comes, not when its run is next heard of.
@@ -208,8 +229,9 @@ export class PurgedRuns {
     let count = 0;
     for (const run of this.#waiting) {
       this.#waiting.delete(run);
-      runs.push(run);
       await this.#orWarn(run, async () => {
+        if (!(await this.#isGone(run))) return;
+        runs.push(run);
         const purged = await this.#find(run);
         if (purged === undefined) return;
         found.push(purged);
@@ -217,7 +239,10 @@ export class PurgedRuns {
       });
       if (count >= TOGETHER) break;
     }
-    await spare(found);
+    await spare(
+      found,
+      found.map(({ name }) => name),
+    );
     for (const each of found) await this.#orWarn(each.run, () => this.#empty(each, removal));
     if (!this.#keepDocuments) for (const run of runs) await this.#orWarn(run, () => this.#emptyNote(run));
   }
@@ -238,7 +263,7 @@ export class PurgedRuns {
     });
     const removal = this.#blobs.removal();
     try {
-      await work((emptied) => this.#spare(emptied, changed), removal);
+      await work((emptied, gone) => this.#spare(emptied, new Set(gone), changed), removal);
     } finally {
       removal.end();
       stop();
@@ -246,12 +271,15 @@ export class PurgedRuns {
   }
 
   /** Takes out what other runs name, those that came or `changed` meanwhile included. */
-  async #spare(emptied: readonly Emptied[], changed: Set<DocumentName>): Promise<void> {
+  async #spare(
+    emptied: readonly Emptied[],
+    gone: ReadonlySet<DocumentName>,
+    changed: Set<DocumentName>,
+  ): Promise<void> {
     const candidates = new Set<BlobDigest>();
     for (const { digests } of emptied) for (const digest of digests) candidates.add(digest);
     if (candidates.size === 0) return;
-    const except = new Set(emptied.map(({ name }) => name));
-    const named = await namedElsewhere(this.#replica, this.#blobs, candidates, except, changed);
+    const named = await namedElsewhere(this.#replica, this.#blobs, candidates, gone, changed);
     for (const { digests } of emptied) for (const digest of digests) if (named.has(digest)) digests.delete(digest);
   }
 
@@ -262,6 +290,19 @@ export class PurgedRuns {
     if ((await this.#replica.read(name, (doc) => noteText(doc).length)) === 0) return;
     await this.#replica.transact(name, clearNote);
     await this.#replica.compact(name);
+  }
+
+  /** Whether nobody shows the run any more, as far as is known here. */
+  async #isGone(run: RunId): Promise<boolean> {
+    await this.#cards.ready();
+    const owners = this.#cards.of(run);
+    if (owners === undefined || !this.#cards.isWhole) return false;
+    for (const project of owners.projects) if (!(await this.has(run, project))) return false;
+    const name = runDocumentName(run);
+    if ((await this.#replica.info(name)) === undefined) return true;
+    for (const device of await this.#replica.read(name, (doc) => new RunDocument(doc).devices()))
+      if (!owners.devices.has(device)) return false;
+    return true;
   }
 
   /** The blobs of a purged run that are here; undefined when there is nothing to do. */
@@ -288,7 +329,7 @@ export class PurgedRuns {
     return { run, name, mark: `${PURGING_PREFIX}${run}`, digests, all, leave };
   }
 
-  async #empty({ name, mark, digests, all, leave }: Found, removal: BlobRemoval): Promise<void> {
+  async #empty({ run, name, mark, digests, all, leave }: Found, removal: BlobRemoval): Promise<void> {
     // The list is durable with the emptying: whatever ends us now, the next one removes what nobody names any more.
     const value = packDigests([...digests]);
     if (!leave) {
@@ -296,7 +337,7 @@ export class PurgedRuns {
       await this.#replica.transact(name, (doc) => new RunDocument(doc).clear(all), [put]);
     } else if (digests.size > 0) await this.#replica.putPrivate([[mark, value]]);
     else return;
-    await this.#remove(removal, { name, mark, digests });
+    await this.#remove(removal, { run, name, mark, digests });
   }
 
   async #remove(removal: BlobRemoval, { mark, digests }: Emptied): Promise<void> {

@@ -178,12 +178,17 @@ export class Library {
     );
   }
 
-  /** Whether any project's records purge a run of this id. */
-  async isPurged(id: RunId): Promise<boolean> {
+  /** Whether a project's records purge a run of this id; without one, whether any do and no other project shows it. */
+  async isPurged(id: RunId, project?: ProjectId): Promise<boolean> {
     await this.#refresh();
-    for (const project of this.#projects.values())
-      if (project.fold.has(id) && this.#state(project, id).purged) return true;
-    return false;
+    let isPurged = false;
+    for (const [of, candidate] of this.#projects) {
+      if ((project !== undefined && of !== project) || !candidate.fold.has(id)) continue;
+      const state = this.#state(candidate, id);
+      if (state.purged) isPurged = true;
+      else if (state.known) return false;
+    }
+    return isPurged;
   }
 
   /** The projects of those of these runs that any project here knows; nothing is folded for it. */

@@ -203,7 +203,10 @@ describe('the document of a note', () => {
     const doc = documentWith((text) => text.insert(0, 'a secret'));
     await replica.apply(NOTE, Y.encodeStateAsUpdate(doc), 'peer');
     const purged = new PurgedRuns(replica, new MemoryBlobStore());
-    await replica.transact(BOOK, (book) => new Book(book).addEdit(makeTestEdit({ run, field: 'purge', value: true })));
+    await replica.transact(BOOK, (book) => {
+      new Book(book).putCard(makeCard({ run, project }));
+      new Book(book).addEdit(makeTestEdit({ run, field: 'purge', value: true }));
+    });
     await purged.has(run, project);
     await purged.settled();
     expect(await replica.read(NOTE, textOf)).toBe('');

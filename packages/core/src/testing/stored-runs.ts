@@ -9,7 +9,9 @@ import { encodeRecord } from '../record/index.ts';
 import type { Replica } from '../replica/index.ts';
 
 const writer = '01kf000000000000000000000a' as WriterId;
-const device = 'd000000000000000000000001' as DeviceId;
+/** The device that these entries are of. */
+export const entryDevice = 'd000000000000000000000001' as DeviceId;
+const device = entryDevice;
 let ordinal = 0;
 
 /** Entries of run documents that name blobs, each under a key of its own. */

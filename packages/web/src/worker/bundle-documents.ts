@@ -1,5 +1,5 @@
-import type { DocumentName, RunId } from '@fieldbook/core';
-import { FieldbookError, WORKSPACE_DOCUMENT } from '@fieldbook/core';
+import type { DocumentName, ProjectId, RunId } from '@fieldbook/core';
+import { FieldbookError, parseDocumentName, WORKSPACE_DOCUMENT } from '@fieldbook/core';
 import type { BundleTarget } from '@fieldbook/core/bundle';
 import { Book, Workspace } from '@fieldbook/core/documents';
 import { decodeEdit } from '@fieldbook/core/record';
@@ -14,6 +14,12 @@ const HELD = 12;
 
 type Documents = BundleTarget['replica'];
 
+/** Projects that purge a run, and those that have a card of it. */
+interface PurgedIn {
+  by: Set<ProjectId>;
+  shown: Set<ProjectId>;
+}
+
 /**
  * This browser's documents as bundles see a replica. An update is judged on a copy first, by the rules of every other replica: a Yjs
  * document cannot take back what it was given, and IndexedDB would keep it.
@@ -26,7 +32,7 @@ export class BundleDocuments implements Documents {
   readonly #held = new Map<DocumentName, { shelved: Shelved; judge: OpenDocument | null }>();
   readonly #touched = new Set<DocumentName>();
   readonly #books = new Set<DocumentName>();
-  #purged: Set<RunId> | null = null;
+  #purged: Map<RunId, PurgedIn> | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
   /** Called with the state of a document that is in IndexedDB. */
@@ -66,23 +72,40 @@ export class BundleDocuments implements Documents {
     return this.#inTurn(() => this.#take(name, (judge) => judge.change(change, true)));
   }
 
-  /** Whether any book here, those of the bundle included, purges the run. */
-  async isPurged(run: RunId): Promise<boolean> {
-    return this.#purged?.has(run) ?? (await this.#inTurn(() => this.#readPurged())).has(run);
+  /** Whether books of the project purge the run, those of the bundle included; without one, whether any do and no other project shows it. */
+  async isPurged(run: RunId, project?: ProjectId): Promise<boolean> {
+    const purged = this.#purged ?? (await this.#inTurn(() => this.#readPurged()));
+    const found = purged.get(run);
+    if (found === undefined) return false;
+    return project === undefined ? [...found.shown].every((each) => found.by.has(each)) : found.by.has(project);
   }
 
-  async #readPurged(): Promise<Set<RunId>> {
+  async #readPurged(): Promise<Map<RunId, PurgedIn>> {
     if (this.#purged === null) {
-      const purged = new Set<RunId>();
-      for (const name of await this.#bookNames()) {
-        for (const [, bytes] of new Book((await this.#hold(name)).shelved.doc).edits()) {
+      const purged = new Map<RunId, PurgedIn>();
+      await this.#eachBook((book, project) => {
+        for (const [, bytes] of book.edits()) {
           const edit = tryDecode(bytes);
-          if (edit?.field === 'purge') purged.add(edit.run);
+          if (edit?.field !== 'purge') continue;
+          const found = purged.get(edit.run) ?? { by: new Set(), shown: new Set() };
+          purged.set(edit.run, found);
+          found.by.add(project);
         }
-      }
+      });
+      if (purged.size > 0)
+        await this.#eachBook((book, project) => {
+          for (const [key] of book.cards()) purged.get(key.slice(0, key.indexOf('/')) as RunId)?.shown.add(project);
+        });
       this.#purged = purged;
     }
     return this.#purged;
+  }
+
+  async #eachBook(look: (book: Book, project: ProjectId) => void): Promise<void> {
+    for (const name of await this.#bookNames()) {
+      const parsed = parseDocumentName(name);
+      if (parsed.kind === 'book') look(new Book((await this.#hold(name)).shelved.doc), parsed.project);
+    }
   }
 
   /** Resolves when everything is in IndexedDB. Throws `disk_full`. */

@@ -145,7 +145,7 @@ export class Bundles {
       const devices = await documents.read(WORKSPACE_DOCUMENT, (doc) => new Workspace(doc).devices());
       const imported = await importBundle(
         platform,
-        { replica: documents, blobs: this.#blobs(), isPurged: (run) => documents.isPurged(run) },
+        { replica: documents, blobs: this.#blobs(), isPurged: (run, project) => documents.isPurged(run, project) },
         pieces(file),
         { cancelled: () => cancelled, onProgress: ({ bytes }) => tell(bytes), toleratesFullDisk: true },
       );

@@ -213,7 +213,7 @@ class Worker implements FieldbookWorker {
       onRuns: (id, runs) => {
         this.#listener({ kind: 'project', id, runs });
         const project = this.#library.project(id)!;
-        for (const run of runs) if (project.state(run)?.purged === true) this.#forget(run);
+        for (const run of runs) if (project.state(run)?.purged === true && !this.#isShown(run)) this.#forget(run);
         this.#tellNotes(id, runs);
       },
       onLive: (id, runs) => this.#listener({ kind: 'live', id, runs }),
@@ -847,6 +847,12 @@ class Worker implements FieldbookWorker {
     this.#openRuns.push(id);
     if (this.#openRuns.length > 4) this.#shelf.release(runDocumentName(this.#openRuns.shift()!));
     return shelved;
+  }
+
+  /** Whether a project that this browser has open still shows a run. */
+  #isShown(run: RunId): boolean {
+    for (const project of this.#library.projects()) if (project.state(run)?.known === true) return true;
+    return false;
   }
 
   /** A run was purged: what this browser kept of its document and its note goes, too. */

@@ -189,7 +189,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
           {
             replica: request.access.gate?.guard(replica) ?? replica,
             blobs,
-            isPurged: (run) => library.isPurged(run),
+            isPurged: (run, project) => library.isPurged(run, project),
             // A bundle may come from anybody. Whoever reaches an agent is its owner; a relay's members may not rebuild documents.
             rebuilds: context.role === 'agent' && query['rebuilt'] === true,
           },
