@@ -1,5 +1,6 @@
 import type { BlobStore, DocumentName, Log } from '@fieldbook/core';
 import { asFieldbookError } from '@fieldbook/core';
+import type { DeviceKey } from '@fieldbook/core/access';
 import type { PeerState } from '@fieldbook/core/api';
 import type { RequestedFiles } from '@fieldbook/core/files';
 import type { SocketLike } from '@fieldbook/core/links';
@@ -32,6 +33,8 @@ export interface PeersOptions {
   requested: RequestedFiles;
   presence: Presence;
   workspace: RelayWorkspace;
+  /** With which this relay proves its device to the others. */
+  device: DeviceKey;
   log: Log;
   onChange(): void;
 }
@@ -146,7 +149,7 @@ export class Peers {
   }
 
   #add(of: RelayPeer): void {
-    const { replica, memories, presence, workspace, log, blobs, requested, onChange } = this.#options;
+    const { replica, memories, presence, workspace, device, log, blobs, requested, onChange } = this.#options;
     const { url, token } = of;
     const exchange = new PeerExchange({
       url,
@@ -159,6 +162,7 @@ export class Peers {
       log,
       workspace,
       program: `fieldbook-relay/${VERSION}`,
+      key: device,
       presence,
       dial: () => dial(url, token),
       blobs,

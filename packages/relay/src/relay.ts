@@ -185,6 +185,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     requested,
     presence,
     workspace,
+    device,
     log,
     onChange: () => sync.changed(),
   });

@@ -7,7 +7,8 @@ import type { Replica } from '../replica/replica.ts';
 import type { BlobPeer } from './blob-peer.ts';
 import type { BlobSyncStatus } from './blob-sync.ts';
 import { backoffMs } from './backoff.ts';
-import type { PeerMemories, PeerMemory } from './peer-memory.ts';
+import type { PeerMemories } from './peer-memories.ts';
+import type { PeerMemory } from './peer-memory.ts';
 import { UnheldDocuments, WORD_MS } from './unheld.ts';
 
 /** What one lane sends. */
@@ -16,7 +17,7 @@ export interface BlobLaneOptions {
   blobs: BlobStore;
   peer: BlobPeer;
   /** Which documents the peer is known to hold. */
-  memories: PeerMemories;
+  memories: Pick<PeerMemories, 'of'>;
   clock: Clock;
   timers: Timers;
   random: Random;

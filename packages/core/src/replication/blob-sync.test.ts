@@ -11,7 +11,7 @@ import { BOOK, openTestReplica, RUN } from '../testing/replicas.ts';
 import type { BlobPeer } from './blob-peer.ts';
 import { BlobPull } from './blob-pull.ts';
 import { BlobSync } from './blob-sync.ts';
-import { PeerMemories } from './peer-memory.ts';
+import { PeerMemories } from './peer-memories.ts';
 
 const random = new SeededRandom(61);
 const WRITER = '01kf000000000000000000000a' as WriterId;

@@ -9,14 +9,14 @@ import { fileKey } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { BlobPeer } from './blob-peer.ts';
 import { BELIEF_MS, BlobLane, ifCorrupt } from './blob-lane.ts';
-import type { PeerMemories } from './peer-memory.ts';
+import type { PeerMemories } from './peer-memories.ts';
 
 export interface BlobSyncOptions {
   replica: Replica;
   blobs: BlobStore;
   peer: BlobPeer;
   /** Which documents peers are known to hold: what they name is kept there. */
-  memories: PeerMemories;
+  memories: Pick<PeerMemories, 'of'>;
   clock: Clock;
   timers: Timers;
   random: Random;

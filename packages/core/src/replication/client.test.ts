@@ -1,4 +1,4 @@
-import { Gate } from '../access/index.ts';
+import { deviceKeyOf, Gate } from '../access/index.ts';
 import { describe, expect, it } from 'vitest';
 import { FieldbookError } from '../errors.ts';
 import type { Link, Log } from '../ports.ts';
@@ -107,10 +107,17 @@ describe('replication client', () => {
   it('[RPL-13] a server closes the old connection of a machine that comes again', async () => {
     const clock = new FakeClock();
     const timers = new FakeTimers(clock);
-    const open = () => openReplica({ storage: new MemoryStorage(), device: testDevice(random), random });
-    const [here, there] = [await open(), await open()];
-    const common = { timers, clock, log: silent, workspace: { id: 'w', name: null }, program: 'test/1' };
-    const server = new ReplicationServer({ ...common, replica: here, memories: new PeerMemories(here) });
+    const keys = [deviceKeyOf(random.bytes(32)), deviceKeyOf(random.bytes(32))] as const;
+    const [here, there] = await Promise.all(
+      keys.map(({ id }) => openReplica({ storage: new MemoryStorage(), device: id, random })),
+    );
+    const common = { timers, clock, random, log: silent, workspace: { id: 'w', name: null }, program: 'test/1' };
+    const server = new ReplicationServer({
+      ...common,
+      key: keys[0],
+      replica: here!,
+      memories: new PeerMemories(here!),
+    });
     const pairs: LinkPair[] = [];
     const settle = async (): Promise<void> => {
       for (let round = 0; round < 10; round++) {
@@ -124,10 +131,10 @@ describe('replication client', () => {
       server.accept(pair.b, Gate.open('member'));
       const client = new ReplicationClient({
         ...common,
-        random,
+        key: keys[1],
         url: 'u',
-        replica: there,
-        memories: new PeerMemories(there),
+        replica: there!,
+        memories: new PeerMemories(there!),
         dial: () => Promise.resolve(pair.a),
       });
       client.start();

@@ -1,4 +1,4 @@
-import { asFieldbookError, isFieldbookError } from '../errors.ts';
+import { asFieldbookError, FieldbookError, isFieldbookError } from '../errors.ts';
 import { utf8 } from '../ids.ts';
 import type { DocumentName } from '../ids.ts';
 import { closeInWords, errorCodeOf, isTerminal } from '../links/index.ts';
@@ -189,8 +189,8 @@ export class ReplicationClient {
   async #recall(): Promise<void> {
     const { replica, memories, log } = this.#options;
     try {
-      const id = await replica.getPrivate(`peer-at/${this.url}`);
-      if (id !== undefined) this.#memory ??= await memories.of(new TextDecoder().decode(id));
+      const key = await replica.getPrivate(`peer-at/${this.url}`);
+      if (key !== undefined) this.#memory ??= await memories.recall(new TextDecoder().decode(key));
     } catch (error) {
       log.warn('replication.recall_failed', { url: this.url, error: String(error) });
     }
@@ -220,7 +220,7 @@ export class ReplicationClient {
     const memory = this.#memory;
     if (this.isConnected) {
       log.info('replication.disconnected', { url, peer: memory?.id, code: end.code });
-      if (memory !== undefined) await replica.putPrivate([[`peer-at/${url}`, utf8(memory.id)]]).catch(() => undefined);
+      if (memory !== undefined) await replica.putPrivate([[`peer-at/${url}`, utf8(memory.key)]]).catch(() => undefined);
       if (clock.now() - (this.#since ?? 0) >= GOOD_AFTER_MS) this.#failures = 0;
     }
     this.#ended(end);
@@ -231,15 +231,45 @@ export class ReplicationClient {
     if (session?.memory !== undefined && this.#state === 'dialling') {
       this.#state = 'connected';
       this.#since = this.#options.clock.now();
-      this.#memory = session.memory;
+      this.#remember(session.memory);
       this.#clockAheadMs = session.clockAheadMs;
       this.#problem = null;
       this.#options.log.info('replication.connected', { url: this.url, peer: session.memory.id });
       const { replica } = this.#options;
-      void replica.putPrivate([[`peer-at/${this.url}`, utf8(session.memory.id)]]).catch(() => undefined);
+      void replica.putPrivate([[`peer-at/${this.url}`, utf8(session.memory.key)]]).catch(() => undefined);
     }
     if (session?.settled === true) this.#failures = 0;
     this.#changed();
+  }
+
+  /** The session lets go of it at its end, and a status shows it all the same. */
+  #remember(memory: PeerMemory): void {
+    const { memories } = this.#options;
+    const before = this.#memory;
+    if (before === memory) return;
+    memories.keep(memory);
+    this.#memory = memory;
+    if (before !== undefined) memories.leave(before);
+  }
+
+  /**
+   * What is known of the replica `id`, once that is who answers here: what else says that it is `id` may be told anything. Rejects with
+   * `peer_unreachable` when another one answers, or nobody any more.
+   */
+  async memoryOf(id: string): Promise<PeerMemory> {
+    while (this.#state !== 'connected') {
+      if (this.#state === 'stopped') throw new FieldbookError('peer_unreachable', 'The exchange is stopped.');
+      await new Promise<void>((resolve) => this.#waiters.add(resolve));
+    }
+    if (this.#memory?.id !== id)
+      throw new FieldbookError('peer_unreachable', 'Another replica answers there than a moment ago.');
+    return this.#memory;
+  }
+
+  /** What is known of this peer, also while it is away; undefined when it was never reached. */
+  async recalled(): Promise<PeerMemory | undefined> {
+    await (this.#remembered ??= this.#recall());
+    return this.#memory;
   }
 
   get isConnected(): boolean {

@@ -13,9 +13,10 @@ export { ReplicationClient } from './client.ts';
 export type { Follows } from './follows.ts';
 export { NOT_FOLLOWED } from './follows.ts';
 export type { PeerExchangeOptions } from './peer-exchange.ts';
-export { fetchingBlobs, incomingAddress, incomingState, PeerExchange } from './peer-exchange.ts';
+export { fetchingBlobs, hiddenAddress, incomingAddress, incomingState, PeerExchange } from './peer-exchange.ts';
 export type { Refusal } from './peer-memory.ts';
-export { PeerMemories, PeerMemory } from './peer-memory.ts';
+export { PeerMemories } from './peer-memories.ts';
+export { PeerMemory } from './peer-memory.ts';
 export type { Frame, Hello } from './protocol.ts';
 export {
   decodeFrame,

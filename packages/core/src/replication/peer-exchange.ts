@@ -1,6 +1,8 @@
+import { sha256 } from '@noble/hashes/sha2.js';
 import type { PeerState } from '../api/index.ts';
 import type { RequestedFiles, TravelRule } from '../files/index.ts';
 import { isFieldbookError } from '../errors.ts';
+import { base32, utf8 } from '../ids.ts';
 import type { BlobStore, Link, Log } from '../ports.ts';
 import type { BlobPeer, Request } from './blob-peer.ts';
 import { blobPeerOverHttp } from './blob-peer.ts';
@@ -45,8 +47,7 @@ export class PeerExchange {
   readonly #name: () => string | null;
 
   constructor(options: PeerExchangeOptions) {
-    const { url, token, replica, memories, timers, random, log, workspace, request, requested, travel, onChange } =
-      options;
+    const { url, token, replica, timers, random, log, workspace, request, requested, travel, onChange } = options;
     this.url = url;
     this.#name = () => workspace.name;
     const { clock, limit = null } = options;
@@ -62,7 +63,7 @@ export class PeerExchange {
       replica,
       blobs: options.blobs,
       peer: this.peer,
-      memories,
+      memories: { of: (id) => this.client.memoryOf(id) },
       clock,
       timers,
       random,
@@ -130,13 +131,20 @@ export class PeerExchange {
   }
 }
 
-/** A replica that dialled us, as a person should see it; `session` must be connected. `name`: what its machine is called here. */
-export function incomingState(session: ReplicationSession, name: string | null): PeerState {
+/**
+ * A replica that dialled us, as a person should see it; `session` must be connected. `name`: what its machine is called here. `url`:
+ * see `hiddenAddress`.
+ */
+export function incomingState(
+  session: ReplicationSession,
+  name: string | null,
+  url: string = incomingAddress(session),
+): PeerState {
   const memory = session.memory!;
   const refused = [...memory.refusedHere, ...memory.refusedThere][0];
   return {
-    url: incomingAddress(session),
-    name: name ?? session.hello!.device,
+    url,
+    name: name ?? session.proven ?? `${session.hello!.device} (unproven)`,
     connected: true,
     since: session.since,
     problem: refused === undefined ? null : { code: refused[1].code, message: `${refused[0]}: ${refused[1].reason}` },
@@ -157,6 +165,12 @@ export function incomingState(session: ReplicationSession, name: string | null):
 /** Who dialled us has no address that we could dial: `replica:<id>`. */
 export function incomingAddress(session: ReplicationSession): string {
   return `replica:${session.hello!.replica}`;
+}
+
+/** As `incomingAddress`, for those who have no business with the replica: the same for each connection of it, and not its id. */
+export function hiddenAddress(session: ReplicationSession): string {
+  const hash = sha256(utf8(`fieldbook replica address 1\n${session.memory!.key}`));
+  return `replica:${base32(hash.subarray(0, 10))}`;
 }
 
 /** `blobs`, whose reads ask those peers in turn for what is not here, and keep it. `onFetched`: one has come so. */

@@ -1,6 +1,6 @@
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
-import type { DocumentName } from '../ids.ts';
+import type { DeviceId, DocumentName } from '../ids.ts';
 import { decodeRecord, encodeRecord } from '../record/index.ts';
 import type { Value } from '../record/index.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -14,19 +14,84 @@ export interface Refusal {
 }
 
 /** What is written down of refused documents by name: some 150 bytes each, written anew with each save. Of more than that only where they begin is kept. */
-const REFUSALS_MAX = 10_000;
+export const REFUSALS_MAX = 10_000;
+/** Names and reasons of refused documents, in characters; beyond them as beyond their number. */
+const REFUSAL_CHARS_MAX = 256 * 1024;
 const MEMORY_BYTES = 16 * 1024 * 1024;
 
+/** When another replica was met, and how it came. */
+export interface Meeting {
+  /** ms since the epoch: at first, and the last time that it was written down. */
+  since: number;
+  last: number;
+  /** The id of the token that it showed, empty without one; null when we dialled it. */
+  from: string | null;
+}
+
+/** Whose a memory is: a device's that proved itself, else of whoever comes with that token, `-` and its id. */
+export function ownerOf(device: DeviceId | null, token: string | null): string {
+  return device ?? `-${encodeURIComponent(token ?? '')}`;
+}
+
+export function memoryKey(id: string, owner: string): string {
+  return `${owner}/${encodeURIComponent(id)}`;
+}
+
+/** Where older versions kept what they knew of a replica, whatever its device. */
+const UNBOUND = 'peer/';
+
+/** Refused documents, with how much their names and reasons are together. */
+class Refusals extends Map<DocumentName, Refusal> {
+  #chars = 0;
+
+  /** As it would be with this one. */
+  charsWith(name: DocumentName, refusal: Refusal): number {
+    const before = this.get(name);
+    return this.#chars + charsOf(name, refusal) - (before === undefined ? 0 : charsOf(name, before));
+  }
+
+  override set(name: DocumentName, refusal: Refusal): this {
+    this.#chars = this.charsWith(name, refusal);
+    return super.set(name, refusal);
+  }
+
+  override delete(name: DocumentName): boolean {
+    const before = this.get(name);
+    if (before !== undefined) this.#chars -= charsOf(name, before);
+    return super.delete(name);
+  }
+
+  override clear(): void {
+    this.#chars = 0;
+    super.clear();
+  }
+}
+
+function charsOf(name: DocumentName, { code, reason }: Refusal): number {
+  return name.length + code.length + reason.length;
+}
+
 /**
- * What this replica knows of one other replica, kept over connections and restarts under `peer/<replica id>`: how far
+ * What this replica knows of one other replica, kept over connections and restarts under `peers/<owner>/<replica id>`: how far
  * each has taken in the other's feed, and which documents one of them refused. Seqs count in the feed of the side that
  * made the commits. What they have and nobody here follows is kept by name, one small value each under
- * `passed/<replica id>/`, and not in memory: there may be 100,000 of them.
+ * `passed/<owner>/<replica id>/`, and not in memory: there may be 100,000 of them.
  */
 export class PeerMemory {
   readonly id: string;
+  /** See `ownerOf`. */
+  readonly owner: string;
+  readonly key: string;
+  /** How many connections and clients use it; while any does there is this one object of it. */
+  users = 0;
   readonly #replica: Replica;
   readonly #refusals: number;
+  readonly #onSaved: ((memory: PeerMemory) => void) | undefined;
+  /** Of an older version, and not of this device yet: to be read only. */
+  readonly #unbound: boolean;
+  #passedUnder: string;
+  #met: Meeting | undefined;
+  #metToWrite = false;
   /** Their feed is durable here through this seq of theirs. */
   pulled = 0;
   /** Our feed is durable there through this seq of ours. */
@@ -36,9 +101,9 @@ export class PeerMemory {
   /** Documents above `pushed` (any, when they take only some) that they hold through a seq of ours all the same. */
   readonly held = new Map<DocumentName, number>();
   /** Documents of ours that they refused. */
-  readonly refusedThere = new Map<DocumentName, Refusal>();
+  readonly refusedThere = new Refusals();
   /** Documents of theirs that we refused; asked for again on each connection. */
-  readonly refusedHere = new Map<DocumentName, Refusal>();
+  readonly refusedHere = new Refusals();
   /** Documents that were passed over because nobody could say whether they may see them. */
   readonly unplaced = new Set<DocumentName>();
   /** The first seqs of theirs and of ours that were refused without being remembered by name; from there on nothing is believed. */
@@ -53,17 +118,61 @@ export class PeerMemory {
   #passing = new Map<DocumentName, ListedDocument | null>();
   #writing = new Map<DocumentName, ListedDocument | null>();
 
-  constructor(id: string, replica: Replica, refusals = REFUSALS_MAX) {
+  constructor(
+    id: string,
+    replica: Replica,
+    options: {
+      owner?: string;
+      refusals?: number;
+      unbound?: boolean;
+      onSaved?: (memory: PeerMemory) => void;
+    } = {},
+  ) {
     this.id = id;
-    this.#refusals = refusals;
+    this.owner = options.owner ?? ownerOf(null, null);
+    this.key = memoryKey(id, this.owner);
+    this.#refusals = options.refusals ?? REFUSALS_MAX;
+    this.#unbound = options.unbound ?? false;
+    this.#onSaved = options.onSaved;
     this.#replica = replica;
+    this.#passedUnder = this.#unbound ? passedBefore(id) : passedOf(this.key);
   }
 
-  async load(): Promise<void> {
+  /** `inTurn` runs one thing at a time for all memories. */
+  async load(inTurn: (work: () => Promise<void>) => Promise<void>): Promise<void> {
+    const bytes = await this.#replica.getPrivate(this.#unbound ? UNBOUND + this.id : `peers/${this.key}`);
+    if (bytes !== undefined) this.#read(bytes);
+    else if (!this.owner.startsWith('-')) await inTurn(() => this.#bind());
     await this.lookForPassed();
-    const bytes = await this.#replica.getPrivate(`peer/${this.id}`);
-    const fields = bytes === undefined ? undefined : decodeRecord(bytes, MEMORY_BYTES);
+  }
+
+  /** What an older version knew of the replica becomes its who proves a device first, and is nobody else's from then on. */
+  async #bind(): Promise<void> {
+    const bytes = await this.#replica.getPrivate(UNBOUND + this.id);
+    if (bytes === undefined) return;
+    this.#passedUnder = passedBefore(this.id);
+    this.#read(bytes);
+    await this.#replica.putPrivate([
+      [`peers/${this.key}`, this.#record()],
+      [UNBOUND + this.id, null],
+    ]);
+  }
+
+  get met(): Meeting | undefined {
+    return this.#met;
+  }
+
+  /** The replica is there; `isNews`: to be written down though nothing else changes. */
+  meet(met: Meeting, isNews: boolean): void {
+    this.#met = met;
+    this.#metToWrite = true;
+    if (isNews) void this.save().catch(() => undefined);
+  }
+
+  #read(bytes: Uint8Array): void {
+    const fields = decodeRecord(bytes, MEMORY_BYTES);
     if (fields === undefined) return;
+    if (typeof fields['p'] === 'string') this.#passedUnder = fields['p'];
     this.pulled = Number(fields['i'] ?? 0);
     // A replica that proved to be a copy has a new id and a new feed; what they held of the old one says nothing.
     if (fields['s'] === this.#replica.id) {
@@ -129,7 +238,8 @@ export class PeerMemory {
 
   refuse(side: 'here' | 'there', name: DocumentName, refusal: Refusal): void {
     const map = side === 'here' ? this.refusedHere : this.refusedThere;
-    if (map.size < this.#refusals || map.has(name)) map.set(name, refusal);
+    const isRoom = map.has(name) || map.size < this.#refusals;
+    if (isRoom && map.charsWith(name, refusal) <= REFUSAL_CHARS_MAX) map.set(name, refusal);
     else this.#beyond[side] = Math.min(this.#beyond[side], refusal.seq);
   }
 
@@ -181,14 +291,35 @@ export class PeerMemory {
   }
 
   #passedKey(name: string): string {
-    return `passed/${this.id}/${name}`;
+    return this.#passedUnder + name;
   }
 
   /** Writes it down; calls made while one write is under way share the next. */
   save(): Promise<void> {
+    if (this.#unbound) return Promise.resolve();
     this.#dirty = true;
     this.#saving ??= this.#write();
     return this.#saving;
+  }
+
+  #record(): Uint8Array {
+    return encodeRecord({
+      i: this.pulled,
+      o: this.pushed,
+      s: this.#replica.id,
+      ...(this.#passedUnder !== passedOf(this.key) && { p: this.#passedUnder }),
+      ...(this.partial && { f: true }),
+      t: writeRefusals(this.refusedThere),
+      h: writeRefusals(this.refusedHere),
+      ...(Number.isFinite(this.#beyond.here) && { x: this.#beyond.here }),
+      ...(Number.isFinite(this.#beyond.there) && { y: this.#beyond.there }),
+      ...(this.unplaced.size === 0 ? {} : { u: [...this.unplaced] }),
+    });
+  }
+
+  /** Resolves when nothing is being written; never rejects. */
+  async whenIdle(): Promise<void> {
+    while (this.#saving !== undefined) await this.#saving.catch(() => undefined);
   }
 
   async #write(): Promise<void> {
@@ -196,26 +327,20 @@ export class PeerMemory {
       await Promise.resolve();
       while (this.#dirty) {
         this.#dirty = false;
-        const bytes = encodeRecord({
-          i: this.pulled,
-          o: this.pushed,
-          s: this.#replica.id,
-          ...(this.partial && { f: true }),
-          t: writeRefusals(this.refusedThere),
-          h: writeRefusals(this.refusedHere),
-          ...(Number.isFinite(this.#beyond.here) && { x: this.#beyond.here }),
-          ...(Number.isFinite(this.#beyond.there) && { y: this.#beyond.there }),
-          ...(this.unplaced.size === 0 ? {} : { u: [...this.unplaced] }),
-        });
+        const bytes = this.#record();
         this.#writing = this.#passing;
         this.#passing = new Map();
+        const met = this.#metToWrite ? this.#met : undefined;
         await this.#replica.putPrivate([
-          [`peer/${this.id}`, bytes],
+          [`peers/${this.key}`, bytes],
+          ...(met === undefined ? [] : [[`met/${this.key}`, writeMeeting(met)] as const]),
           ...[...this.#writing].map(
             ([name, passed]) => [this.#passedKey(name), passed === null ? null : writePassed(passed)] as const,
           ),
         ]);
         this.#writing = new Map();
+        if (met !== undefined && met === this.#met) this.#metToWrite = false;
+        if (met !== undefined) this.#onSaved?.(this);
       }
     } finally {
       // Of a write that failed nothing may be forgotten: the cursor in memory counts on it.
@@ -227,28 +352,29 @@ export class PeerMemory {
   }
 }
 
-/** The memories of all peers of one replica: one object each, so that two connections of a peer agree. */
-export class PeerMemories {
-  readonly #replica: Replica;
-  readonly #refusals: number;
-  readonly #open = new Map<string, Promise<PeerMemory>>();
+/** Everything that is kept of a peer beside its record. */
+export function passedOf(key: string): string {
+  return `passed/${key}/`;
+}
 
-  /** `refusals`: how many refused documents each remembers by name. */
-  constructor(replica: Replica, refusals = REFUSALS_MAX) {
-    this.#replica = replica;
-    this.#refusals = refusals;
-  }
+function passedBefore(id: string): string {
+  return `passed/${id}/`;
+}
 
-  of(id: string): Promise<PeerMemory> {
-    let memory = this.#open.get(id);
-    if (memory === undefined) {
-      const fresh = new PeerMemory(id, this.#replica, this.#refusals);
-      memory = fresh.load().then(() => fresh);
-      memory.catch(() => this.#open.delete(id));
-      this.#open.set(id, memory);
-    }
-    return memory;
-  }
+/** Where what a peer of this record passed over is kept. */
+export function passedIn(key: string, record: Uint8Array | undefined): string {
+  const under = record === undefined ? undefined : decodeRecord(record, MEMORY_BYTES)?.['p'];
+  return typeof under === 'string' ? under : passedOf(key);
+}
+
+function writeMeeting({ since, last, from }: Meeting): Uint8Array {
+  return encodeRecord({ s: since, l: last, ...(from !== null && { t: from }) });
+}
+
+/** As `writeMeeting` wrote it. */
+export function readMeeting(bytes: Uint8Array): Meeting {
+  const { s, l, t } = decodeRecord(bytes, MEMORY_BYTES) ?? {};
+  return { since: Number(s), last: Number(l), from: typeof t === 'string' ? t : null };
 }
 
 function writePassed({ generation, seq }: ListedDocument): Uint8Array {

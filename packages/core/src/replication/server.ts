@@ -60,10 +60,15 @@ export class ReplicationServer {
       if (session.full) session.close(CLOSE.storage, 'there is room again; come back');
   }
 
-  /** A peer that dials again has lost its old connection, whether or not we have noticed. */
+  /**
+   * A peer that dials again has lost its old connection, whether or not we have noticed. Only its device says that it is the same
+   * peer: a replica id can be said by anybody, and whoever proves nothing waits until the old one falls silent.
+   */
   #replaceOthers(session: ReplicationSession): void {
+    if (session.proven === null) return;
     for (const other of this.#sessions) {
-      if (other !== session && other.hello?.replica === session.hello?.replica) {
+      const isSame = other.hello?.replica === session.hello?.replica && other.proven === session.proven;
+      if (other !== session && isSame) {
         other.close(CLOSE.replaced, 'replaced by a newer connection');
       }
     }

@@ -14,7 +14,8 @@ import type { Follows } from './follows.ts';
 import { Inbox } from './inbox.ts';
 import type { Half } from './outbox.ts';
 import { Outbox } from './outbox.ts';
-import type { PeerMemories, PeerMemory } from './peer-memory.ts';
+import type { PeerMemories } from './peer-memories.ts';
+import type { PeerMemory } from './peer-memory.ts';
 import type { Frame, Hello } from './protocol.ts';
 import { decodeFrame, encodeFrame, NONCE_BYTES, commonVersion, PROTOCOL_VERSIONS } from './protocol.ts';
 
@@ -78,9 +79,17 @@ const HELLO_WITHIN_MS = 15_000;
 const EPHEMERAL_BUFFERED_MAX = 1024 * 1024;
 const EPHEMERAL_AGAIN_MS = 250;
 
+/** `isSure`: the other side has proved its device, or will not. */
+interface Remembering {
+  at: 'remembering';
+  hello: Hello;
+  early: Frame[];
+  isSure: boolean;
+}
+
 type State =
   | { at: 'greeting' }
-  | { at: 'remembering'; hello: Hello; early: Frame[] }
+  | Remembering
   | { at: 'exchanging'; hello: Hello; memory: PeerMemory; inbox: Inbox; outbox: Outbox }
   | { at: 'closed'; end: SessionEnd };
 
@@ -108,10 +117,13 @@ export class ReplicationSession {
   #saidFull = false;
   #proven: DeviceId | null = null;
   readonly #nonce: Uint8Array | undefined;
+  /** Kept in memory while this session uses it. */
+  #used: PeerMemory | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#nonce = options.random?.bytes(NONCE_BYTES);
+    // Who proves nothing asks for no proof: else each of two such sides would wait for the other's.
+    if (options.key !== undefined) this.#nonce = options.random?.bytes(NONCE_BYTES);
     this.#channels = new Channels((frame) => this.#send(frame));
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
@@ -139,7 +151,9 @@ export class ReplicationSession {
     this.#send({ kind: 'hello', hello: this.#hello() });
     link.onMessage = (message) => this.#receive(message);
     this.#after(HELLO_WITHIN_MS, () => {
-      if (this.#state.at === 'greeting') this.close(CLOSE.silent, 'no greeting');
+      const state = this.#state;
+      if (state.at === 'greeting' || (state.at === 'remembering' && !state.isSure))
+        this.close(CLOSE.silent, 'no greeting');
     });
     this.#watch();
   }
@@ -265,7 +279,10 @@ export class ReplicationSession {
         return;
       case 'remembering':
         if (state.early.length > 64) throw violation('too much before the answer to the greeting');
-        state.early.push(frame);
+        if (frame.kind === 'proof' && !state.isSure) this.#proved(frame.publicKey, frame.signature);
+        else state.early.push(frame);
+        // Whoever proves its device does so before anything else.
+        if (frame.kind !== 'pong') this.#recall(state);
         return;
       case 'exchanging':
         this.#exchange(frame, state);
@@ -276,7 +293,7 @@ export class ReplicationSession {
   }
 
   #greeted(hello: Hello): void {
-    const { replica, workspace, memories, clock } = this.#options;
+    const { replica, workspace, clock } = this.#options;
     if (hello.time !== undefined) {
       const now = clock.now();
       // Half of the way there and back has passed since it was said. Our own clock may have been set meanwhile.
@@ -297,12 +314,33 @@ export class ReplicationSession {
       this.close(CLOSE.workspaceMismatch, 'this is the same replica: one store, or a copy of it');
       return;
     }
-    this.#state = { at: 'remembering', hello, early: [] };
+    const state: Remembering = { at: 'remembering', hello, early: [], isSure: false };
+    this.#state = state;
     this.#prove(hello);
-    Promise.all([memories.of(hello.replica), this.#options.grants?.ready()])
-      .then(([memory]) => this.#remembered(memory))
+    if (this.#nonce === undefined || hello.nonce === undefined) this.#recall(state);
+  }
+
+  /** A replica id is only said; what is remembered under it is of the device that proved itself, or of nobody's. */
+  #recall(state: Remembering): void {
+    if (state.isSure) return;
+    state.isSure = true;
+    const { memories, grants, tokenId, clock } = this.#options;
+    const met = { from: grants === null ? null : (tokenId ?? ''), at: clock.now() };
+    memories
+      .of(state.hello.replica, this.#proven, met)
+      .then(async (memory) => {
+        this.#used = memory;
+        await grants?.ready();
+        if (this.#state.at === 'closed') this.#letGo();
+        else this.#remembered(memory);
+      })
       // What came early is handled in there, and may be anything.
       .catch((error: unknown) => this.#fail(error));
+  }
+
+  #letGo(): void {
+    if (this.#used !== undefined) this.#options.memories.leave(this.#used);
+    this.#used = undefined;
   }
 
   #remembered(memory: PeerMemory): void {
@@ -408,7 +446,8 @@ export class ReplicationSession {
         if (this.#takes && this.#reads(frame.name)) this.#options.presence?.receive(frame.name, frame.bytes, this);
         return;
       case 'proof':
-        this.#proved(frame.publicKey, frame.signature);
+        // Too late to be of use to anybody; who asked for none may get one all the same.
+        if (this.#nonce !== undefined) throw violation('a proof behind other frames');
         return;
       case 'losses':
         this.#options.onLosses?.(frame.losses);
@@ -565,6 +604,7 @@ export class ReplicationSession {
     for (const stop of this.#stops) stop();
     for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
+    this.#letGo();
     this.#options.presence?.gone(this);
     this.#options.onChange?.();
     this.#resolveEnded(end);

@@ -180,10 +180,10 @@ export class Relays implements SyncSource {
   async known(peer: string): Promise<BundleBase> {
     const joined = [...this.#relays].find(([url]) => url === peer || url === urlOrNull(peer))?.[1];
     const blobs = joined?.exchange.blobs;
-    const id = joined === undefined ? replicaIdOf(peer) : (await joined.exchange.client.status()).peer;
-    const memory = id === null ? undefined : await this.memories.of(id);
+    const memory =
+      joined === undefined ? await this.memories.find(replicaIdOf(peer)) : await joined.exchange.client.recalled();
     return {
-      of: { kind: 'peer', id: id ?? peer },
+      of: { kind: 'peer', id: memory?.id ?? (joined === undefined ? replicaIdOf(peer) : peer) },
       holds: (name, seq) => memory?.holds(name, seq) === true,
       hasBlob: (digest, document, seq, travels) => blobs?.isKnownThere(digest, document, seq, travels) === true,
     };
