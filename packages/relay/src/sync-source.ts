@@ -1,7 +1,7 @@
 import type { PeerState, SyncSource } from '@fieldbook/core/api';
 import type { Replica } from '@fieldbook/core/replica';
 import type { BlobArrival, ReplicationServer, ReplicationSession } from '@fieldbook/core/replication';
-import { incomingAddress, incomingState } from '@fieldbook/core/replication';
+import { hiddenAddress, incomingState } from '@fieldbook/core/replication';
 import type { Peers } from './peers.ts';
 import { timers } from './platform/ports.ts';
 
@@ -40,7 +40,7 @@ export class RelaySync implements SyncSource {
   async state(): Promise<{ lastSeq: number; peers: PeerState[]; settled: boolean }> {
     const sessions = this.#connected();
     const dialled = (await this.peers?.states()) ?? [];
-    const peers = [...dialled, ...sessions.map((session) => incomingState(session, null))];
+    const peers = [...dialled, ...sessions.map((session) => incomingState(session, null, hiddenAddress(session)))];
     const settled = sessions.every((session) => session.settled) && this.peers?.settled !== false;
     return { lastSeq: this.#replica.lastSeq, peers, settled };
   }
@@ -49,7 +49,7 @@ export class RelaySync implements SyncSource {
     const info = await this.#replica.info(document);
     if (info === undefined) return [];
     const there = this.#connected().filter((session) => session.memory!.holds(document, info.seq));
-    return [...((await this.peers?.holders(document)) ?? []), ...there.map(incomingAddress)];
+    return [...((await this.peers?.holders(document)) ?? []), ...there.map(hiddenAddress)];
   }
 
   blobsComing(): BlobArrival | undefined {

@@ -72,9 +72,9 @@ export interface PeerState {
   since: number | null;
   /** Why not connected, or why something was refused, in words; null when all is well. */
   problem: { code: string; message: string } | null;
-  /** Our feed is durable at the peer through this seq; theirs here through that one. */
-  pushedThrough: number;
-  pulledThrough: number;
+  /** Our feed is durable at the peer through this seq; theirs here through that one. Null for tokens of some projects. */
+  pushedThrough: number | null;
+  pulledThrough: number | null;
   /** Documents with changes that the peer has not acknowledged, and those known to wait there for us. */
   pendingDocuments: number;
   /** Blobs (and their bytes) that the peer still lacks. */
@@ -94,8 +94,8 @@ export interface PeerState {
 }
 
 export interface SyncState {
-  /** The seq of the last commit here. */
-  lastSeq: number;
+  /** The seq of the last commit here; null for tokens of some projects. */
+  lastSeq: number | null;
   peers: readonly PeerState[];
   /** Everything here is durable at every peer, and the other way round. True without peers only in the sense that nothing waits. */
   settled: boolean;

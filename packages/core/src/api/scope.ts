@@ -52,17 +52,19 @@ function scopedLibrary(library: RunLibrary, projects: ReadonlySet<ProjectId>): R
   };
 }
 
-/** Problems of peers name documents. */
+/** Problems of peers name documents, and how far anybody has come tells how much there is of everything. */
 function scopedSync(sync: SyncSource): SyncSource {
   return {
     ...sync,
     state: async () => {
-      const { peers, ...state } = await sync.state();
+      const { peers, settled } = await sync.state();
       const silent = peers.map((peer) => ({
         ...peer,
+        pushedThrough: null,
+        pulledThrough: null,
         problem: peer.problem === null ? null : { code: peer.problem.code, message: 'Ask whoever runs this relay.' },
       }));
-      return { ...state, peers: silent };
+      return { lastSeq: null, peers: silent, settled };
     },
     holders: (document) => sync.holders(document),
     onChange: (listener) => sync.onChange(listener),
