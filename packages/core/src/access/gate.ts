@@ -1,4 +1,5 @@
 import * as Y from 'yjs';
+import { NOTE_TEXT } from '../documents/note.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName, ProjectId, RunId } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
@@ -62,6 +63,25 @@ export class Gate {
     if (parsed.kind === 'workspace') return true;
     if (parsed.kind === 'book') return this.seesProject(parsed.project);
     return this.#seesRun(parsed.run);
+  }
+
+  /**
+   * As `reads`, of a document as it is now: one that belongs to no project yet, as no card of its run has come or the book is damaged, is read by
+   * who may write it while nobody else has written in it.
+   */
+  async readsNow(replica: Pick<Replica, 'info' | 'read'>, name: DocumentName): Promise<boolean> {
+    await this.ready();
+    const reads = this.reads(name);
+    if (reads !== undefined || !this.writes) return reads === true;
+    if ((await replica.info(name)) === undefined) return true;
+    return replica.read(name, (doc) => {
+      // A text has no authors, and neither has what newer versions keep.
+      if (doc.getText(NOTE_TEXT).length > 0) return false;
+      for (const part of doc.share.keys()) if (part !== 'entries' && part !== NOTE_TEXT) return false;
+      for (const key of doc.getMap('entries').keys())
+        if (!this.grant.devices.has(key.split('/', 3)[2] as DeviceId)) return false;
+      return true;
+    });
   }
 
   /** Throws `forbidden` unless the document may be read. */

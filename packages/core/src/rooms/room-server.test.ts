@@ -1,15 +1,18 @@
 import * as encoding from 'lib0/encoding';
 import { describe, expect, it } from 'vitest';
-import { Gate } from '../access/index.ts';
+import { Gate, grantOf, RunIndex } from '../access/index.ts';
 import * as Y from 'yjs';
 import { Book } from '../documents/index.ts';
-import type { DocumentName } from '../ids.ts';
+import type { BookMonth, DeviceId, DocumentName, ProjectId, RunId } from '../ids.ts';
+import { bookName } from '../ids.ts';
 import type { Log } from '../ports.ts';
+import { encodeRecord } from '../record/index.ts';
 import { openReplica } from '../replica/index.ts';
 import {
   FakeClock,
   FakeTimers,
   linkPair,
+  makeCard,
   makeTestEdit,
   MemoryStorage,
   SeededRandom,
@@ -42,7 +45,7 @@ function sync(kind: 0 | 1 | 2, bytes: Uint8Array): Uint8Array {
 /** A visitor that keeps what it gets and how it was closed. */
 function visit(
   rooms: RoomServer,
-  options: { mayWrite?: boolean; acks?: boolean; name?: string; generation?: number } = {},
+  options: { mayWrite?: boolean; acks?: boolean; name?: string; generation?: number; gate?: Gate } = {},
 ) {
   const pair = linkPair();
   const got: Uint8Array[] = [];
@@ -55,7 +58,7 @@ function visit(
   };
   rooms.enter(pair.b, {
     name: options.name ?? BOOK,
-    gate: Gate.open(options.mayWrite === false ? 'viewer' : 'member'),
+    gate: options.gate ?? Gate.open(options.mayWrite === false ? 'viewer' : 'member'),
     acks: options.acks ?? false,
     generation: options.generation ?? 0,
   });
@@ -279,5 +282,65 @@ describe('presence', () => {
       7,
       Number.NaN,
     ]);
+  });
+});
+
+describe('a room of a run of which no card is here, and a token of some projects', () => {
+  const [mine, theirs] = [testDevice(random), testDevice(random)] as [DeviceId, DeviceId];
+  const name = 'run/r' as DocumentName;
+  const entry = encodeRecord({ k: 'newer' });
+  const write = (device: DeviceId, what = 'note') => {
+    return (doc: Y.Doc) => void doc.getMap('entries').set(`newer/w/${device}/${what}`, entry);
+  };
+  const textOf = (frames: Uint8Array[]): string =>
+    frames.map((frame) => new TextDecoder('latin1').decode(frame)).join('');
+
+  async function scoped() {
+    const { replica, rooms } = await setUp();
+    const runs = new RunIndex(replica);
+    const grant = { ...grantOf('member'), projects: ['speech' as ProjectId], devices: new Set([mine]) };
+    const enter = async () => {
+      const visitor = visit(rooms, { name, gate: new Gate(grant, runs) });
+      visitor.pair.a.send(sync(0, Y.encodeStateVector(new Y.Doc())));
+      await visitor.settle();
+      return visitor;
+    };
+    return { replica, enter };
+  }
+
+  it('[ACC-71] who knows the name gets nothing that another device wrote', async () => {
+    const { replica, enter } = await scoped();
+    await replica.transact(name, write(theirs));
+    const visitor = await enter();
+    expect(visitor.closed).toEqual([4403]);
+    expect(textOf(visitor.got)).not.toContain('newer');
+  });
+
+  it('[ACC-71] it is open to whose devices alone wrote in it, and to everybody of its project once a card says so', async () => {
+    const { replica, enter } = await scoped();
+    await replica.transact(name, write(mine));
+    const author = await enter();
+    expect(author.closed).toEqual([]);
+    expect(textOf(author.got)).toContain(mine);
+    await replica.transact(name, write(theirs));
+    expect((await enter()).closed).toEqual([4403]);
+    const project = 'speech' as ProjectId;
+    await replica.transact(bookName(project, '2026-11' as BookMonth), (doc) =>
+      new Book(doc).putCard(makeCard({ run: 'r' as RunId, project })),
+    );
+    const reader = await enter();
+    expect(reader.closed).toEqual([]);
+    expect(textOf(reader.got)).toContain(theirs);
+  });
+
+  it('[ACC-71] who waits in an empty one is sent away before it hears what somebody else writes', async () => {
+    const { replica, enter } = await scoped();
+    const early = await enter();
+    expect(early.closed).toEqual([]);
+    await replica.transact(name, write(theirs));
+    await early.settle();
+    expect(early.closed).toEqual([1013]);
+    expect(textOf(early.got)).not.toContain('newer');
+    expect((await enter()).closed).toEqual([4403]);
   });
 });

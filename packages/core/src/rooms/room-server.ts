@@ -161,10 +161,7 @@ class Socket {
 
   async #letIn(): Promise<void> {
     const { gate } = this.#visitor;
-    await gate.ready();
-    // A room of a run that nobody has a card of is empty, or its author's.
-    if (gate.reads(this.#name) === false || (gate.reads(this.#name) === undefined && !gate.writes))
-      gate.checkRead(this.#name);
+    if (!(await gate.readsNow(this.#options.replica, this.#name))) gate.checkRead(this.#name);
     this.#in = true;
     await this.#askWhatWeLack();
     this.#sayWhoSpeaks();
@@ -184,6 +181,9 @@ class Socket {
   /** `frame` says what was committed; it is shared with others and not changed. */
   committed(frame: Uint8Array, generation: number): void {
     if (generation !== this.#generation) this.#rebuilt(generation);
+    // Somebody else writes in what belonged to nobody. Whether the visitor may read that is seen when it comes again.
+    else if (this.#in && this.#visitor.gate.reads(this.#name) !== true)
+      this.close(CLOSE.tryAgainLater, 'somebody else writes here, and no card says yet whose run this is');
     else if (this.#live) this.send(frame);
     else this.#since?.push(frame);
   }
@@ -290,6 +290,10 @@ class Socket {
     await this.#options.replica.noteClientIdSeen(this.#name, stateVector);
     const { update, generation } = await this.#options.replica.encodeState(this.#name, stateVector);
     if (generation !== this.#generation) this.#rebuilt(generation);
+    // Behind the reading, so that what came since the visitor was let in is judged, too.
+    const { gate } = this.#visitor;
+    if (gate.reads(this.#name) !== true && !(await gate.readsNow(this.#options.replica, this.#name)))
+      gate.checkRead(this.#name);
     if (!this.#open) return;
     this.#allowance = BUFFERED_MAX + this.#link.buffered() + update.length;
     const parts = splitUpdate(update);
