@@ -8,6 +8,9 @@ export interface Credentials {
   again(): Promise<boolean>;
 }
 
+/** How often something is asked for again that was too much at a time, and how long at most it is waited for each time. */
+const AGAIN = { times: 4, seconds: 5 } as const;
+
 const NONE: Credentials = { headers: async () => ({}), again: async () => false };
 
 /** Requests to the program that served this page. A token travels in a header, or a cookie for it; never in an address. */
@@ -157,12 +160,20 @@ export class Http {
     return { answer, abort };
   }
 
-  /** Once more when the session has ended: nothing was done the first time. */
+  /** Once more when the session has ended, or when too much was asked at a time: nothing was done the first time. */
   async #let(ask: (headers: Record<string, string>) => Promise<Response>): Promise<Response> {
-    const response = await ask(await this.#credentials.headers());
-    if (response.status !== 401 || !(await this.#credentials.again())) return response;
-    await response.body?.cancel();
-    return ask(await this.#credentials.headers());
+    for (let time = 0; ; time++) {
+      const response = await ask(await this.#credentials.headers());
+      if (response.status === 401 && time === 0 && (await this.#credentials.again())) {
+        await response.body?.cancel();
+        continue;
+      }
+      const seconds = response.status === 429 ? Number(response.headers.get('retry-after') ?? Number.NaN) : Number.NaN;
+      if (time >= AGAIN.times || !(seconds <= AGAIN.seconds)) return response;
+      await response.body?.cancel();
+      // Those who were refused together do not come back together.
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1_000 * (1 + Math.random() / 2)));
+    }
   }
 
   async #fetch(
