@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { ApiResponse } from '@fieldbook/core/api';
 import { siteFile, siteHeaders } from '@fieldbook/core/api';
@@ -11,6 +11,8 @@ import { siteFile, siteHeaders } from '@fieldbook/core/api';
 export class StaticSite {
   readonly #root: string;
   #files: Map<string, string> | undefined;
+  /** A few megabytes, that whoever reads slowly or not at all shares with everybody: nobody needs a token to ask. */
+  readonly #kept = new Map<string, { of: string; file: Promise<SiteFile> }>();
 
   constructor(root: string) {
     this.#root = root;
@@ -29,11 +31,32 @@ export class StaticSite {
         built ? 'There is no such file.\n' : 'The web UI is not built; the relay works without it.\n',
       );
     }
-    const bytes = new Uint8Array(await readFile(files.get(name)!));
-    const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
+    const { bytes, etag } = await this.#read(files.get(name)!);
     const headers = { ...siteHeaders(name, host, ['ws', 'wss']), etag };
     return ifNoneMatch === etag ? { status: 304, headers, body: null } : { status: 200, headers, body: bytes };
   }
+
+  /** As it is now, once for all who ask. */
+  async #read(path: string): Promise<SiteFile> {
+    const { mtimeMs, size } = await stat(path);
+    const of = `${mtimeMs} ${size}`;
+    const known = this.#kept.get(path);
+    if (known?.of === of) return known.file;
+    const file = readSiteFile(path);
+    this.#kept.set(path, { of, file });
+    file.catch(() => this.#kept.delete(path));
+    return file;
+  }
+}
+
+interface SiteFile {
+  bytes: Uint8Array;
+  etag: string;
+}
+
+async function readSiteFile(path: string): Promise<SiteFile> {
+  const bytes = new Uint8Array(await readFile(path));
+  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"` };
 }
 
 async function listFiles(root: string): Promise<Map<string, string>> {
