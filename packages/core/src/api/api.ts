@@ -3,7 +3,7 @@ import { FieldbookError } from '../errors.ts';
 import { FilePresence, RequestedFiles } from '../files/index.ts';
 import { parseProjectId } from '../ids.ts';
 import type { ApiContext } from './context.ts';
-import type { Access, ApiRequest, ApiResponse } from './http.ts';
+import type { Access, ApiHead, ApiRequest, ApiResponse, BodyTerms } from './http.ts';
 import { errorResponse, json } from './http.ts';
 import { openApiDocument } from './openapi.ts';
 import type { ApiOptions } from './options.ts';
@@ -31,10 +31,11 @@ const SCOPES_KEPT = 100;
 export interface Api {
   /** Never rejects: whatever goes wrong is an answer with `{error}`. */
   handle(request: ApiRequest): Promise<ApiResponse>;
-  /** How many bytes of body a binding may read for a request. */
-  bodyLimit(method: string, path: string): number;
-  /** Whether a binding hands the body of a request in as `stream`, up to `bodyLimit` bytes. */
-  streams(method: string, path: string): boolean;
+  /**
+   * Decides by its head whether a request is let in, before a byte of its body is read, and says what may be read. Throws `not_found`,
+   * `method_not_allowed`, `forbidden`, `invalid_argument`.
+   */
+  admit(head: ApiHead): BodyTerms;
   /** Whether a request needs no token: its route looks itself at what is presented. */
   isOpen(method: string, path: string): boolean;
   /** The OpenAPI 3.1 document, which is also at `/api/v1/openapi.json`. */
@@ -77,24 +78,23 @@ export function createApi(options: ApiOptions): Api {
   const document = openApiDocument(table, options.program);
   return {
     openapi: () => document,
-    bodyLimit: (method, path) => table.bodyLimit(method, path),
+    // Tables of some projects differ in what their routes see only.
+    admit: (head) => (isDescription(head) ? { limit: 0, streamed: false } : table.admit(head)),
     isOpen: (method, path) => table.isOpen(method, path),
-    streams: (method, path) => table.streams(method, path),
     close: () => {
       for (const end of context.streams) end();
       context.tables.close();
     },
     handle: async (request) => {
       try {
-        if (request.method === 'GET' && request.path === `${API_PREFIX}/openapi.json`) return json(200, document);
+        if (isDescription(request)) return json(200, document);
         const { route, call } = (await tableOf(request.access)).match(request);
         return await route.handle(call);
       } catch (error) {
-        const allowed = error instanceof FieldbookError ? error.details['allowed'] : undefined;
         if (!(error instanceof FieldbookError) || error.code === 'internal') {
           options.log.error('api.failed', { method: request.method, path: request.path, error: describe(error) });
         }
-        return errorResponse(error, Array.isArray(allowed) ? { allow: allowed.join(', ') } : {});
+        return errorResponse(error);
       }
     },
   };
@@ -119,6 +119,10 @@ function routesOf(context: ApiContext): RouteTable {
     ...storageRoutes(context),
     ...(context.routes ?? []),
   ]);
+}
+
+function isDescription({ method, path }: ApiHead): boolean {
+  return method === 'GET' && path === `${API_PREFIX}/openapi.json`;
 }
 
 function describe(error: unknown): string {

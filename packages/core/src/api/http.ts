@@ -13,13 +13,29 @@ export interface ApiRequest {
   query: readonly (readonly [name: string, value: string])[];
   /** Names in lower case. */
   headers: Readonly<Record<string, string | undefined>>;
-  /** Null when the request has none. The binding has kept to `bodyLimit`. */
+  /** Null when the request has none. The binding has kept to what `Api.admit` said. */
   body: Uint8Array | null;
-  /** The body as it comes, of a route that takes it so (`Api.streams`); `body` is null then. */
+  /** The body as it comes, of a route that takes it so; `body` is null then. */
   stream?: AsyncIterable<Uint8Array>;
   access: Access;
+  /**
+   * Says how many bytes the answer keeps in memory from now on, until it is written: asked before they are there, and again with fewer
+   * when they go. Waits for others, and throws `rate_limited` when that takes too long. Without it nobody is counted.
+   */
+  hold?(bytes: number): Promise<void>;
   /** What the binding knows beyond that, for routes of its own program. */
   visitor?: unknown;
+}
+
+/** A request before its body. */
+export type ApiHead = Omit<ApiRequest, 'body' | 'stream'>;
+
+/** What a binding may read of a body. */
+export interface BodyTerms {
+  /** Bytes; 0 for none. */
+  limit: number;
+  /** It is to be handed in as `stream`. */
+  streamed: boolean;
 }
 
 /** Who is asking, as the binding found out. An `owner` sits at the machine; a relay's tokens have the other roles. */
@@ -71,7 +87,9 @@ export function errorResponse(thrown: unknown, headers: Readonly<Record<string, 
       : new FieldbookError('internal', 'Something went wrong inside Fieldbook; its log says what.', { cause: thrown });
   const { retryAfter } = error.details;
   const again: Record<string, string> = typeof retryAfter === 'number' ? { 'retry-after': String(retryAfter) } : {};
-  return json(statusOf(error.code), { error: error.toJSON() }, { ...again, ...headers });
+  const { allowed } = error.details;
+  const allow: Record<string, string> = Array.isArray(allowed) ? { allow: allowed.join(', ') } : {};
+  return json(statusOf(error.code), { error: error.toJSON() }, { ...again, ...allow, ...headers });
 }
 
 /** The HTTP status of an error code: what a program that knows only HTTP should make of it. */

@@ -1,6 +1,6 @@
 export type { Api } from './api.ts';
 export { createApi } from './api.ts';
-export type { Access, ApiRequest, ApiResponse } from './http.ts';
+export type { Access, ApiHead, ApiRequest, ApiResponse, BodyTerms } from './http.ts';
 export { errorResponse, json, jsonBytes, statusOf } from './http.ts';
 export type {
   ApiActions,
@@ -24,6 +24,8 @@ export type {
   SyncState,
   WorkspaceInfo,
 } from './options.ts';
+export type { Place, RoomOptions } from './room.ts';
+export { Room } from './room.ts';
 export type { Call, Route } from './route.ts';
 export type { Schema } from './schema.ts';
 export { array, object, orNull } from './schema.ts';

@@ -1,7 +1,7 @@
 import type { Role } from '../access/index.ts';
 import { FieldbookError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import type { ApiRequest, ApiResponse } from './http.ts';
+import type { ApiHead, ApiRequest, ApiResponse, BodyTerms } from './http.ts';
 import { parseJson } from './http.ts';
 import type { Schema } from './schema.ts';
 import { check, coerce, invalid } from './schema.ts';
@@ -71,17 +71,12 @@ export class RouteTable {
     this.#patterns = routes.map((route) => ({ route, parts: route.path.split('/').slice(1) }));
   }
 
-  /** How many bytes of body the binding may take in for this request; 0 for an unknown one. */
-  bodyLimit(method: string, path: string): number {
-    const body = this.#find(path).find(({ route }) => route.method === method)?.route.body;
-    if (body === undefined) return 0;
-    return 'limit' in body ? body.limit : LIMITS.requestBytes;
-  }
-
-  /** Whether the route takes its body as it comes. */
-  streams(method: string, path: string): boolean {
-    const body = this.#find(path).find(({ route }) => route.method === method)?.route.body;
-    return body !== undefined && 'limit' in body && body.streamed === true;
+  /** What may be read of the body of a request that is let in. Throws as `match` does for everything but the body. */
+  admit(head: ApiHead): BodyTerms {
+    const { body } = this.#admitted(head).route;
+    if (body === undefined) return { limit: 0, streamed: false };
+    if ('limit' in body) return { limit: body.limit, streamed: body.streamed === true };
+    return { limit: LIMITS.requestBytes, streamed: false };
   }
 
   /** Whether the route is for whoever knocks. */
@@ -91,6 +86,11 @@ export class RouteTable {
 
   /** Throws `not_found`, `method_not_allowed` (details.allowed), `forbidden`, `invalid_argument`. */
   match(request: ApiRequest): { route: Route; call: Call } {
+    const { route, path, query } = this.#admitted(request);
+    return { route, call: { request, path, query, body: readBody(request, route) } };
+  }
+
+  #admitted(request: ApiHead): { route: Route; path: Record<string, string>; query: Record<string, unknown> } {
     const found = this.#find(request.path);
     if (found.length === 0) throw new FieldbookError('not_found', `There is nothing at ${request.path.slice(0, 200)}.`);
     const match = found.find(({ route }) => route.method === request.method);
@@ -111,10 +111,7 @@ export class RouteTable {
       const parameter = route.inPath?.[name];
       if (parameter !== undefined) check(text, parameter.schema, name);
     }
-    return {
-      route,
-      call: { request, path, query: readQuery(request, route.inQuery ?? {}), body: readBody(request, route) },
-    };
+    return { route, path, query: readQuery(request, route.inQuery ?? {}) };
   }
 
   #find(path: string): { route: Route; path: Record<string, string> }[] {
@@ -154,7 +151,7 @@ function decode(text: string): string {
   }
 }
 
-function readQuery(request: ApiRequest, parameters: Readonly<Record<string, Parameter>>): Record<string, unknown> {
+function readQuery(request: ApiHead, parameters: Readonly<Record<string, Parameter>>): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, text] of request.query) {
     const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;

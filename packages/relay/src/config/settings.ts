@@ -80,11 +80,15 @@ export const SETTINGS = {
     64 * MIB,
     'bytes a second that everything with one token sends',
   ),
+  // What is held of request bodies that are not taken in yet, and as much again of answers that are not read yet. A machine sends a
+  // few chunks of 8 MiB at a time; a blob may have 64 MiB.
+  'limits.bytesUnderWay': setting(maybe(size(MIB)), 512 * MIB, 'bytes of requests in memory at a time, and of answers'),
+  'limits.bytesUnderWayPerToken': setting(maybe(size(MIB)), 128 * MIB, 'the same with one token'),
   'limits.connectionsPerAddress': setting(maybe(whole(1, 1e6)), 2_000, 'connections of one address at a time'),
   'limits.connectionsPerToken': setting(
     maybe(whole(1, 1e6)),
     2_000,
-    'WebSockets and streamed answers with one token at a time',
+    'WebSockets, large uploads and large or streamed answers with one token at a time',
   ),
   // Each may hold a few hundred kilobytes.
   'limits.connections': setting(maybe(whole(1, 1e6)), 20_000, 'all connections at a time'),

@@ -1,16 +1,28 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FieldbookError } from '@fieldbook/core';
-import type { Access, Api, ApiRequest, ApiResponse } from '@fieldbook/core/api';
+import type { Access, Api, ApiRequest, ApiResponse, Place } from '@fieldbook/core/api';
 
-/** Resolves when more of a body may be read, after so many bytes of it. */
-export type Pace = (bytes: number) => Promise<void>;
+/** What a body meets on its way in. */
+export interface Intake {
+  /** Memory for it: given back by whoever made it, when the answer is there. */
+  place?: Place;
+  /** Called when there will be a body of more than a few bytes. */
+  large?(): void;
+  /** Resolves when more may be read, after so many bytes. */
+  pace?(bytes: number): Promise<void>;
+  /** Tells a sender who asked first (`Expect: 100-continue`) to go on. */
+  goOn?(): void;
+}
 
-/** An API request from a Node one. Throws `too_large` before reading more than the route takes. */
+/**
+ * An API request from a Node one. Who may ask what is decided before a byte of the body is read: throws as `Api.admit`, `too_large`
+ * before more is read than the route takes, `rate_limited` when there is no room for it, and `closed` for who has gone or is far too slow.
+ */
 export async function readRequest(
   request: IncomingMessage,
   api: Api,
   access: Access,
-  pace: Pace = async () => undefined,
+  intake: Intake = {},
 ): Promise<ApiRequest> {
   const { path, query } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
@@ -18,9 +30,22 @@ export async function readRequest(
   for (const [name, value] of Object.entries(request.headers))
     headers[name] = Array.isArray(value) ? value.join(', ') : value;
   const head = { method, path, query, headers, access };
-  const limit = api.bodyLimit(method, path);
-  if (api.streams(method, path)) return { ...head, body: null, stream: streamBody(request, limit, pace) };
-  return { ...head, body: await readBody(request, limit, pace) };
+  const { limit, streamed } = api.admit(head);
+  const declared = declaredBytes(request);
+  if (declared !== null && declared > limit) throw tooLarge(limit);
+  if (declared === null || declared > LARGE) intake.large?.();
+  // Of one that goes on, what is in memory of it at a time; of one without a length, what comes.
+  await intake.place?.grow(Math.min(declared ?? 0, limit, STREAMED));
+  if (streamed && declared === null) await intake.place?.grow(STREAMED);
+  intake.goOn?.();
+  if (streamed) return { ...head, body: null, stream: bodyOf(request, limit, intake) };
+  return { ...head, body: await readBody(request, limit, declared, intake) };
+}
+
+/** Bytes that the sender says it will send; null when it does not say. */
+function declaredBytes({ headers }: IncomingMessage): number | null {
+  if (headers['transfer-encoding'] !== undefined) return null;
+  return Number(headers['content-length'] ?? 0);
 }
 
 /** The path as on the wire, and the decoded query. */
@@ -30,16 +55,37 @@ export function splitUrl(url: string): { path: string; query: [string, string][]
   return { path: url.slice(0, mark), query: [...new URLSearchParams(url.slice(mark + 1))] };
 }
 
-/** A blob of 64 MB over a slow uplink takes minutes. */
-const BODY_MS = 10 * 60_000;
+/** What is larger counts as a connection while it is under way, and is bounded together with others. */
+export const LARGE = 64 * 1024;
+/** What taking in a streamed body may hold: a section of a bundle with a blob in it. */
+const STREAMED = 64 * 1024 * 1024;
+/** A body without a length takes room in steps. */
+const STEP = 1024 * 1024;
 /**
- * A streamed body may take as long as it keeps this pace: so many bytes in so much waiting for them. A byte now and then
- * would hold a connection, and what is being taken in, for ever.
+ * A body may take as long as it keeps this pace: so many bytes in so much waiting for them. Half a kilobyte a second is less than any
+ * line that a blob gets over in the time its sender gives it; a byte now and then would hold a connection, and memory, for ever.
  */
 const PACE = { bytes: 32 * 1024, ms: 60_000 } as const;
+/**
+ * An answer of which nothing is taken for so long is cut. A kernel takes up to four megabytes ahead of a slow reader, and more only
+ * when a third of that is gone: at 16 kB/s, the least that a machine can be limited to, a minute and a half goes by between two pieces.
+ */
+const STALLED_MS = 120_000;
+/** Written at once: two such pieces in two minutes keep an answer going. */
+const PIECE = 64 * 1024;
+/** How much of a body that was refused is still read, and for how long, so that its sender sees the answer. */
+const LINGER = { bytes: 256 * 1024, ms: 2_000 } as const;
+
+function tooLarge(limit: number): FieldbookError {
+  return new FieldbookError(
+    'too_large',
+    limit === 0 ? 'This takes no body.' : `The body may have at most ${limit} bytes.`,
+    { details: { limit } },
+  );
+}
 
 /** A body as it comes. Throws `too_large`, and `closed` when the sender has gone or is far too slow. */
-async function* streamBody(request: IncomingMessage, limit: number, pace: Pace): AsyncGenerator<Uint8Array> {
+async function* bodyOf(request: IncomingMessage, limit: number, { pace }: Intake): AsyncGenerator<Uint8Array> {
   let size = 0;
   let timer: NodeJS.Timeout | undefined;
   let came = 0;
@@ -64,10 +110,9 @@ async function* streamBody(request: IncomingMessage, limit: number, pace: Pace):
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       stop(chunk.length);
       size += chunk.length;
-      if (size > limit)
-        throw new FieldbookError('too_large', `The body may have at most ${limit} bytes.`, { details: { limit } });
+      if (size > limit) throw tooLarge(limit);
       yield chunk;
-      await pace(chunk.length);
+      await pace?.(chunk.length);
       wait();
     }
   } catch (error) {
@@ -77,47 +122,69 @@ async function* streamBody(request: IncomingMessage, limit: number, pace: Pace):
     });
   } finally {
     clearTimeout(timer);
-    // A sender reads the answer when it has sent everything.
-    request.resume();
+    discard(request);
   }
 }
 
-async function readBody(request: IncomingMessage, limit: number, pace: Pace): Promise<Uint8Array | null> {
-  const tooLarge = (): FieldbookError =>
-    new FieldbookError('too_large', limit === 0 ? 'This takes no body.' : `The body may have at most ${limit} bytes.`, {
-      details: { limit },
-    });
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // Whoever keeps a limit of its own takes long for a large one, and keeps the pace.
-  let due = PACE.bytes;
+/** Reads on, at the same pace, when nobody wants the rest: browsers read the answer when they have sent everything. */
+function discard(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  let came = 0;
   const late = setInterval(() => {
-    if (size < due) request.destroy(new Error('the body comes too slowly'));
-    due = size + PACE.bytes;
-  }, BODY_MS);
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+    if (came < PACE.bytes) request.destroy();
+    came = 0;
+  }, PACE.ms);
+  request.once('close', () => clearInterval(late));
+  request.once('end', () => clearInterval(late));
+  request.on('data', (chunk: Buffer) => (came += chunk.length));
+  request.resume();
+}
+
+/** All of a body, in memory that was taken for it before. */
+async function readBody(
+  request: IncomingMessage,
+  limit: number,
+  declared: number | null,
+  intake: Intake,
+): Promise<Uint8Array | null> {
+  const body = bodyOf(request, limit, intake);
+  if (declared !== null) {
+    // Written into as it comes: pieces that are put together at the end would be there twice.
+    const all = new Uint8Array(declared);
+    let size = 0;
+    for await (const chunk of body) {
+      all.set(chunk, size);
       size += chunk.length;
-      if (size > limit) throw tooLarge();
-      chunks.push(chunk);
-      await pace(chunk.length);
     }
-  } finally {
-    clearInterval(late);
+    return size === 0 ? null : all.subarray(0, size);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let room = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > room) {
+      const more = Math.max(STEP, size - room);
+      // Twice: it is put together at the end.
+      await intake.place?.grow(2 * more);
+      room += more;
+    }
+    chunks.push(chunk);
   }
   if (size === 0) return null;
   const all = Buffer.concat(chunks);
   return new Uint8Array(all.buffer, all.byteOffset, all.byteLength);
 }
 
-/** Writes an answer, waiting for a slow reader, and lets go of a stream when the reader has left. */
+/** Writes an answer, waiting for a slow reader and cutting one who takes nothing, and lets go of a stream when the reader has left. */
 export async function writeResponse(response: ServerResponse, answer: ApiResponse, headOnly: boolean): Promise<void> {
   const { body } = answer;
   if (body === null || body instanceof Uint8Array) {
     const length = body === null ? {} : { 'content-length': String(body.length) };
     response.writeHead(answer.status, { ...length, ...answer.headers });
-    response.end(headOnly || body === null ? undefined : body);
+    if (!headOnly && body !== null && body.length > PIECE) await send(response, body);
+    else if (!headOnly && body !== null) response.write(body);
+    end(response);
     return;
   }
   response.writeHead(answer.status, answer.headers);
@@ -126,10 +193,10 @@ export async function writeResponse(response: ServerResponse, answer: ApiRespons
   response.once('close', left);
   try {
     for (let chunk = await chunks.next(); chunk.done !== true; chunk = await chunks.next()) {
-      if (!response.write(chunk.value)) await drained(response);
+      await send(response, chunk.value);
       if (response.destroyed) break;
     }
-    response.end();
+    end(response);
   } catch (error) {
     // Half a body must not look like a whole one.
     response.destroy();
@@ -140,15 +207,61 @@ export async function writeResponse(response: ServerResponse, answer: ApiRespons
   }
 }
 
+/**
+ * Answers a request of which the rest is not read, and ends its connection: a little of what is still coming is read and thrown away
+ * meanwhile, for a socket that is closed over unread bytes takes the answer with it.
+ */
+export async function turnAway(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: ApiResponse,
+  headOnly: boolean,
+): Promise<void> {
+  if (request.complete || !(answer.body instanceof Uint8Array)) return writeResponse(response, answer, headOnly);
+  const { body, status, headers } = answer;
+  response.writeHead(status, { 'content-length': String(body.length), ...headers, connection: 'close' });
+  if (headOnly) response.flushHeaders();
+  else response.write(body);
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      for (const name of ['end', 'close', 'error']) request.off(name, done);
+      resolve();
+    };
+    const timer = setTimeout(done, LINGER.ms);
+    for (const name of ['end', 'close', 'error']) request.once(name, done);
+    let left: number = LINGER.bytes;
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) request.pause();
+    });
+  });
+  end(response);
+}
+
+async function send(response: ServerResponse, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length && !response.destroyed; at += PIECE)
+    if (!response.write(bytes.subarray(at, at + PIECE))) await drained(response);
+}
+
+function end(response: ServerResponse): void {
+  response.end();
+  if (response.writableFinished || response.destroyed) return;
+  const timer = setTimeout(() => response.destroy(), STALLED_MS);
+  response.once('close', () => clearTimeout(timer));
+}
+
 function drained(response: ServerResponse): Promise<void> {
   // Who has left by now says so no more.
   if (response.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const done = (): void => {
+      clearTimeout(timer);
       response.off('drain', done);
       response.off('close', done);
       resolve();
     };
+    const timer = setTimeout(() => response.destroy(), STALLED_MS);
     response.once('drain', done);
     response.once('close', done);
   });

@@ -6,6 +6,8 @@ const LIMITS = {
   'upgrades-per-address': 'limits.upgradesPerAddress',
   'bytes-per-connection': 'limits.bytesPerConnection',
   'bytes-per-token': 'limits.bytesPerToken',
+  'bytes-under-way': 'limits.bytesUnderWay',
+  'bytes-under-way-per-token': 'limits.bytesUnderWayPerToken',
   'connections-per-address': 'limits.connectionsPerAddress',
   'connections-per-token': 'limits.connectionsPerToken',
   connections: 'limits.connections',

@@ -7,22 +7,25 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '@fieldbook/core';
 import { API_PREFIX, asFieldbookError, FieldbookError, isFieldbookError } from '@fieldbook/core';
-import type { Access, Api, ApiResponse } from '@fieldbook/core/api';
-import { errorResponse, json } from '@fieldbook/core/api';
+import type { Access, Api, ApiResponse, Place } from '@fieldbook/core/api';
+import { errorResponse, json, Room } from '@fieldbook/core/api';
 import type { Health } from '../health.ts';
 import type { RelayMetrics } from '../metrics/metrics.ts';
 import type { SignIn } from '../oidc/index.ts';
 import { CALLBACK_PATH, SIGN_IN_PATH } from '../oidc/index.ts';
 import { inContext } from '../platform/context.ts';
+import { timers } from '../platform/ports.ts';
 import type { AccessRules, Admission } from './access.ts';
 import type { Token } from '../tokens.ts';
 import { admitRequest, auditRefusal, checkHost, checkOrigin, gateOf } from './access.ts';
-import { readRequest, splitUrl, writeResponse } from './binding.ts';
+import { LARGE, readRequest, splitUrl, turnAway, writeResponse } from './binding.ts';
 import type { Certificate } from './certificate.ts';
 import { Crowd, nameOf } from './crowd.ts';
+import type { Limiter } from './limiter.ts';
 import type { Caller } from './proxies.ts';
 import type { StaticSite } from './static.ts';
 import type { Visitor } from './visitor.ts';
+import type { Visit } from './visits.ts';
 import { Visits } from './visits.ts';
 
 export interface HttpOptions {
@@ -59,6 +62,9 @@ const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** A whole error answer is shorter; what is longer has no code to count. */
 const ERROR_BYTES = 64 * 1024;
 
+/** When to ask again where too much was under way: a chunk is through by then. */
+const ROOM_MS = 3_000;
+
 /** Of each server the connections on which nothing was asked yet, by name. Browsers open some beforehand, and Node does not take them for idle. */
 const UNASKED = new WeakMap<Server, Map<string, Socket>>();
 
@@ -78,7 +84,7 @@ export function createHttpServer(options: HttpOptions): Server {
     response.setHeader('x-request-id', id);
     inContext({ request: id }, () => {
       follow(options, request, response);
-      respond(options, { crowd, visits }, request, response).catch((error: unknown) => {
+      respond(options, { crowd, visits, bodies, answers }, request, response).catch((error: unknown) => {
         options.log.warn('http.failed', { error: String(error) });
         response.destroy();
       });
@@ -105,7 +111,10 @@ export function createHttpServer(options: HttpOptions): Server {
   });
   const crowd = new Crowd(server, rules);
   const visits = new Visits(rules);
+  const [bodies, answers] = [roomOf(rules.limiter, 'sent'), roomOf(rules.limiter, 'asked for')];
   options.metrics.watch(server);
+  // Whoever asks first is told to go on when it is known that the body will be read.
+  server.on('checkContinue', respondTo);
   server.on('upgrade', (request, socket, head) => {
     unasked.delete(nameOf(request.socket));
     socket.on('error', () => socket.destroy());
@@ -134,13 +143,21 @@ function follow({ metrics, log }: HttpOptions, request: IncomingMessage, respons
   );
 }
 
+/** Who is looked at, and what is counted, for each request. */
+interface Doors {
+  crowd: Crowd;
+  visits: Visits;
+  bodies: Room;
+  answers: Room;
+}
+
 async function respond(
   options: HttpOptions,
-  { crowd, visits }: { crowd: Crowd; visits: Visits },
+  { crowd, visits, bodies, answers }: Doors,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { api, rules, site, health, metrics } = options;
+  const { rules, site, health, metrics } = options;
   const { path } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
   const headOnly = method === 'HEAD';
@@ -174,18 +191,26 @@ async function respond(
       token = visit?.token;
       if (admission?.cookie !== undefined) response.setHeader('set-cookie', admission.cookie);
       if (!path.startsWith(`${API_PREFIX}/`)) throw new FieldbookError('not_found', `The API is at ${API_PREFIX}.`);
-      const pace = async (bytes: number): Promise<void> => {
-        await pause(rules.limiter.received(token?.id ?? caller.address, bytes));
-        visit?.check();
-      };
-      const visitor: Visitor = { caller, token, session: admission?.session };
-      const asked = { ...(await readRequest(request, api, accessOf(rules, token), pace)), visitor };
-      visit?.check();
-      const answer = await api.handle(asked);
+      const holder = token?.id ?? caller.address;
+      const given = answers.place(holder);
+      response.once('close', () => given.leave());
+      // Who has left by now says so no more.
+      if (response.destroyed) given.leave();
+      const answer = await answerTo(options, {
+        request,
+        response,
+        visit,
+        admission,
+        caller,
+        taken: bodies.place(holder),
+        given,
+      });
       if (answer.status >= 400) metrics.refused(codeOf(answer));
       if (answer.status === 403 && token !== undefined)
         auditRefusal(rules, refusalOf(answer), { address: caller.address, path, token });
       await visit?.mayAnswer(answer, method === 'GET' || headOnly);
+      // What goes on has said itself what it holds.
+      if (answer.body === null || answer.body instanceof Uint8Array) await given.fit(largeOf(answer.body), false);
       return await writeResponse(response, answer, headOnly);
     }
     checkHost(rules, caller);
@@ -202,8 +227,70 @@ async function respond(
     if (isFieldbookError(error, 'rate_limited') && error.details['limit'] === 'connections-per-address')
       headers['connection'] = 'close';
     const answer = signIn === undefined ? errorResponse(error, headers) : signIn.refuse(error, query, headers);
-    return writeResponse(response, answer, headOnly);
+    return turnAway(request, response, answer, headOnly);
   }
+}
+
+/** Reads a request as far as it may be read, and has it answered. Of its body nothing is kept longer. */
+async function answerTo(
+  { api, rules }: HttpOptions,
+  {
+    request,
+    response,
+    visit,
+    admission,
+    caller,
+    taken,
+    given,
+  }: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    visit: Visit | undefined;
+    admission: Admission | undefined;
+    caller: Caller;
+    /** Room for the body, and for what answering it takes. */
+    taken: Place;
+    given: Place;
+  },
+): Promise<ApiResponse> {
+  const token = visit?.token;
+  const visitor: Visitor = { caller, token, session: admission?.session };
+  const pace = async (bytes: number): Promise<void> => {
+    await pause(rules.limiter.received(token?.id ?? caller.address, bytes));
+    visit?.check();
+  };
+  const goOn = (): void => {
+    if (request.headers.expect !== undefined) response.writeContinue();
+  };
+  const gone = (): void => taken.leave();
+  response.once('close', gone);
+  try {
+    const large = (): void => visit?.connect();
+    const read = await readRequest(request, api, accessOf(rules, token), { place: taken, large, pace, goOn });
+    visit?.check();
+    return await api.handle({ ...read, visitor, hold: (bytes) => given.fit(bytes) });
+  } finally {
+    response.off('close', gone);
+    taken.leave();
+  }
+}
+
+/** Memory for what is under way in one direction. */
+function roomOf(limiter: Limiter, what: string): Room {
+  return new Room({
+    perHolder: limiter.limits['bytes-under-way-per-token'],
+    inAll: limiter.limits['bytes-under-way'],
+    timers,
+    refuse: (limit) =>
+      limit === 'holder'
+        ? limiter.refuse('bytes-under-way-per-token', `Too much is ${what} with this token at a time`, ROOM_MS)
+        : limiter.refuse('bytes-under-way', `Too much is ${what} by everybody at a time`, ROOM_MS),
+  });
+}
+
+/** What counts of a whole answer. */
+function largeOf(body: Uint8Array | null): number {
+  return body === null || body.length <= LARGE ? 0 : body.length;
 }
 
 /** Undefined for a route that is open to anybody. */

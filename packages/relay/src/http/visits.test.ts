@@ -119,7 +119,11 @@ it('[ACC-64] a stream is a connection of its token until it ends, also of one wh
   const { state, answer } = stream();
   await expect(begin(two).mayAnswer(answer, true)).rejects.toThrow('1 open connections with this token');
   expect(state.returned).toBe(true);
-  // What is whole at once is none.
+  // A large body is one, and what is whole at once and small is none.
+  expect(() => begin(two).connect()).toThrow('1 open connections with this token');
+  await expect(begin(two).mayAnswer({ status: 200, headers: {}, body: new Uint8Array(100_000) }, true)).rejects.toThrow(
+    '1 open connections with this token',
+  );
   await begin(two).mayAnswer({ status: 200, headers: {}, body: new Uint8Array(1) }, true);
   await one.left();
   await begin(two).mayAnswer(stream().answer, true);

@@ -3,6 +3,7 @@ import { FieldbookError } from '@fieldbook/core';
 import type { ApiResponse } from '@fieldbook/core/api';
 import type { Token } from '../tokens.ts';
 import type { AccessRules, Admission } from './access.ts';
+import { LARGE } from './binding.ts';
 import type { Caller } from './proxies.ts';
 import { plainAddress } from './proxies.ts';
 
@@ -73,6 +74,7 @@ export class Visit {
   readonly #response: ServerResponse;
   readonly #count: () => () => void;
   #ended: FieldbookError | undefined;
+  #isCounted = false;
 
   /** `count` takes a place among the connections of the token, and returns what gives it back; throws `rate_limited`. */
   constructor(token: Token, session: string | undefined, response: ServerResponse, count: () => () => void) {
@@ -93,15 +95,22 @@ export class Visit {
     if (this.#ended !== undefined) throw this.#ended;
   }
 
+  /** Takes a place among the connections of the token until the answer is out, once. Throws `rate_limited`. */
+  connect(): void {
+    if (this.#isCounted || this.#response.destroyed) return;
+    this.#response.once('close', this.#count());
+    this.#isCounted = true;
+  }
+
   /**
-   * To be asked before an answer is written: what goes on is a connection like a socket, and counted as one. Throws `rate_limited`,
+   * To be asked before an answer is written: what goes on or is large is a connection like a socket, and counted as one. Throws `rate_limited`,
    * and as `check` for what goes on or only reads.
    */
   async mayAnswer({ body }: ApiResponse, isReading: boolean): Promise<void> {
     const goesOn = body !== null && !(body instanceof Uint8Array);
     try {
       if (goesOn || isReading) this.check();
-      if (goesOn && !this.#response.destroyed) this.#response.once('close', this.#count());
+      if (goesOn || (body?.length ?? 0) > LARGE) this.connect();
     } catch (error) {
       if (goesOn) await body[Symbol.asyncIterator]().return?.();
       throw error;

@@ -1,11 +1,12 @@
 import { FieldbookError } from '../../errors.ts';
 import { LIMITS } from '../../limits.ts';
-import type { BlobDigest } from '../../ports.ts';
+import type { BlobDigest, BlobStore } from '../../ports.ts';
 import { parseDigest } from '../../record/index.ts';
 import { proofOf } from '../../replication/proof.ts';
 import type { ApiContext } from '../context.ts';
-import type { ApiResponse } from '../http.ts';
+import type { ApiRequest, ApiResponse } from '../http.ts';
 import { json } from '../http.ts';
+import type { BodyRange } from '../range.ts';
 import { noneMatch, parseRange } from '../range.ts';
 import type { Call, Parameter, Route } from '../route.ts';
 import { array, object } from '../schema.ts';
@@ -29,7 +30,22 @@ const FROM: Parameter = {
 /** Two hundred segments are a day of a busy machine; more go in more requests. */
 const DIGESTS_MAX = 1_000;
 
+/** What is in memory of a blob that somebody reads. */
+const PART = 256 * 1024;
+
 export function blobRoutes({ blobs, fetching, sha256 }: ApiContext): Route[] {
+  const sendParts = async (
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    digest: BlobDigest,
+    range: BodyRange,
+    request: ApiRequest,
+  ): Promise<ApiResponse> => {
+    const size = range.end - range.start;
+    await request.hold?.(Math.min(size, PART));
+    const body = size <= PART ? await partOf(blobs, digest, range) : partsOf(blobs, digest, range);
+    return { status, headers: { ...headers, 'content-length': String(size) }, body };
+  };
   const get = async ({ path, query, request }: Call): Promise<ApiResponse> => {
     const digest = parseDigest(path['digest']!);
     let stat = await blobs.stat(digest);
@@ -50,14 +66,16 @@ export function blobRoutes({ blobs, fetching, sha256 }: ApiContext): Route[] {
     const range = parseRange(request.headers['range'], stat.size);
     if (range === 'unsatisfiable')
       return { status: 416, headers: { 'content-range': `bytes */${stat.size}` }, body: null };
-    const bytes = await blobs.read(digest, range);
+    if (range !== undefined) {
+      const part = { ...headers, 'content-range': `bytes ${range.start}-${range.end - 1}/${stat.size}` };
+      return sendParts(206, part, digest, range, request);
+    }
+    // All of it is looked at before a byte is sent, and not kept for whoever reads slowly.
+    await request.hold?.(stat.size);
+    const bytes = await blobs.read(digest);
     if (bytes === undefined) throw absent(digest);
-    if (range === undefined) return { status: 200, headers, body: bytes };
-    return {
-      status: 206,
-      headers: { ...headers, 'content-range': `bytes ${range.start}-${range.end - 1}/${stat.size}` },
-      body: bytes,
-    };
+    if (bytes.length <= PART) return { status: 200, headers, body: bytes };
+    return sendParts(200, headers, digest, { start: 0, end: bytes.length }, request);
   };
   const answers = [
     { status: 200, description: 'The bytes.', type: 'application/octet-stream' },
@@ -99,8 +117,9 @@ export function blobRoutes({ blobs, fetching, sha256 }: ApiContext): Route[] {
           schema: object({ proof: DIGEST.schema }),
         },
       ],
-      handle: async ({ body }) => {
+      handle: async ({ body, request }) => {
         const { digest, nonce } = body as { digest: BlobDigest; nonce: string };
+        await request.hold?.((await blobs.stat(digest))?.size ?? 0);
         const bytes = await blobs.read(digest);
         if (bytes === undefined) throw absent(digest);
         return json(200, { proof: await proofOf(sha256, nonce, bytes) });
@@ -153,6 +172,19 @@ export function blobRoutes({ blobs, fetching, sha256 }: ApiContext): Route[] {
       },
     },
   ];
+}
+
+async function partOf(blobs: BlobStore, digest: BlobDigest, range: BodyRange): Promise<Uint8Array> {
+  const bytes = await blobs.read(digest, range);
+  // Gone, or cut short, since it was looked at.
+  if (bytes?.length !== range.end - range.start) throw absent(digest);
+  return bytes;
+}
+
+/** The bytes as somebody takes them. */
+async function* partsOf(blobs: BlobStore, digest: BlobDigest, { start, end }: BodyRange): AsyncGenerator<Uint8Array> {
+  for (let at = start; at < end; at += PART)
+    yield await partOf(blobs, digest, { start: at, end: Math.min(end, at + PART) });
 }
 
 function absent(digest: BlobDigest): FieldbookError {

@@ -25,6 +25,8 @@ import { PROJECT } from './runs.ts';
 export const BUNDLE_TYPE = 'application/vnd.fieldbook.bundle';
 /** More than any disk that a bundle is carried on; the disk here is asked as it fills. */
 const BUNDLE_BYTES = 2 ** 44;
+/** What is in memory of a bundle that somebody reads: a document or a chunk, and as much packed. */
+const AT_A_TIME = 16 * 1024 * 1024;
 /** Runs by id in an address. */
 const RUNS_CHOSEN = 2_000;
 const RUNS_TEXT = RUNS_CHOSEN * (LIMITS.runIdLength + 1);
@@ -134,6 +136,7 @@ export function bundleRoutes(context: ApiContext): Route[] {
       handle: async (call) => {
         const tools = platform();
         const at = { seq: context.replica.lastSeq, id: tools.random.bytes(16) };
+        await call.request.hold?.(AT_A_TIME);
         const { manifest, items } = await plan(context, call);
         if (call.request.access.role !== 'viewer') await remember(context, manifest, at);
         return {

@@ -39,6 +39,7 @@ export function documentRoutes(context: ApiContext): Route[] {
             body: null,
           };
         }
+        await request.hold?.(info.size);
         const { update, seq, generation } = await replica.encodeState(name);
         const headers = {
           'content-type': 'application/octet-stream',

@@ -1,7 +1,7 @@
 import { Book, RunDocument } from '../../documents/index.ts';
 import { FieldbookError } from '../../errors.ts';
 import type { FileVersion } from '../../files/index.ts';
-import { fileVersions, openFile, travelOf } from '../../files/index.ts';
+import { CHUNK_BYTES, fileVersions, openFile, travelOf } from '../../files/index.ts';
 import type { RunState } from '../../fold/index.ts';
 import type { RunId } from '../../ids.ts';
 import { bookName, monthOf, runDocumentName } from '../../ids.ts';
@@ -183,6 +183,7 @@ async function sendFile(context: ApiContext, { path, query, request }: Call): Pr
   if (range === 'unsatisfiable')
     return { status: 416, headers: { 'content-range': `bytes */${file.size}` }, body: null };
   const { start, end } = range ?? { start: 0, end: file.size };
+  await request.hold?.(entry.chunks === null ? file.size : Math.min(file.size, CHUNK_BYTES));
   const parts = file.read({ start, end });
   // The first chunk decides whether there is an answer: behind a status 200 nothing can be said any more.
   const first = await parts.next().catch((error: unknown) => {
