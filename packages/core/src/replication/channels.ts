@@ -68,6 +68,11 @@ export class Channels {
     }
   }
 
+  /** A document that something was sent of, and may wait for an answer. */
+  names(name: DocumentName): boolean {
+    return this.#own.has(name);
+  }
+
   /** The same for a refusal, which names the document. */
   answered(name: DocumentName): void {
     const channel = this.#own.get(name);

@@ -15,12 +15,23 @@ import type { ListedDocument } from './protocol.ts';
 const ASKED_MAX = 32;
 /** A book counts as this many: it may be megabytes, and its answer waits in memory. */
 const BOOK_WEIGHT = 8;
-/** Documents that one peer may have waiting here: names in memory, about 100 bytes each. */
+/** Documents that one peer may have waiting here: names in memory, some 350 bytes each. */
 const WANTED_MAX = 2_000_000;
+/** Characters of their names: twice what minted ids take. */
+const WANTED_NAMES_MAX = 128 * 1024 * 1024;
 /** Longer than the name of any document. */
 const NAME_MAX = 1_024;
 /** Bytes that arrived and are not yet stored; the sending side waits for acknowledgements long before. */
 const ARRIVED_BYTES_MAX = 256 * 1024 * 1024;
+/** What a message that waits costs besides its bytes. */
+const ARRIVED_OVERHEAD = 1_024;
+/** Parts of whole documents that wait here for the rest, but for one document: that one may be as large as any. */
+export const STAGED_BYTES_MAX = 64 * 1024 * 1024;
+/** They are of a megabyte. */
+const STAGED_PARTS_MAX = 65_536;
+/** Questions wait while so much else does: their state vectors may be large, and nobody reads them. */
+const ASK_BUFFERED_MAX = 4 * 1024 * 1024;
+const POLL_MS = 20;
 
 interface Want {
   name: DocumentName;
@@ -38,6 +49,11 @@ interface Want {
   failure: FieldbookError | undefined;
   /** The parts so far of a whole document that is to replace ours; undefined when we ask for what ours lacks. */
   whole: Uint8Array[] | undefined;
+  /** What they count for. */
+  staged: number;
+  /** There was no room for them: it is asked for once more, and then alone. */
+  postponed: boolean;
+  heavy: boolean;
   /** Refused once for what cards that are still under way may allow. */
   deferred: boolean;
 }
@@ -56,6 +72,12 @@ export class Inbox {
   readonly #queues: [Queue, Queue, Queue] = [new Queue(), new Queue(), new Queue()];
   /** To be asked for once more when nothing else is. */
   readonly #deferred = new Queue();
+  /** To be asked for while nothing else is. */
+  readonly #heavy = new Queue();
+  /** Bytes of parts of whole documents, without those of the one that may be large. */
+  #stagedBytes = 0;
+  #large: Want | undefined;
+  #nameLength = 0;
   /** The last apply of each document, so that updates of one are taken in the order they came. */
   readonly #applying = new Map<DocumentName, Promise<void>>();
   /** Who waits for a document, until it is here or the session ends. */
@@ -111,6 +133,7 @@ export class Inbox {
     // Some of them may have been passed over once, and are written down as such.
     if (this.#wanted.size > 0 || this.#looking > 0) this.#half.memory.looked = undefined;
     this.#wanted.clear();
+    this.#large = undefined;
     for (const takers of this.#takers.values()) for (const tell of takers) tell(false);
     this.#takers.clear();
   }
@@ -151,7 +174,8 @@ export class Inbox {
 
   /** Content came in a channel of theirs: an update, or the answer to our question. */
   content(channel: Channel, number: number, seq: number, type: 'step2' | 'update', update: Uint8Array): void {
-    this.#arrivedBytes += update.length;
+    const cost = update.length + ARRIVED_OVERHEAD;
+    this.#arrivedBytes += cost;
     if (this.#arrivedBytes > ARRIVED_BYTES_MAX) {
       throw new FieldbookError('protocol_violation', 'More arrives than can be stored.');
     }
@@ -162,7 +186,7 @@ export class Inbox {
           ? () => this.#applyPart(channel, update)
           : this.#applyUpdate(channel, number, seq, update);
     if (work === undefined) {
-      this.#arrivedBytes -= update.length;
+      this.#arrivedBytes -= cost;
       return;
     }
     const { name } = channel;
@@ -171,7 +195,7 @@ export class Inbox {
       .then(() => (this.#stopped ? undefined : work()))
       .catch(this.#half.fail)
       .finally(() => {
-        this.#arrivedBytes -= update.length;
+        this.#arrivedBytes -= cost;
         if (this.#applying.get(name) === after) this.#applying.delete(name);
         if (this.#deferred.length > 0) this.#ask();
         this.#progress();
@@ -233,7 +257,8 @@ export class Inbox {
   // --- asking
 
   #want({ name, generation, seq }: ListedDocument, ticket: Ticket | undefined, urgent = false): void {
-    if (this.#wanted.size >= WANTED_MAX)
+    this.#nameLength += name.length;
+    if (this.#wanted.size >= WANTED_MAX || this.#nameLength > WANTED_NAMES_MAX)
       throw new FieldbookError('protocol_violation', 'Too many documents are listed.');
     const rest = {
       asked: false,
@@ -242,6 +267,9 @@ export class Inbox {
       channel: undefined,
       failure: undefined,
       whole: undefined,
+      staged: 0,
+      postponed: false,
+      heavy: false,
       deferred: false,
     };
     const want = { name, generation, seq, ticket, ...rest };
@@ -266,7 +294,7 @@ export class Inbox {
   #askLater(): void {
     if (this.#asksLater) return;
     this.#asksLater = true;
-    this.#half.after(this.#half.waitMs('down'), () => {
+    this.#half.after(Math.max(POLL_MS, this.#half.waitMs('down')), () => {
       this.#asksLater = false;
       this.#ask();
     });
@@ -274,14 +302,15 @@ export class Inbox {
 
   #ask(): void {
     while (!this.#stopped && this.#weight < ASKED_MAX) {
-      const idle = this.#weight === 0 && this.#applying.size === 0;
-      const queue = this.#queues.find(({ length }) => length > 0) ?? (idle ? this.#deferred : undefined);
+      const queue = this.#nextQueue();
+      if (queue === undefined) return;
       // Runs and notes can wait, and what nobody could place at first.
-      if ((queue === this.#queues[2] || queue === this.#deferred) && this.#half.waitMs('down') > 0) {
+      const waits = queue !== this.#queues[0] && queue !== this.#queues[1] && this.#half.waitMs('down') > 0;
+      if (waits || this.#half.buffered() > ASK_BUFFERED_MAX) {
         this.#askLater();
         return;
       }
-      const want = queue?.shift();
+      const want = queue.shift();
       if (want === undefined) return;
       if (this.#wanted.get(want.name) !== want || want.asked) continue;
       want.asked = true;
@@ -289,6 +318,13 @@ export class Inbox {
       this.#weight += weightOf(want);
       this.#askFor(want).catch(this.#half.fail);
     }
+  }
+
+  #nextQueue(): Queue | undefined {
+    const queue = this.#queues.find(({ length }) => length > 0);
+    if (queue !== undefined || this.#weight > 0) return queue;
+    if (this.#heavy.length > 0) return this.#heavy;
+    return this.#deferred.length > 0 && this.#applying.size === 0 ? this.#deferred : undefined;
   }
 
   async #askFor(want: Want): Promise<void> {
@@ -309,6 +345,8 @@ export class Inbox {
       } else if (generation < ours.generation) throw generationMismatch(name, ours.generation, generation);
       else if (ours.whole) ({ stateVector, generation } = await replica.stateVector(name));
       else want.whole = [];
+      // Before 512 MiB of it have come.
+      if (want.whole !== undefined) this.#half.checkAdopt(name);
     } catch (error) {
       this.#failed(want, error);
       return;
@@ -337,6 +375,13 @@ export class Inbox {
 
   async #applyAnswer(channel: Channel, number: number, seq: number, update: Uint8Array): Promise<void> {
     const want = this.#wanted.get(channel.name);
+    if (want?.postponed === true && want.asked) {
+      this.#answered(want);
+      want.heavy = true;
+      this.#heavy.push(want);
+      this.#ask();
+      return;
+    }
     try {
       if (want?.failure !== undefined) throw want.failure;
       if (want?.whole === undefined) await this.#apply(channel, update);
@@ -358,13 +403,17 @@ export class Inbox {
   async #applyPart(channel: Channel, update: Uint8Array): Promise<void> {
     const want = this.#wanted.get(channel.name);
     if (want?.failure !== undefined || (want === undefined && !this.#follows(channel.name))) return;
+    // Of a whole document nothing counts but what is asked for now.
+    if (want?.whole !== undefined && (!want.asked || want.postponed)) return;
     try {
       if (want?.whole === undefined) await this.#apply(channel, update);
       else this.#stage(want, want.whole, update);
     } catch (error) {
       // The answer that the part belongs to ends the matter, once.
-      if (want !== undefined) want.failure = asFieldbookError(error);
-      else this.#refuse(channel.name, 0, error);
+      if (want !== undefined) {
+        want.failure = asFieldbookError(error);
+        this.#unstage(want);
+      } else this.#refuse(channel.name, 0, error);
     }
   }
 
@@ -426,16 +475,35 @@ export class Inbox {
     await this.#half.apply(name, update, generation);
   }
 
-  /** A whole document waits in memory until all of it is here: nothing of it may show before. */
+  /** A whole document waits in memory until all of it is here: nothing of it may show before. One at a time may be large. */
   #stage(want: Want, parts: Uint8Array[], update: Uint8Array): void {
-    const bytes = parts.reduce((sum, part) => sum + part.length, update.length);
-    if (bytes > documentLimit(want.name)) {
+    const cost = update.length + ARRIVED_OVERHEAD;
+    const bytes = want.staged + cost - (parts.length + 1) * ARRIVED_OVERHEAD;
+    if (bytes > documentLimit(want.name) || parts.length >= STAGED_PARTS_MAX) {
       throw new FieldbookError(
         'update_too_large',
         `Document ${want.name} has more than ${documentLimit(want.name)} bytes.`,
       );
     }
+    if (this.#large !== want && this.#stagedBytes + cost > this.#half.stagedBytes) {
+      if (this.#large !== undefined) {
+        this.#unstage(want);
+        want.postponed = true;
+        return;
+      }
+      this.#large = want;
+      this.#stagedBytes -= want.staged;
+    }
     parts.push(update);
+    want.staged += cost;
+    if (this.#large !== want) this.#stagedBytes += cost;
+  }
+
+  #unstage(want: Want): void {
+    if (this.#large === want) this.#large = undefined;
+    else this.#stagedBytes -= want.staged;
+    want.staged = 0;
+    if (want.whole !== undefined) want.whole = [];
   }
 
   async #adopt({ name, generation }: Channel, updates: readonly Uint8Array[]): Promise<void> {
@@ -473,6 +541,8 @@ export class Inbox {
     if (!want.asked) return;
     want.asked = false;
     want.failure = undefined;
+    want.postponed = false;
+    this.#unstage(want);
     this.#weight -= weightOf(want);
     if (want.channel !== undefined) this.#half.channels.idle(want.channel);
     want.channel = undefined;
@@ -480,6 +550,7 @@ export class Inbox {
 
   #done(want: Want): void {
     this.#wanted.delete(want.name);
+    this.#nameLength -= want.name.length;
     if (want.ticket !== undefined) this.#frontier.finish(want.ticket);
     for (const tell of this.#takers.get(want.name) ?? []) tell(true);
     this.#takers.delete(want.name);
@@ -544,7 +615,8 @@ function mayPassLater(error: unknown): boolean {
 /** What a replica without a document says it has of it. */
 const EMPTY_STATE_VECTOR = new Uint8Array([0]);
 
-function weightOf({ name }: Want): number {
+function weightOf({ name, heavy }: Want): number {
+  if (heavy) return ASKED_MAX;
   return name.startsWith('run/') ? 1 : BOOK_WEIGHT;
 }
 

@@ -21,6 +21,8 @@ export interface Half {
   rebuilds: boolean;
   /** What this replica takes; everything without. */
   follows: Follows | undefined;
+  /** Bytes of parts of whole documents that may wait here for the rest, but for one document. */
+  stagedBytes: number;
   /** Marks commits that came over this connection. */
   origin: unknown;
   send(frame: Frame): void;
@@ -38,6 +40,8 @@ export interface Half {
   reads(name: DocumentName): boolean | undefined;
   /** Applies what the other side sent, as far as it may. */
   apply(name: DocumentName, update: Uint8Array, generation: number): Promise<Commit | undefined>;
+  /** Throws `forbidden` where it may not give whole documents: asked before they are. */
+  checkAdopt(name: DocumentName): void;
   /** Adopts a whole document of the other side, as far as it may. */
   adopt(name: DocumentName, state: WholeDocument): Promise<Adopted>;
   /** An update of the other side was refused. */
@@ -58,6 +62,8 @@ const UPDATE_OVERHEAD = 256;
 const SERVING_MAX = 2;
 /** Questions that may wait for an answer; the asking side keeps to 32. */
 const QUESTIONS_MAX = 1_024;
+/** And what they hold in memory: 32 of the longest state vectors are 25 MB. */
+const QUESTION_BYTES_MAX = 32 * 1024 * 1024;
 const POLL_MS = 20;
 /** Documents that nobody can place, remembered for one peer. */
 const UNPLACED_MAX = 1_000;
@@ -92,6 +98,7 @@ export class Outbox {
   readonly #half: Half;
   readonly #outstanding = new Map<DocumentName, Outstanding>();
   readonly #questions: Question[] = [];
+  #questionBytes = 0;
   /** Commits of urgent documents that went ahead of the list. */
   readonly #early = new Map<DocumentName, number>();
   /** Documents that they said they do not follow, and names of those that changed since they were last told. */
@@ -135,6 +142,7 @@ export class Outbox {
     this.#unfollowed.clear();
     this.#untold.clear();
     this.#questions.length = 0;
+    this.#questionBytes = 0;
   }
 
   committed(commit: Commit): void {
@@ -179,9 +187,11 @@ export class Outbox {
   }
 
   refused(name: DocumentName, seq: number, code: string, reason: string): void {
-    this.#half.channels.answered(name);
+    const { channels, memory } = this.#half;
     const outstanding = this.#outstanding.get(name);
     // Only of what was sent: names that they make up are not worth keeping.
+    if (outstanding === undefined && !channels.names(name) && !memory.refusedThere.has(name)) return;
+    channels.answered(name);
     if (code === NOT_FOLLOWED && outstanding !== undefined) this.#unfollowed.add(name);
     if (outstanding !== undefined && outstanding.want <= seq) this.#forget(name, outstanding);
     if (code === NOT_FOLLOWED) {
@@ -189,8 +199,8 @@ export class Outbox {
       this.#pump();
       return;
     }
-    this.#half.memory.refuse('there', name, { seq, code, reason });
-    void this.#half.memory.save().catch(this.#half.fail);
+    memory.refuse('there', name, { seq, code, reason });
+    void memory.save().catch(this.#half.fail);
     this.#half.changed();
     this.#pump();
   }
@@ -205,7 +215,8 @@ export class Outbox {
 
   /** They ask what they lack of a document. */
   asked(question: Question): void {
-    if (this.#questions.length >= QUESTIONS_MAX) {
+    this.#questionBytes += question.stateVector.length;
+    if (this.#questions.length >= QUESTIONS_MAX || this.#questionBytes > QUESTION_BYTES_MAX) {
       throw new FieldbookError('protocol_violation', 'Too many questions are waiting.');
     }
     // Whoever asks follows it now.
@@ -391,6 +402,7 @@ export class Outbox {
       if (this.#serving >= (urgent === -1 ? SERVING_MAX : SERVING_MAX + 1)) return;
       const [question] = this.#questions.splice(Math.max(0, urgent), 1);
       if (question === undefined) return;
+      this.#questionBytes -= question.stateVector.length;
       this.#serving += 1;
       this.#answer(question)
         .catch(this.#half.fail)

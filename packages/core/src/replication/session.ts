@@ -11,12 +11,13 @@ import type { Presence } from '../rooms/presence.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Channels } from './channels.ts';
 import type { Follows } from './follows.ts';
-import { Inbox } from './inbox.ts';
+import { Inbox, STAGED_BYTES_MAX } from './inbox.ts';
 import type { Half } from './outbox.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerMemories } from './peer-memories.ts';
 import type { PeerMemory } from './peer-memory.ts';
 import type { Frame, Hello } from './protocol.ts';
+import { UnreadFrames } from './unread-frames.ts';
 import { decodeFrame, encodeFrame, NONCE_BYTES, commonVersion, PROTOCOL_VERSIONS } from './protocol.ts';
 
 export interface SessionOptions {
@@ -42,6 +43,8 @@ export interface SessionOptions {
   losses?(): number;
   /** The other side may replace documents by ones that were rebuilt. Without: when we dialled it. */
   rebuilds?: boolean;
+  /** Bytes of parts of whole documents that wait here for the rest, but for one document; 64 MiB without. */
+  stagedBytes?: number;
   /** What this side takes of what the other has; everything without. */
   follows?: Follows;
   /** The id of the token that the other side showed, for the log of commits; null when we dialled it. Never a token itself. */
@@ -78,6 +81,14 @@ const SILENT_AFTER_MS = 45_000;
 const HELLO_WITHIN_MS = 15_000;
 const EPHEMERAL_BUFFERED_MAX = 1024 * 1024;
 const EPHEMERAL_AGAIN_MS = 250;
+const PONG_BUFFERED_MAX = 64 * 1024;
+/** 4 MiB, a part in each of three answers, which may hold one large change each, and what is small. */
+const UNREAD_BYTES_MAX = 64 * 1024 * 1024;
+/** Some 400 bytes each. Of 8 MiB of the smallest changes there are 32,768, with their channels three times as many. */
+const UNREAD_FRAMES_MAX = 131_072;
+/** What comes before our RESUME waits in memory. */
+const EARLY_FRAMES_MAX = 64;
+const EARLY_BYTES_MAX = 8 * 1024 * 1024;
 
 /** `isSure`: the other side has proved its device, or will not. */
 interface Remembering {
@@ -116,6 +127,8 @@ export class ReplicationSession {
   #full = false;
   #saidFull = false;
   #proven: DeviceId | null = null;
+  #earlyBytes = 0;
+  readonly #unread = new UnreadFrames();
   readonly #nonce: Uint8Array | undefined;
   /** Kept in memory while this session uses it. */
   #used: PeerMemory | undefined;
@@ -260,13 +273,13 @@ export class ReplicationSession {
     if (this.#state.at === 'closed') return;
     try {
       const frame = decodeFrame(message);
-      if (frame !== undefined) this.#handle(frame);
+      if (frame !== undefined) this.#handle(frame, message.length);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #handle(frame: Frame): void {
+  #handle(frame: Frame, bytes: number): void {
     const state = this.#state;
     if (frame.kind === 'ping') {
       this.#send({ kind: 'pong', nonce: frame.nonce });
@@ -278,9 +291,13 @@ export class ReplicationSession {
         this.#greeted(frame.hello);
         return;
       case 'remembering':
-        if (state.early.length > 64) throw violation('too much before the answer to the greeting');
+        this.#earlyBytes += bytes;
         if (frame.kind === 'proof' && !state.isSure) this.#proved(frame.publicKey, frame.signature);
-        else state.early.push(frame);
+        // Live values are said again.
+        else if (frame.kind !== 'ephemeral' || this.#earlyBytes <= EARLY_BYTES_MAX / 2) state.early.push(frame);
+        else this.#earlyBytes -= bytes;
+        if (state.early.length > EARLY_FRAMES_MAX || this.#earlyBytes > EARLY_BYTES_MAX)
+          throw violation('too much before the answer to the greeting');
         // Whoever proves its device does so before anything else.
         if (frame.kind !== 'pong') this.#recall(state);
         return;
@@ -355,6 +372,7 @@ export class ReplicationSession {
       rebuilds: this.#options.rebuilds ?? this.#options.grants === null,
       channels: this.#channels,
       follows: this.#options.follows,
+      stagedBytes: this.#options.stagedBytes ?? STAGED_BYTES_MAX,
       origin: this,
       send: (frame) => this.#send(frame),
       buffered: () => this.#options.link.buffered(),
@@ -367,6 +385,7 @@ export class ReplicationSession {
         grants === null
           ? replica.apply(name, update, this, generation)
           : grants.apply(replica, name, update, this, generation),
+      checkAdopt: (name) => grants?.checkAdopt(name),
       adopt: async (name, state) => {
         grants?.checkAdopt(name);
         return replica.adopt(name, state);
@@ -389,7 +408,7 @@ export class ReplicationSession {
     if (this.#takes && !this.#full) state.inbox.start();
     this.#options.onChange?.();
     for (const frame of before.early) {
-      if (this.#state === state) this.#handle(frame);
+      if (this.#state === state) this.#handle(frame, 0);
     }
   }
 
@@ -558,7 +577,16 @@ export class ReplicationSession {
   }
 
   #send(frame: Frame): void {
-    if (this.#state.at !== 'closed') this.#options.link.send(encodeFrame(frame));
+    const { link } = this.#options;
+    if (this.#state.at === 'closed') return;
+    const buffered = link.buffered();
+    // What waits shows as well that we are there.
+    if (frame.kind === 'pong' && buffered > PONG_BUFFERED_MAX) return;
+    const bytes = encodeFrame(frame);
+    // What can wait does so long before: this is somebody who makes us answer and does not read.
+    if (this.#unread.sent(bytes.length, buffered) > UNREAD_FRAMES_MAX || buffered > UNREAD_BYTES_MAX)
+      this.close(CLOSE.slow, 'what this side says is not read');
+    else link.send(bytes);
   }
 
   #after(ms: number, run: () => void): void {

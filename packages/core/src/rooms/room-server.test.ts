@@ -186,6 +186,49 @@ describe('room server', () => {
   });
 });
 
+describe('what a visitor makes wait', () => {
+  it('[ROOM-10] who asks for the state again and again and does not read makes one state wait', async () => {
+    const { rooms, replica, timers } = await setUp();
+    const bytes = encodeRecord({ k: 'new', x: 'x'.repeat(900_000) });
+    for (let key = 0; key < 6; key++)
+      await replica.transact(BOOK, (doc) => doc.getMap('x-bulk').set(String(key), bytes));
+    const visitor = visit(rooms);
+    for (let question = 0; question < 30; question++) visitor.pair.a.send(sync(0, emptyDoc));
+    while (visitor.pair.deliver('a')) await turn();
+    for (let round = 0; round < 60; round++) await turn();
+    expect(visitor.pair.b.buffered()).toBeGreaterThan(5_000_000);
+    expect(visitor.pair.b.buffered()).toBeLessThan(12_000_000);
+    // The rest is answered as it reads.
+    visitor.pair.deliverAll();
+    expect(visitor.pair.b.buffered()).toBe(0);
+    timers.advance(20);
+    for (let round = 0; round < 10; round++) await turn();
+    expect(visitor.pair.b.buffered()).toBeGreaterThan(5_000_000);
+    expect(visitor.closed).toEqual([]);
+    visitor.pair.cut();
+    await turn();
+    expect(rooms.size).toBe(0);
+  });
+
+  it('[ROOM-10] questions that wait are bounded, and a state vector that no document has is no question', async () => {
+    const { rooms, timers } = await setUp();
+    const vector = Y.encodeStateVector(new Map(Array.from({ length: 50_000 }, (_, at) => [2 ** 31 + at, 2 ** 30])));
+    const honest = visit(rooms);
+    honest.pair.a.send(sync(0, vector));
+    await honest.settle();
+    expect([honest.closed, honest.got.length]).toEqual([[], 2]);
+    const many = visit(rooms);
+    for (let question = 0; question < 200; question++) many.pair.a.send(sync(0, vector));
+    await many.settle();
+    expect(many.closed).toEqual([4508]);
+    const long = visit(rooms);
+    long.pair.a.send(sync(0, new Uint8Array(900_000)));
+    await long.settle();
+    expect(long.closed).toEqual([4422]);
+    timers.advance(1);
+  });
+});
+
 describe('presence', () => {
   it('[ROOM-9] who asks again and again who speaks, and does not read, is told little', async () => {
     const { rooms, presence } = await setUp();

@@ -30,6 +30,11 @@ const BUFFERED_MAX = 16 * 1024 * 1024;
 const EPHEMERAL_BUFFERED_MAX = 1024 * 1024;
 /** Bytes of one socket that arrived and are not yet stored. */
 const ARRIVED_MAX = 64 * 1024 * 1024;
+/** What a message that waits costs besides its bytes. */
+const ARRIVED_OVERHEAD = 1_024;
+/** A state is read and sent when no more than this waits: whoever asks and does not read makes us hold one. */
+const ANSWER_BUFFERED_MAX = 4 * 1024 * 1024;
+const POLL_MS = 20;
 /** How often in a row a socket may send what does not fit before it is believed to be broken. */
 const GAPS_MAX = 5;
 
@@ -139,6 +144,7 @@ class Socket {
   #gap = true;
   #gaps = 0;
   #cancel: (() => void) | undefined;
+  #stopWaiting: (() => void) | undefined;
 
   constructor(options: RoomOptions, link: Link, name: DocumentName, visitor: Visitor, left: () => void) {
     this.#options = options;
@@ -198,6 +204,7 @@ class Socket {
     if (!this.#open) return;
     this.#open = false;
     this.#cancel?.();
+    this.#stopWaiting?.();
     this.#left();
   }
 
@@ -215,8 +222,8 @@ class Socket {
     switch (decoding.readVarUint(decoder)) {
       case MESSAGE_SYNC: {
         const sync = readSyncMessage(decoder);
-        if (sync.type === 'step1') this.#do(0, () => this.#answer(sync.stateVector));
-        else this.#do(message.length, () => this.#apply(sync.update, sync.type));
+        if (sync.type === 'step1') this.#do(sync.stateVector.length, () => this.#answer(sync.stateVector));
+        else this.#do(sync.update.length, () => this.#apply(sync.update, sync.type));
         return;
       }
       case MESSAGE_AWARENESS:
@@ -247,7 +254,8 @@ class Socket {
     });
   }
 
-  #do(bytes: number, work: () => Promise<void>): void {
+  #do(length: number, work: () => Promise<void>): void {
+    const bytes = length + ARRIVED_OVERHEAD;
     this.#arrived += bytes;
     if (this.#arrived > ARRIVED_MAX) {
       this.close(CLOSE.slow, 'more arrives than can be stored');
@@ -283,6 +291,8 @@ class Socket {
   }
 
   async #answer(stateVector: Uint8Array): Promise<void> {
+    await this.#drained();
+    if (!this.#open) return;
     // Commits made while the state is read are sent after it, even those that are in it: twice is harmless.
     this.#live = false;
     this.#since = [];
@@ -305,6 +315,18 @@ class Socket {
     this.#since = null;
     this.#live = true;
     for (const frame of since) this.send(frame);
+  }
+
+  async #drained(): Promise<void> {
+    while (this.#open && this.#link.buffered() > ANSWER_BUFFERED_MAX) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#options.timers.after(POLL_MS, resolve);
+        this.#stopWaiting = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
   }
 
   async #apply(update: Uint8Array, type: 'step2' | 'update'): Promise<void> {
