@@ -31,7 +31,7 @@ export function arrivalFor(replica: Pick<Replica, 'info'>, exchanges: () => Iter
         const info = await replica.info(name);
         if (info !== undefined) documents.push([name, info.seq]);
       }
-      for (const { blobs, client } of told) await blobs.doubt(documents, (await client.status()).peer);
+      for (const { blobs, client } of told) await blobs.doubt(documents, (await client.recalled())?.blobsUnder ?? null);
     },
     end(some) {
       for (const { blobs } of told) blobs.arrived(names, some);

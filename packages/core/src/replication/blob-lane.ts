@@ -247,11 +247,14 @@ export class BlobLane {
   }
 
   async #round(): Promise<void> {
-    const { replica, peer } = this.#options;
+    const { replica, peer, memories } = this.#options;
     // Whatever it says from now on may not be in its answer.
     this.#toldLosses = undefined;
     const { replica: id, losses } = await peer.about();
-    if (id !== this.#peer || losses !== this.#losses) await this.#meet(id, losses);
+    // The connection says whether it is that replica.
+    const memory = await memories.of(id);
+    if (memory !== this.#memory || losses !== this.#losses) await this.#meet(memory, losses);
+    const at = memory.blobsUnder;
     for (;;) {
       this.#more = false;
       const changed = await replica.changedSince(this.#through, PAGE);
@@ -261,7 +264,7 @@ export class BlobLane {
       await this.#offer(changed.map(({ name }) => name).filter((name) => name.startsWith('run/')));
       if (this.#isStopped()) return;
       const { cursor } = this.#options;
-      await this.#save([`${cursor}/${id}`, utf8(String(last.seq))], [`${cursor}-losses/${id}`, utf8(String(losses))]);
+      await this.#save([`${cursor}/${at}`, utf8(String(last.seq))], [`${cursor}-losses/${at}`, utf8(String(losses))]);
       this.#through = last.seq;
     }
     for (const name of this.#extra) {
@@ -276,12 +279,12 @@ export class BlobLane {
   }
 
   /** Another replica answers than before, or it has lost blobs since: what was known of its blobs is forgotten. */
-  async #meet(id: string, losses: number): Promise<void> {
-    const { replica, memories, clock, cursor } = this.#options;
-    const memory = await memories.of(id);
-    const unheld = await UnheldDocuments.load(replica, clock, unheldAt(cursor, id));
+  async #meet(memory: PeerMemory, losses: number): Promise<void> {
+    const { replica, clock, cursor } = this.#options;
+    const at = memory.blobsUnder;
+    const unheld = await UnheldDocuments.load(replica, clock, unheldAt(cursor, at));
     const [through, before] = await Promise.all(
-      [`${cursor}/${id}`, `${cursor}-losses/${id}`].map(async (key) => {
+      [`${cursor}/${at}`, `${cursor}-losses/${at}`].map(async (key) => {
         const kept = await replica.getPrivate(key);
         return kept === undefined ? undefined : Number(new TextDecoder().decode(kept));
       }),
@@ -291,7 +294,7 @@ export class BlobLane {
     if (!isKnown) unheld.clear();
     this.#stopHearing?.();
     this.#present.clear();
-    [this.#peer, this.#losses, this.#memory, this.#unheld] = [id, losses, memory, unheld];
+    [this.#peer, this.#losses, this.#memory, this.#unheld] = [at, losses, memory, unheld];
     this.#through = isKnown ? through : 0;
     this.#more = true;
     this.#stopHearing = memory.onHeld((name) => this.#heard(name));

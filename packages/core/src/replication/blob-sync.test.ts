@@ -16,6 +16,7 @@ import { PeerMemories } from './peer-memories.ts';
 const random = new SeededRandom(61);
 const WRITER = '01kf000000000000000000000a' as WriterId;
 const DEVICE = 'd000000000000000000000001' as DeviceId;
+const OTHER_DEVICE = 'd000000000000000000000002' as DeviceId;
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const timers = {
   after: (ms: number, run: () => void) => {
@@ -64,7 +65,9 @@ interface World {
   peer: Peer;
   clock: FakeClock;
   memories: PeerMemories;
-  start(documentsWait?: () => boolean): BlobSync;
+  /** What the connection to the peer proved. */
+  proven: DeviceId | null;
+  start(documentsWait?: () => boolean, at?: Peer): BlobSync;
 }
 
 async function open(): Promise<World> {
@@ -73,13 +76,13 @@ async function open(): Promise<World> {
   const peer = new Peer();
   const clock = new FakeClock();
   const memories = new PeerMemories(replica);
-  const start = (documentsWait = () => false): BlobSync => {
+  const start = (documentsWait = () => false, at = peer): BlobSync => {
     const requested = new RequestedFiles(replica);
     const sync = new BlobSync({
       replica,
       blobs,
-      peer,
-      memories,
+      peer: at,
+      memories: { of: (id) => memories.of(id, world.proven) },
       clock,
       timers,
       random,
@@ -94,7 +97,8 @@ async function open(): Promise<World> {
     sync.start();
     return sync;
   };
-  return { replica, blobs, peer, clock, memories, start };
+  const world: World = { replica, blobs, peer, clock, memories, proven: null, start };
+  return world;
 }
 
 let ordinal = 0;
@@ -212,8 +216,8 @@ it('[RPL-28] is not settled before it is known what was asked for', async () => 
   const { lastSeq } = world.replica;
   for (const cursor of ['blobs-at', 'files-at'])
     await world.replica.putPrivate([
-      [`${cursor}/peer`, new TextEncoder().encode(String(lastSeq))],
-      [`${cursor}-losses/peer`, new TextEncoder().encode('0')],
+      [`${cursor}/-/peer`, new TextEncoder().encode(String(lastSeq))],
+      [`${cursor}-losses/-/peer`, new TextEncoder().encode('0')],
     ]);
   // The books take long to read.
   let release = (): void => undefined;
@@ -316,7 +320,7 @@ it('[RPL-60] a document that is taken in time, and what the peer holds, cost no 
   const first = world.start();
   await first.whenSettled();
   const { seq } = (await replica.info(RUN))!;
-  expect(await notes(replica)).toEqual([`blobs-at-unheld/peer/${RUN}`, `files-at-unheld/peer/${RUN}`]);
+  expect(await notes(replica)).toEqual([`blobs-at-unheld/-/peer/${RUN}`, `files-at-unheld/-/peer/${RUN}`]);
   clock.advance(11 * HOUR);
   memory.hold(RUN, seq);
   // Nothing is kept of what is there.
@@ -418,7 +422,7 @@ it('[BND-21] blobs that come after their document count as there when they were 
   (await memories.of('peer')).hold(RUN, seq);
   const isKnown = (): boolean => sync.isKnownThere(digest, RUN, seq, true);
   expect(isKnown()).toBe(false);
-  await sync.doubt([[RUN, seq]], 'peer');
+  await sync.doubt([[RUN, seq]], '-/peer');
   await blobs.write(bytes);
   await sync.stop();
   sync = world.start();
@@ -441,7 +445,7 @@ it('[BND-21] what comes while it is looked for is looked for again, and nothing 
   expect(sync.isKnownThere(digest, RUN, seq, true)).toBe(true);
   sync.expect(RUN);
   expect(sync.isKnownThere(digest, RUN, seq, true)).toBe(false);
-  await sync.doubt([[RUN, seq]], 'peer');
+  await sync.doubt([[RUN, seq]], '-/peer');
   await sync.whenSettled();
   expect(sync.isKnownThere(digest, RUN, seq, true)).toBe(false);
   await blobs.write(bytes);
@@ -467,7 +471,7 @@ it('[BND-21] of a peer that has not answered since the start it is written down 
   peer.about = () => Promise.reject(new FieldbookError('peer_unreachable', 'gone'));
   const away = world.start();
   away.expect(RUN);
-  await away.doubt([[RUN, seq]], 'peer');
+  await away.doubt([[RUN, seq]], '-/peer');
   await blobs.write(bytes);
   await away.stop();
   peer.about = about;
@@ -515,3 +519,24 @@ async function notes(replica: Replica): Promise<string[]> {
     for await (const [key] of replica.listPrivate(`${lane}-at-unheld/`)) keys.push(key);
   return keys;
 }
+
+it('[RPL-65] what a server says of blobs counts for the device that it proved, not for the replica id that it says', async () => {
+  const world = await open();
+  world.proven = DEVICE;
+  const first = await segment(world, 0);
+  const sync = world.start();
+  await sync.whenSettled();
+  await sync.stop();
+  // Another one says that id, and that it has everything.
+  const liar = new Peer();
+  liar.missing = () => Promise.resolve([]);
+  const second = await segment(world, 10);
+  world.proven = OTHER_DEVICE;
+  const lied = world.start(undefined, liar);
+  await lied.whenSettled();
+  await lied.stop();
+  expect(liar.came).toEqual([]);
+  world.proven = DEVICE;
+  await world.start().whenSettled();
+  expect(world.peer.came).toEqual([first, second]);
+});

@@ -126,7 +126,7 @@ export class BlobSync {
     this.#files.expect(name);
   }
 
-  /** Writes down that what these documents, as of their commits, name is to be offered again; `peer`: the replica that was last there. */
+  /** Writes down that what these documents, as of their commits, name is to be offered again; `peer`: the `blobsUnder` of who was last there. */
   async doubt(documents: readonly [DocumentName, number][], peer: string | null): Promise<void> {
     await this.#points.doubt(documents, peer);
     await this.#files.doubt(documents, peer);

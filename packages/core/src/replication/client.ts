@@ -258,7 +258,8 @@ export class ReplicationClient {
    */
   async memoryOf(id: string): Promise<PeerMemory> {
     while (this.#state !== 'connected') {
-      if (this.#state === 'stopped') throw new FieldbookError('peer_unreachable', 'The exchange is stopped.');
+      if (this.#state === 'stopped' || this.#state === 'refused')
+        throw new FieldbookError('peer_unreachable', this.#problem?.message ?? 'The exchange is stopped.');
       await new Promise<void>((resolve) => this.#waiters.add(resolve));
     }
     if (this.#memory?.id !== id)

@@ -291,6 +291,7 @@ describe('what is remembered of replicas', () => {
     const [one, other] = await Promise.all([memories.of('known', first.key.id), memories.of('known', second.key.id)]);
     expect([one.pulled, one.pushed, one.hasPassed, one.refusedHere.get(BOOK)?.seq]).toEqual([40, 3, true, 7]);
     expect([other.pulled, other.hasPassed]).toEqual([0, false]);
+    expect([one.blobsUnder, other.blobsUnder]).toEqual(['known', other.key]);
     expect(await relay.replica.getPrivate('peer/known')).toBeUndefined();
     one.pulled = 41;
     await one.save();

@@ -158,6 +158,11 @@ export class PeerMemory {
     ]);
   }
 
+  /** Under which it is kept how far its blobs are known; older versions did so under the id alone. */
+  get blobsUnder(): string {
+    return this.#passedUnder === passedBefore(this.id) ? this.id : this.key;
+  }
+
   get met(): Meeting | undefined {
     return this.#met;
   }
