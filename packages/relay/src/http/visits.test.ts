@@ -1,10 +1,11 @@
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, get } from 'node:http';
+import { request as ask, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import type { ProjectId } from '@fieldbook/core';
 import type { Token } from '../tokens.ts';
 import { Tokens } from '../tokens.ts';
@@ -39,7 +40,9 @@ async function world() {
 const admitted = (token: Token, session?: string): Admission => ({ token, session, by: 'token', cookie: undefined });
 
 /** A request that waits for its answer at a real server. */
-async function pending(): Promise<{ request: IncomingMessage; response: ServerResponse; left(): Promise<void> }> {
+async function pending(
+  body = '',
+): Promise<{ request: IncomingMessage; response: ServerResponse; left(): Promise<void>; finish(): void }> {
   const server = createServer();
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -48,7 +51,11 @@ async function pending(): Promise<{ request: IncomingMessage; response: ServerRe
     server.closeAllConnections();
     server.close();
   });
-  const asked = get({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false });
+  // Of a body the end is kept back.
+  const headers = body === '' ? {} : { 'content-length': String(body.length + 1) };
+  const asked = ask({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false, headers });
+  if (body === '') asked.end();
+  else asked.write(body);
   asked.on('error', () => undefined);
   const [request, response] = await new Promise<[IncomingMessage, ServerResponse]>((resolve) => {
     server.once('request', (...both) => resolve(both));
@@ -58,7 +65,7 @@ async function pending(): Promise<{ request: IncomingMessage; response: ServerRe
     asked.destroy();
     await closed;
   };
-  return { request, response, left };
+  return { request, response, left, finish: () => void asked.end('}') };
 }
 
 /** A body that goes on, and whether it was let go of. */
@@ -127,4 +134,26 @@ it('[ACC-64] a stream is a connection of its token until it ends, also of one wh
   await begin(two).mayAnswer({ status: 200, headers: {}, body: new Uint8Array(1) }, true);
   await one.left();
   await begin(two).mayAnswer(stream().answer, true);
+});
+
+it('[ACC-64] a body that does not come on ends with its token, and whoever sends on is told why', async () => {
+  const { tokens, visits, token } = await world();
+  const [silent, sending] = [await pending('{"half'), await pending('{"half')];
+  const whole = await pending();
+  whole.request.resume();
+  await once(whole.request, 'end');
+  const begun = [silent, sending, whole].map(({ request, response }) =>
+    visits.begin(admitted(token), CALLER, request, response),
+  );
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  await tokens.revoke(token.id);
+  for (const visit of begun) expect(() => visit.check()).toThrow('was revoked');
+  sending.request.resume();
+  sending.finish();
+  await once(sending.request, 'end');
+  const closed = once(silent.response, 'close');
+  vi.advanceTimersByTime(2_100);
+  await closed;
+  expect([silent, sending, whole].map(({ response }) => response.destroyed)).toEqual([true, false, false]);
 });

@@ -58,7 +58,7 @@ export class Visits {
         for (const each of left) each();
       };
     };
-    const visit = new Visit(token, session, response, count);
+    const visit = new Visit(token, session, { request, response }, count);
     if (response.destroyed) return visit;
     this.#open.add(visit);
     response.once('close', () => this.#open.delete(visit));
@@ -66,27 +66,41 @@ export class Visits {
   }
 }
 
+/** Whoever still sends then is told why at the next piece of it; who sends nothing is not waited for. */
+const GRACE_MS = 2_000;
+
 /** A request under way. */
 export class Visit {
   /** As it is now; the gate is made of this one. */
   readonly token: Token;
   readonly session: string | undefined;
+  readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #count: () => () => void;
   #ended: FieldbookError | undefined;
   #isCounted = false;
 
   /** `count` takes a place among the connections of the token, and returns what gives it back; throws `rate_limited`. */
-  constructor(token: Token, session: string | undefined, response: ServerResponse, count: () => () => void) {
+  constructor(
+    token: Token,
+    session: string | undefined,
+    { request, response }: { request: IncomingMessage; response: ServerResponse },
+    count: () => () => void,
+  ) {
+    this.#request = request;
     this.token = token;
     this.session = session;
     this.#response = response;
     this.#count = count;
   }
 
-  /** Cuts an answer that is on its way. One that is not begun may be that of the request that ended this. */
+  /** Cuts an answer that is on its way, and a body that does not come on. An answer that is not begun may be that of the request that ended this. */
   end(why: FieldbookError): void {
     this.#ended ??= why;
+    if (!this.#request.complete)
+      setTimeout(() => {
+        if (!this.#request.complete) this.#request.destroy();
+      }, GRACE_MS).unref();
     if (this.#response.headersSent && !this.#response.writableFinished) this.#response.destroy();
   }
 
