@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
-import type { DeviceId, DocumentName, ProjectId, RunId } from '@fieldbook/core';
-import { bookName, monthOf, projectIdOf, runDocumentName } from '@fieldbook/core';
-import { Book } from '@fieldbook/core/documents';
-import { makeCard, makeTestEdit, testEditId } from '@fieldbook/core/testing';
+import { createHash } from 'node:crypto';
+import { describe, expect, it, vi } from 'vitest';
+import type { BlobDigest, DeviceId, DocumentName, ProjectId, RunId } from '@fieldbook/core';
+import { bookName, monthOf, projectIdOf, runDocumentName, utf8 } from '@fieldbook/core';
+import { Book, RunDocument } from '@fieldbook/core/documents';
+import { entryOf, makeCard, makeTestEdit, testEditId } from '@fieldbook/core/testing';
 import { Box } from '../fixtures/box.ts';
 import { send } from '../fixtures/agent.ts';
 import { enterRoom } from '../fixtures/room.ts';
@@ -212,5 +213,62 @@ describe('a token of some projects', () => {
     expect(await other.replica.info(BOOK)).toBeUndefined();
     const events = await send(relay.url, 'GET', '/api/v1/sync', authorized);
     expect(JSON.stringify(events.json)).not.toContain('vision');
+  });
+
+  it('[ACC-72] [ACC-70] [FIL-16] neither opens nor empties a run of others by a card, a purge, or the names of its blobs', async () => {
+    const relay = await new Relay().up();
+    const member = await relay.token('member', 'ada');
+    const scoped = await relay.token('member', 'bob', '--project', 'speech');
+    const box = await boxWith(relay, member, ['secret'], VISION);
+    const thief = await Box.open();
+    await thief.join(relay.url, scoped);
+    const blob = async (text: string): Promise<BlobDigest> => {
+      const bytes = utf8(text);
+      const digest = createHash('sha256').update(bytes).digest('hex') as BlobDigest;
+      const headers = { authorization: `Bearer ${member}` };
+      const { status } = await fetch(`${relay.url}/api/v1/blobs/${digest}`, {
+        method: 'PUT',
+        headers,
+        body: Buffer.from(bytes),
+      });
+      expect(status).toBeLessThan(300);
+      return digest;
+    };
+    const isThere = async (digest: BlobDigest): Promise<boolean> =>
+      (await send(relay.url, 'HEAD', `/api/v1/blobs/${digest}`, { headers: { authorization: `Bearer ${member}` } }))
+        .status === 200;
+    const names = (of: Box, run: string, ...digests: BlobDigest[]): Promise<unknown> =>
+      of.replica.transact(runDocumentName(run as RunId), (doc) => {
+        for (const digest of digests)
+          new RunDocument(doc).putSegment({ ...entryOf.segment(digest), device: of.key.id });
+      });
+    const [points, own] = [await blob('points of the secret run'), await blob('points of the thief')];
+    await names(box, 'secret', points);
+    await box.settled();
+
+    const seen = async (): Promise<number[]> => {
+      const paths = ['/runs/secret', '/documents/run%2Fsecret', '/runs/own'];
+      const answers = paths.map((path) =>
+        send(relay.url, 'GET', `/api/v1${path}`, { headers: { authorization: `Bearer ${scoped}` } }),
+      );
+      return (await Promise.all(answers)).map(({ status }) => status);
+    };
+    expect(await seen()).toEqual([404, 403, 404]);
+    await addCards(thief, ['secret', 'own'], SPEECH);
+    await names(thief, 'own', own, points);
+    await thief.settled();
+    expect(await seen()).toEqual([404, 403, 200]);
+    expect((await enterRoom(relay.url, 'run/secret', { token: scoped }).closed).code).toBe(4403);
+
+    await thief.replica.transact(bookOf(SPEECH), (doc) => {
+      for (const run of ['secret', 'own'])
+        new Book(doc).addEdit({ ...editOf(run, thief.key.id), field: 'purge', op: 'set', value: true });
+    });
+    await thief.settled();
+    await vi.waitFor(async () => expect(await isThere(own)).toBe(false), { timeout: 10_000, interval: 25 });
+    expect(await isThere(points)).toBe(true);
+    await relay.down();
+    await relay.up();
+    expect(await seen()).toEqual([404, 403, 404]);
   });
 });

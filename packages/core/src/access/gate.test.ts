@@ -201,6 +201,56 @@ describe('a gate', () => {
     expect(reads(runDocumentName(fresh!), runDocumentName(own!))).toEqual([true, true]);
   });
 
+  it('[ACC-72] a card from who may not read a run is taken and opens it to nobody, over restarts', async () => {
+    const { replica, runs } = await seeded();
+    const gate = gateOf('member', runs, { projects: [speech!] });
+    await gate.ready();
+    const speechBook = bookName(speech!, month);
+    const reads = (of: Gate, ...names: RunId[]): unknown[] => names.map((run) => of.reads(runDocumentName(run)));
+    // With an honest run in one update, which is not held up.
+    const cards = both(cardOf(other!, MINE!, speech!), cardOf(fresh!, MINE!, speech!));
+    expect(await send(replica, gate, speechBook, cards)).toBeUndefined();
+    expect(reads(gate, other!, fresh!)).toEqual([false, true]);
+    expect(await send(replica, gate, runDocumentName(other!), entryOf(MINE!))).toBe('forbidden');
+    expect(await send(replica, gate, noteDocumentName(other!), write)).toBe('forbidden');
+    expect(await send(replica, gate, runDocumentName(fresh!), entryOf(MINE!))).toBeUndefined();
+    // Its own project goes on, and the card may be said again.
+    expect(reads(gateOf('viewer', runs, { projects: [vision!] }), other!)).toEqual([true]);
+    expect(await send(replica, gate, speechBook, cardOf(other!, THEIRS!, speech!))).toBeUndefined();
+    expect(reads(gate, other!)).toEqual([false]);
+    const anew = new RunIndex(replica);
+    const later = gateOf('member', anew, { projects: [speech!] });
+    await later.ready();
+    expect(reads(later, other!, fresh!)).toEqual([false, true]);
+  });
+
+  it('[ACC-72] a card from who reads a run opens it to its project, whoever wrote it', async () => {
+    const { replica, runs } = await seeded();
+    const speechBook = bookName(speech!, month);
+    const reader = gateOf('viewer', runs, { projects: [speech!] });
+    await reader.ready();
+    for (const [run, gate] of [
+      [own!, gateOf('member', runs)],
+      [other!, gateOf('member', runs, { projects: [vision!, speech!] })],
+    ] as const) {
+      expect(reader.reads(runDocumentName(run))).toBe(false);
+      expect(await send(replica, gate, speechBook, cardOf(run, THEIRS!, speech!))).toBeUndefined();
+      expect(reader.reads(runDocumentName(run))).toBe(true);
+    }
+  });
+
+  it('[ACC-72] nor does a card in a book that somebody of its project alone brings as a whole', async () => {
+    const { replica, runs } = await seeded();
+    const gate = gateOf('member', runs, { projects: [speech!] });
+    await gate.ready();
+    const speechBook = bookName(speech!, month);
+    const doc = new Y.Doc();
+    both(cardOf(other!, MINE!, speech!), cardOf(fresh!, MINE!, speech!))(doc);
+    gate.checkAdopt(speechBook);
+    await replica.adopt(speechBook, { generation: 1, updates: [Y.encodeStateAsUpdate(doc)] });
+    expect([other!, fresh!].map((run) => gate.reads(runDocumentName(run)))).toEqual([false, true]);
+  });
+
   it('[ACC-14] the index of runs is in step with every commit, whoever made it and whenever it is first asked', async () => {
     const { replica, runs } = await seeded();
     await runs.ready();

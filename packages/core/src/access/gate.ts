@@ -3,6 +3,7 @@ import { NOTE_TEXT } from '../documents/note.ts';
 import { FieldbookError } from '../errors.ts';
 import type { DeviceId, DocumentName, ProjectId, RunId } from '../ids.ts';
 import { parseDocumentName } from '../ids.ts';
+import { parseCardKey } from '../record/index.ts';
 import type { UpdateFacts } from '../replica/admission.ts';
 import type { Commit, Replica } from '../replica/replica.ts';
 import { judgeContribution } from './contribution.ts';
@@ -94,6 +95,7 @@ export class Gate {
     if (this.reads(name) === false) throw outOfScope(name);
     if (!reaches(this.grant.role, 'member'))
       throw new FieldbookError('forbidden', `A contributor may not replace ${name.slice(0, 120)} as a whole.`);
+    this.#runs?.replacing(name, this.isScoped ? (project) => this.seesProject(project) : null);
   }
 
   /** Whether a run may be changed: by a contributor only its own. */
@@ -118,7 +120,17 @@ export class Gate {
     await this.ready();
     // Of a run without a card nobody can say where it belongs; without one it is shown nowhere.
     if (this.reads(name) === false) throw outOfScope(name);
-    return replica.apply(name, update, origin, generation, { judge: this.#judge() });
+    for (;;) {
+      const foreign: RunId[] = [];
+      try {
+        return await replica.apply(name, update, origin, generation, { judge: this.#judge(foreign) });
+      } catch (error) {
+        const parsed = parseDocumentName(name);
+        if (foreign.length === 0 || parsed.kind !== 'book') throw error;
+        // Written down before the cards are, so that no restart between finds them open.
+        await this.#runs!.shut(parsed.project, foreign);
+      }
+    }
   }
 
   /** The replica as this grant lets it be written: bundles are taken in through it. */
@@ -144,16 +156,39 @@ export class Gate {
     };
   }
 
-  #judge(): ((facts: UpdateFacts) => void) | undefined {
-    if (this.grant.role !== 'contributor') return undefined;
+  /** Throws with the runs in `foreign` whose cards are to be shut first. */
+  #judge(foreign: RunId[]): ((facts: UpdateFacts) => void) | undefined {
+    const isContributor = this.grant.role === 'contributor';
+    if (!isContributor && !this.isScoped) return undefined;
     const own: ReadonlySet<DeviceId> = this.grant.devices;
-    return (facts) => judgeContribution({ facts, own, ownersOf: (run) => this.#runs!.of(run) });
+    return (facts) => {
+      if (isContributor) judgeContribution({ facts, own, ownersOf: (run) => this.#runs!.of(run) });
+      if (!this.isScoped) return;
+      for (const run of this.#foreignOf(facts)) foreign.push(run);
+      if (foreign.length > 0) throw outOfScope(facts.name);
+    };
+  }
+
+  /**
+   * Runs whose first card of this project comes from somebody who may not read them. Such a card is taken, as it may be an honest machine's that forwards
+   * it or had the same idea of an id, but lets nobody of its project read or change what others recorded.
+   */
+  #foreignOf({ name, changes }: UpdateFacts): Set<RunId> {
+    const foreign = new Set<RunId>();
+    const parsed = parseDocumentName(name);
+    if (parsed.kind !== 'book') return foreign;
+    for (const { map, key } of changes) {
+      const run = map === 'cards' ? parseCardKey(key)?.run : undefined;
+      if (run !== undefined && this.#runs!.isForeign(run, parsed.project, (project) => this.seesProject(project)))
+        foreign.add(run);
+    }
+    return foreign;
   }
 
   #seesRun(run: RunId): boolean | undefined {
-    const owners = this.#runs!.of(run);
-    if (owners === undefined) return undefined;
-    for (const project of owners.projects) if (this.seesProject(project)) return true;
+    const projects = this.#runs!.opensTo(run);
+    if (projects === undefined) return undefined;
+    for (const project of projects) if (this.seesProject(project)) return true;
     return false;
   }
 }

@@ -11,13 +11,16 @@ export interface RunOwners {
   readonly devices: ReadonlySet<DeviceId>;
 }
 
+/** Of the private values that say which project's cards do not open a run: `shut/<project>/<run>`. */
+const SHUT_PREFIX = 'shut/';
+
 /**
  * To which projects and devices each run belongs, in step with every commit: what scopes and contributors are judged by. Filled
  * when somebody first needs it, from the keys of all cards, and kept up from the keys that commits add; cards are never
  * deleted, so it only grows. Runs that are alike share an entry: 100,000 of them take about 12 MB.
  */
 export class RunIndex {
-  readonly #replica: Pick<Replica, 'list' | 'read' | 'onCommit'>;
+  readonly #replica: Pick<Replica, 'list' | 'read' | 'onCommit' | 'listPrivate' | 'putPrivate'>;
   readonly #runs = new Map<RunId, RunOwners>();
   readonly #alike = new Map<string, RunOwners>();
   readonly #listeners = new Set<(run: RunId) => void>();
@@ -25,9 +28,13 @@ export class RunIndex {
   #filling: Promise<void> | undefined;
   /** Books that cannot be read: of any run there may be cards in them. */
   readonly #damaged = new Set<DocumentName>();
+  /** Projects that have cards of a run from somebody who may not read it. */
+  readonly #shut = new Map<RunId, ReadonlySet<ProjectId>>();
+  /** Books that are being replaced as wholes by somebody who sees these projects only. */
+  readonly #replacing = new Map<DocumentName, (project: ProjectId) => boolean>();
 
   /** Follows the replica at once: make it before whoever asks it about a commit. */
-  constructor(replica: Pick<Replica, 'list' | 'read' | 'onCommit'>) {
+  constructor(replica: Pick<Replica, 'list' | 'read' | 'onCommit' | 'listPrivate' | 'putPrivate'>) {
     this.#replica = replica;
     this.#stop = replica.onCommit((commit) => this.#committed(commit));
   }
@@ -51,6 +58,37 @@ export class RunIndex {
     return this.#runs.get(run);
   }
 
+  /**
+   * The projects whose people read a run: those of its cards, but for such as came, when the run had cards of other projects already, from
+   * somebody who saw none of these. Undefined while no card has come.
+   */
+  opensTo(run: RunId): ReadonlySet<ProjectId> | undefined {
+    const projects = this.#runs.get(run)?.projects;
+    const shut = this.#shut.get(run);
+    if (projects === undefined || shut === undefined) return projects;
+    return new Set([...projects].filter((project) => !shut.has(project)));
+  }
+
+  /** Whether a card of the project, from somebody who sees the projects that `sees` says, is to open the run to nobody. Asked before it is there. */
+  isForeign(run: RunId, project: ProjectId, sees: (project: ProjectId) => boolean): boolean {
+    const owners = this.#runs.get(run);
+    if (owners === undefined || owners.projects.has(project) || this.#shut.get(run)?.has(project) === true)
+      return false;
+    return ![...this.opensTo(run)!].some(sees);
+  }
+
+  /** Cards of the project open these runs to nobody, over restarts. Durable when it resolves; in force at once. */
+  async shut(project: ProjectId, runs: readonly RunId[]): Promise<void> {
+    for (const run of runs) this.#shut.set(run, new Set(this.#shut.get(run)).add(project));
+    await this.#replica.putPrivate(runs.map((run) => [`${SHUT_PREFIX}${project}/${run}`, new Uint8Array([1])]));
+  }
+
+  /** A book is about to be replaced by somebody who sees some projects (null: all); its cards are judged as they come. */
+  replacing(name: DocumentName, sees: ((project: ProjectId) => boolean) | null): void {
+    if (sees === null) this.#replacing.delete(name);
+    else if (projectOf(name) !== undefined) this.#replacing.set(name, sees);
+  }
+
   /** Called with each run that a commit brings, or that belongs to more since. Returns the way to stop. */
   onFound(listener: (run: RunId) => void): () => void {
     this.#listeners.add(listener);
@@ -63,6 +101,10 @@ export class RunIndex {
   }
 
   async #fill(): Promise<void> {
+    for await (const [key] of this.#replica.listPrivate(SHUT_PREFIX)) {
+      const [, project, run] = key.split('/', 3) as [string, ProjectId, RunId];
+      this.#shut.set(run, new Set(this.#shut.get(run)).add(project));
+    }
     for await (const { name, quarantined } of this.#replica.list('book/')) {
       const project = projectOf(name);
       if (project === undefined) continue;
@@ -84,14 +126,25 @@ export class RunIndex {
     if (this.#filling === undefined) return;
     const project = projectOf(name);
     if (project === undefined) return;
-    if (rebuilt === true) this.#damaged.delete(name);
+    const sees = rebuilt === true ? this.#replacing.get(name) : undefined;
+    const foreign = new Set<RunId>();
+    if (rebuilt === true) {
+      this.#damaged.delete(name);
+      this.#replacing.delete(name);
+    }
     // A key stands in the first struct of its history; rewrites name no key, and it is known then.
     for (const struct of Y.decodeUpdate(update).structs) {
       if (!(struct instanceof Y.Item)) continue;
       // Before an update is integrated the parent is its name, whatever the type says.
       const parent = struct.parent as unknown;
-      if (parent === 'cards' && struct.parentSub !== null) this.#add(project, struct.parentSub);
+      if (parent !== 'cards' || struct.parentSub === null) continue;
+      const run = parseCardKey(struct.parentSub)?.run;
+      if (sees !== undefined && run !== undefined && this.isForeign(run, project, sees)) foreign.add(run);
+      // Shut before it is there, so that nobody is told of it meanwhile; a full disk that does not keep it is met at the next commit.
+      if (run !== undefined && foreign.has(run)) this.#shut.set(run, new Set(this.#shut.get(run)).add(project));
+      this.#add(project, struct.parentSub);
     }
+    if (foreign.size > 0) void this.shut(project, [...foreign]).catch(() => undefined);
   }
 
   #add(project: ProjectId, key: string): void {
