@@ -74,10 +74,7 @@ describe('who says that it is another machine', () => {
       });
     await Promise.all([settled(victim), settled(other)]);
     const id = (await victim.api<{ replica: string }>('GET', '/device')).body.replica;
-    const { workspace, lastSeq } = {
-      workspace: (await victim.api<{ id: string }>('GET', '/workspace')).body.id,
-      lastSeq: (await victim.api<Sync>('GET', '/sync')).body.lastSeq!,
-    };
+    const workspace = (await victim.api<{ id: string }>('GET', '/workspace')).body.id;
 
     // What others are told of it at the relay.
     const told = await Promise.all(
@@ -106,23 +103,27 @@ describe('who says that it is another machine', () => {
       program: 'evil/1',
       role: null,
     };
-    const before = (await victim.api<Sync>('GET', '/sync')).body.peers[0]!;
-    for (const token of [contributor, scoped]) {
+    const greeted = async (token: string): Promise<Forger> => {
       const forger = await new Forger(relay.url, token).opened();
       forger.say({ kind: 'hello', hello }, { kind: 'resume', seq: 0 });
-      // It is met as one that nothing is known of; before the relay asks for anything else, it says that it has nothing new.
+      // It is met as one that nothing is known of.
       expect(await forger.hears('resume')).toEqual({ kind: 'resume', seq: 0 });
-      forger.say({ kind: 'feed', entries: [], through: lastSeq + 1_000, more: false });
-      if (token === contributor) expect(await forger.hears('cursor')).toMatchObject({ seq: lastSeq + 1_000 });
-      forger.close();
-    }
+      return forger;
+    };
+    const before = (await victim.api<Sync>('GET', '/sync')).body.peers[0]!;
+    for (const token of [contributor, scoped]) (await greeted(token)).close();
     const after = (await victim.api<Sync>('GET', '/sync')).body.peers[0]!;
     expect([after.connected, after.since]).toEqual([true, before.since]);
 
-    // Everything that the victim makes from now on goes the whole way, also what it makes while nobody is there.
+    // While it is away it makes runs, and somebody says that there is nothing new of it through just there.
     const pause = (paused: boolean) => victim.api('POST', '/sync/pause', { url: relay.url, paused });
     expect((await pause(true)).status).toBe(200);
     expect((await victim.api('POST', '/demo', {})).status).toBe(200);
+    const through = (await victim.api<Sync>('GET', '/sync')).body.lastSeq!;
+    const forger = await greeted(contributor);
+    forger.say({ kind: 'feed', entries: [], through, more: false });
+    expect(await forger.hears('cursor')).toMatchObject({ seq: through });
+    forger.close();
     expect((await pause(false)).status).toBe(200);
     await settled(victim);
     const runs = async (api: (path: string) => Promise<{ body: unknown }>): Promise<number> => {
