@@ -9,6 +9,8 @@ import type { Commit, Replica } from '../replica/replica.ts';
 export interface RunOwners {
   readonly projects: ReadonlySet<ProjectId>;
   readonly devices: ReadonlySet<DeviceId>;
+  /** `project device` of each card. */
+  readonly pairs: ReadonlySet<string>;
 }
 
 /** Of the private values that say which project's cards do not open a run: `shut/<project>/<run>`. */
@@ -151,13 +153,15 @@ export class RunIndex {
     const card = parseCardKey(key);
     if (card === undefined) return;
     const before = this.#runs.get(card.run);
-    if (before?.projects.has(project) === true && before.devices.has(card.device)) return;
+    const pair = `${project} ${card.device}`;
+    if (before?.pairs.has(pair) === true) return;
     const projects = [...new Set(before?.projects).add(project)].sort();
     const devices = [...new Set(before?.devices).add(card.device)].sort();
-    const alike = `${projects.join(',')} ${devices.join(',')}`;
+    const pairs = [...new Set(before?.pairs).add(pair)].sort();
+    const alike = pairs.join(',');
     let owners = this.#alike.get(alike);
     if (owners === undefined) {
-      owners = { projects: new Set(projects), devices: new Set(devices) };
+      owners = { projects: new Set(projects), devices: new Set(devices), pairs: new Set(pairs) };
       this.#alike.set(alike, owners);
     }
     this.#runs.set(card.run, owners);

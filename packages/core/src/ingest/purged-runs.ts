@@ -2,7 +2,7 @@ import { RunIndex } from '../access/run-index.ts';
 import { Book, clearNote, noteText, RunDocument } from '../documents/index.ts';
 import { isFieldbookError } from '../errors.ts';
 import { blobsOf, pointBlobs, storedFiles } from '../files/index.ts';
-import type { DocumentName, ProjectId, RunId } from '../ids.ts';
+import type { DeviceId, DocumentName, ProjectId, RunId } from '../ids.ts';
 import { noteDocumentName, parseDocumentName, runDocumentName, utf8 } from '../ids.ts';
 import type { BlobDigest, BlobRemoval, BlobStore, Log } from '../ports.ts';
 import { decodeEdit, packDigests, unpackDigests } from '../record/index.ts';
@@ -45,8 +45,8 @@ interface Found extends Emptied {
  * document and its note are emptied and its blobs are removed. What another run names as well stays, whatever it is: an entry names
  * what its author wrote into it, so a purge of one run must not reach what is another's.
  *
- * A purge counts in its own project. A run is swept up when cards of it are here, every project that has one purges it, and every
- * device that wrote in its document has one: so whoever may write in a project only empties no run of another, also where a machine has some
+ * A purge counts in its own project. A run is swept up when every device that wrote in its document has a card of it here, and every
+ * project that has one of such a device purges it: so whoever may write in a project only empties no run of another, also where a machine has some
  * projects only, and it does not matter whether card or purge comes first.
  */
 export class PurgedRuns {
@@ -297,11 +297,17 @@ export class PurgedRuns {
     await this.#cards.ready();
     const owners = this.#cards.of(run);
     if (owners === undefined || !this.#cards.isWhole) return false;
-    for (const project of owners.projects) if (!(await this.has(run, project))) return false;
     const name = runDocumentName(run);
-    if ((await this.#replica.info(name)) === undefined) return true;
-    for (const device of await this.#replica.read(name, (doc) => new RunDocument(doc).devices()))
-      if (!owners.devices.has(device)) return false;
+    const isHere = (await this.#replica.info(name)) !== undefined;
+    const writers = isHere
+      ? await this.#replica.read(name, (doc) => new RunDocument(doc).devices())
+      : new Set<DeviceId>();
+    for (const device of writers) if (!owners.devices.has(device)) return false;
+    for (const project of owners.projects) {
+      // A card of a device that recorded nothing here keeps nothing.
+      const keeps = writers.size === 0 || [...writers].some((device) => owners.pairs.has(`${project} ${device}`));
+      if (keeps && !(await this.has(run, project))) return false;
+    }
     return true;
   }
 
