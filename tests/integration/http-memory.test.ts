@@ -63,7 +63,7 @@ async function taken(sockets: readonly Socket[]): Promise<void> {
 
 // Resident memory is read where Linux says it.
 it.runIf(process.platform === 'linux')(
-  '[API-33, API-34, API-35] a relay keeps little of bodies that do not end and of answers that nobody reads, and asks who it is first',
+  '[API-33] [API-34] [API-35] a relay keeps little of bodies that do not end and of answers that nobody reads, and asks who it is first',
   async () => {
     const relay = await new Relay().up([], { FIELDBOOK_RELAY_LIMITS_BYTES_UNDER_WAY_PER_TOKEN: '16 MiB' });
     const [member, viewer] = [await tokenFor(relay, 'member'), await tokenFor(relay, 'viewer')];
