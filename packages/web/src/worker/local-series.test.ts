@@ -162,7 +162,10 @@ class Server {
     const query = [...new URLSearchParams(search)];
     const access = { role: 'owner', name: null } as const;
     const answer = await this.#api.handle({ method: 'GET', path, query, headers, body: null, access });
-    const body = (answer.body as Uint8Array<ArrayBuffer> | null)?.slice() ?? null;
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    if (answer.body instanceof Uint8Array) pieces.push(answer.body.slice());
+    else for await (const piece of answer.body ?? []) pieces.push(piece.slice());
+    const body = answer.body === null ? null : new Uint8Array(await new Blob(pieces).arrayBuffer());
     if (this.bend && body !== null && path.includes('/blobs/'))
       for (let at = 0; at < body.length; at += 97) body[at]! ^= 1;
     return new Response(answer.status === 304 ? null : body, { status: answer.status, headers: { ...answer.headers } });
