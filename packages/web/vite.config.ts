@@ -8,6 +8,9 @@ const server = process.env['FIELDBOOK_URL'] ?? 'http://127.0.0.1:4270';
 
 const core = new URL('../core/src', import.meta.url).pathname;
 
+/** Notes for bundlers and coverage are for nobody in a browser; licences stay. */
+const BARE = { comments: { legal: true, annotation: false, jsdoc: false } };
+
 export default defineConfig({
   root: import.meta.dirname,
   resolve: {
@@ -49,7 +52,13 @@ export default defineConfig({
       },
     }),
   ],
-  worker: { format: 'es' },
-  build: { target: 'es2022', sourcemap: false, assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  worker: { format: 'es', rolldownOptions: { output: BARE } },
+  build: {
+    target: 'es2022',
+    sourcemap: false,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rolldownOptions: { output: BARE },
+  },
   server: { proxy: { '/api': { target: server }, '/rooms': { target: server, ws: true } } },
 });

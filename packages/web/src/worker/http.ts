@@ -9,7 +9,8 @@ export interface Credentials {
 }
 
 /** How often something is asked for again that was too much at a time, and how long at most it is waited for each time. */
-const AGAIN = { times: 4, seconds: 5 } as const;
+const AGAIN_TIMES = 4;
+const AGAIN_SECONDS = 5;
 
 const NONE: Credentials = { headers: async () => ({}), again: async () => false };
 
@@ -168,8 +169,8 @@ export class Http {
         await response.body?.cancel();
         continue;
       }
-      const seconds = response.status === 429 ? Number(response.headers.get('retry-after') ?? Number.NaN) : Number.NaN;
-      if (time >= AGAIN.times || !(seconds <= AGAIN.seconds)) return response;
+      const seconds = Number.parseInt(response.headers.get('retry-after') ?? '');
+      if (response.status !== 429 || time >= AGAIN_TIMES || !(seconds <= AGAIN_SECONDS)) return response;
       await response.body?.cancel();
       // Those who were refused together do not come back together.
       await new Promise((resolve) => setTimeout(resolve, seconds * 1_000 * (1 + Math.random() / 2)));
