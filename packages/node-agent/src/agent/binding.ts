@@ -22,7 +22,10 @@ export async function readRequest(
 ): Promise<ApiRequest> {
   const { path, query } = splitUrl(request.url ?? '/');
   const method = request.method ?? 'GET';
-  const head = { method, path, query, headers: flatHeaders(request), access };
+  const headers: Record<string, string | undefined> = {};
+  for (const [name, value] of Object.entries(request.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  const head = { method, path, query, headers, access };
   const { limit, streamed } = api.admit(head);
   const declared = declaredBytes(request);
   if (declared !== null && declared > limit) throw tooLarge(limit);
@@ -45,13 +48,6 @@ export function splitUrl(url: string): { path: string; query: [string, string][]
   const mark = url.indexOf('?');
   if (mark === -1) return { path: url, query: [] };
   return { path: url.slice(0, mark), query: [...new URLSearchParams(url.slice(mark + 1))] };
-}
-
-export function flatHeaders(request: IncomingMessage): Record<string, string | undefined> {
-  const headers: Record<string, string | undefined> = {};
-  for (const [name, value] of Object.entries(request.headers))
-    headers[name] = Array.isArray(value) ? value.join(', ') : value;
-  return headers;
 }
 
 /** What taking in a streamed body may hold: a section of a bundle with a blob in it. */
